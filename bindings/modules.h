@@ -1,0 +1,30 @@
+/*
+ * modules.h -- every C module, by the name Lua requires it under.
+ *
+ * CORE modules are linked into the program. DATA modules are in the module that
+ * holds DuckDB and XGBoost; it is opened by the first require of one of them.
+ */
+#ifndef MLB_MODULES_H
+#define MLB_MODULES_H
+
+#include <lua.h>
+
+#define MLB_CORE_MODULES(X)        \
+  X("mle.json", luaopen_mle_json)  \
+  X("mle.system", luaopen_mle_system)
+
+#define MLB_DATA_MODULES(X) \
+  X("mle.libraries", luaopen_mle_libraries)
+
+#define MLB_DECLARE(name, open) int open(lua_State *L);
+MLB_CORE_MODULES(MLB_DECLARE)
+MLB_DATA_MODULES(MLB_DECLARE)
+#undef MLB_DECLARE
+
+/* Makes all of them available to require(). [-0, +0, e] */
+void mlb_preload(lua_State *L);
+
+/* Opens the data module (once) and returns a symbol of it; raises when it cannot. [-0, +0, v] */
+void *mlb_data_symbol(lua_State *L, const char *symbol);
+
+#endif

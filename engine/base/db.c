@@ -1,0 +1,257 @@
+#include "engine/base/db.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sqlite3.h>
+#include <stdarg.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/file.h"
+
+#define DEFAULT_BUSY_MS 20000
+
+struct mle_db {
+  sqlite3 *handle;
+  char *path;
+};
+
+static mle_status status_of(int code) {
+  switch (code & 0xFF) {
+    case SQLITE_NOMEM: return MLE_ENOMEM;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return MLE_EBUSY;
+    case SQLITE_CONSTRAINT: return MLE_EEXISTS;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB: return MLE_EFORMAT;
+    default: return MLE_EIO;
+  }
+}
+
+static mle_status fail_db(const mle_db *db, const char *doing, mle_error *err) {
+  int code = sqlite3_extended_errcode(db->handle);
+  return mle_fail(err, status_of(code), "%s in '%s': %s", doing, db->path,
+                  sqlite3_errmsg(db->handle));
+}
+
+/* ====== Life ====== */
+
+/* SQLite would make the file with the umask's mode; ours may have to be private. */
+static mle_status make_file(const char *path, mode_t mode, mle_error *err) {
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode == 0 ? 0644 : mode);
+  if (fd < 0)
+    return mle_fail(err, MLE_EIO, "cannot create database '%s': %s", path, strerror(errno));
+  close(fd);
+  return MLE_OK;
+}
+
+static mle_status set_up(mle_db *db, const mle_db_options *options, mle_error *err) {
+  sqlite3_busy_timeout(db->handle, options->busy_ms > 0 ? options->busy_ms : DEFAULT_BUSY_MS);
+  sqlite3_extended_result_codes(db->handle, 1);
+  MLE_TRY(mle_db_script(db, "pragma foreign_keys = on", err));
+  if (!options->wal) return MLE_OK;
+  return mle_db_script(db, "pragma journal_mode = wal; pragma synchronous = full", err);
+}
+
+mle_status mle_db_open(const char *path, const mle_db_options *options, mle_db **out,
+                       mle_error *err) {
+  mle_status status = MLE_OK;
+  *out = NULL;
+  if (options->create) MLE_TRY(make_file(path, options->mode, err));
+  if (!mle_file_exists(path))
+    return mle_fail(err, MLE_ENOTFOUND, "there is no database '%s'", path);
+  mle_db *db = mle_calloc(1, sizeof *db);
+  if (db == NULL || (db->path = mle_strdup(path)) == NULL) {
+    status = mle_nomem(err, "opening a database");
+    goto done;
+  }
+  if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
+    status = db->handle != NULL ? fail_db(db, "cannot open the database", err)
+                                : mle_nomem(err, "opening a database");
+    goto done;
+  }
+  MLE_GO(set_up(db, options, err));
+  *out = db;
+  db = NULL;
+done:
+  mle_db_close(db);
+  return status;
+}
+
+void mle_db_close(mle_db *db) {
+  if (db == NULL) return;
+  sqlite3_close_v2(db->handle);
+  mle_free(db->path);
+  mle_free(db);
+}
+
+const char *mle_db_path(const mle_db *db) { return db->path; }
+
+/* ====== Statements ====== */
+
+mle_status mle_db_script(mle_db *db, const char *sql, mle_error *err) {
+  if (sqlite3_exec(db->handle, sql, NULL, NULL, NULL) == SQLITE_OK) return MLE_OK;
+  return fail_db(db, "cannot run a statement", err);
+}
+
+static int bind_blob(sqlite3_stmt *statement, int index, va_list *args) {
+  const void *bytes = va_arg(*args, const void *);
+  size_t len = va_arg(*args, size_t);
+  return sqlite3_bind_blob64(statement, index, bytes, len, SQLITE_TRANSIENT);
+}
+
+static int bind_one(sqlite3_stmt *statement, int index, char type, va_list *args) {
+  switch (type) {
+    case 's': return sqlite3_bind_text(statement, index, va_arg(*args, const char *), -1,
+                                       SQLITE_TRANSIENT);
+    case 'i': return sqlite3_bind_int64(statement, index, va_arg(*args, int64_t));
+    case 'd': return sqlite3_bind_double(statement, index, va_arg(*args, double));
+    case 'b': return bind_blob(statement, index, args);
+    case 'n': return sqlite3_bind_null(statement, index);
+    default: return SQLITE_MISUSE;
+  }
+}
+
+static mle_status prepare(mle_db *db, sqlite3_stmt **out, const char *sql, const char *types,
+                          va_list *args, mle_error *err) {
+  if (sqlite3_prepare_v2(db->handle, sql, -1, out, NULL) != SQLITE_OK)
+    return fail_db(db, "cannot prepare a statement", err);
+  for (int i = 0; types[i] != '\0'; i++)
+    if (bind_one(*out, i + 1, types[i], args) != SQLITE_OK) {
+      sqlite3_finalize(*out);
+      *out = NULL;
+      return fail_db(db, "cannot bind a parameter", err);
+    }
+  return MLE_OK;
+}
+
+static mle_status open_rows(mle_db *db, mle_db_rows *rows, const char *sql, const char *types,
+                            va_list *args, mle_error *err) {
+  *rows = (mle_db_rows){.db = db};
+  sqlite3_stmt *statement = NULL;
+  MLE_TRY(prepare(db, &statement, sql, types, args, err));
+  rows->statement = statement;
+  return MLE_OK;
+}
+
+mle_status mle_db_run(mle_db *db, mle_error *err, const char *sql, const char *types, ...) {
+  mle_db_rows rows;
+  va_list args;
+  va_start(args, types);
+  mle_status status = open_rows(db, &rows, sql, types, &args, err);
+  va_end(args);
+  rows.found = true;
+  while (status == MLE_OK && rows.found) status = mle_db_next(&rows, err);
+  mle_db_end(&rows);
+  return status;
+}
+
+int64_t mle_db_changes(const mle_db *db) { return sqlite3_changes(db->handle); }
+int64_t mle_db_inserted(const mle_db *db) { return sqlite3_last_insert_rowid(db->handle); }
+
+mle_status mle_db_begin(mle_db *db, mle_error *err) {
+  return mle_db_script(db, "begin immediate", err);
+}
+
+mle_status mle_db_commit(mle_db *db, mle_error *err) {
+  mle_status status = mle_db_script(db, "commit", err);
+  if (status != MLE_OK) mle_db_rollback(db);
+  return status;
+}
+
+void mle_db_rollback(mle_db *db) {
+  if (!sqlite3_get_autocommit(db->handle)) sqlite3_exec(db->handle, "rollback", NULL, NULL, NULL);
+}
+
+/* ====== Rows ====== */
+
+mle_status mle_db_query(mle_db *db, mle_db_rows *rows, mle_error *err, const char *sql,
+                        const char *types, ...) {
+  va_list args;
+  va_start(args, types);
+  mle_status status = open_rows(db, rows, sql, types, &args, err);
+  va_end(args);
+  return status;
+}
+
+mle_status mle_db_next(mle_db_rows *rows, mle_error *err) {
+  int code = sqlite3_step(rows->statement);
+  rows->found = code == SQLITE_ROW;
+  if (code == SQLITE_ROW || code == SQLITE_DONE) return MLE_OK;
+  return fail_db(rows->db, "cannot run a statement", err);
+}
+
+void mle_db_end(mle_db_rows *rows) {
+  sqlite3_finalize(rows->statement);
+  rows->statement = NULL;
+  rows->found = false;
+}
+
+bool mle_db_is_null(const mle_db_rows *rows, int column) {
+  return sqlite3_column_type(rows->statement, column) == SQLITE_NULL;
+}
+
+int64_t mle_db_int(const mle_db_rows *rows, int column) {
+  return sqlite3_column_int64(rows->statement, column);
+}
+
+double mle_db_double(const mle_db_rows *rows, int column) {
+  return sqlite3_column_double(rows->statement, column);
+}
+
+const char *mle_db_text(const mle_db_rows *rows, int column) {
+  return (const char *)sqlite3_column_text(rows->statement, column);
+}
+
+int mle_db_columns(const mle_db_rows *rows) { return sqlite3_column_count(rows->statement); }
+
+mle_status mle_db_get_int(mle_db *db, int64_t fallback, int64_t *out, mle_error *err,
+                          const char *sql, const char *types, ...) {
+  mle_db_rows rows;
+  va_list args;
+  *out = fallback;
+  va_start(args, types);
+  mle_status status = open_rows(db, &rows, sql, types, &args, err);
+  va_end(args);
+  if (status == MLE_OK) status = mle_db_next(&rows, err);
+  if (status == MLE_OK && rows.found && !mle_db_is_null(&rows, 0)) *out = mle_db_int(&rows, 0);
+  mle_db_end(&rows);
+  return status;
+}
+
+mle_status mle_db_get_text(mle_db *db, char **out, mle_error *err, const char *sql,
+                           const char *types, ...) {
+  mle_db_rows rows;
+  va_list args;
+  *out = NULL;
+  va_start(args, types);
+  mle_status status = open_rows(db, &rows, sql, types, &args, err);
+  va_end(args);
+  if (status == MLE_OK) status = mle_db_next(&rows, err);
+  if (status == MLE_OK && rows.found && !mle_db_is_null(&rows, 0)) {
+    *out = mle_strdup(mle_db_text(&rows, 0));
+    if (*out == NULL) status = mle_nomem(err, "reading a row");
+  }
+  mle_db_end(&rows);
+  return status;
+}
+
+mle_status mle_db_has_table(mle_db *db, const char *table, bool *out, mle_error *err) {
+  int64_t count;
+  mle_status status = mle_db_get_int(
+      db, 0, &count, err, "select count(*) from sqlite_master where type = 'table' and name = ?",
+      "s", table);
+  *out = count > 0;
+  return status;
+}
+
+mle_status mle_db_has_column(mle_db *db, const char *table, const char *column, bool *out,
+                             mle_error *err) {
+  int64_t count;
+  mle_status status =
+      mle_db_get_int(db, 0, &count, err, "select count(*) from pragma_table_info(?) where name = ?",
+                     "ss", table, column);
+  *out = count > 0;
+  return status;
+}

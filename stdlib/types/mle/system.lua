@@ -1,0 +1,92 @@
+---@meta mle.system
+
+---Files, time and identity.
+local M = {}
+
+---The file's bytes, at most 256 MiB.
+---@param path string
+---@return string
+function M.read(path) end
+
+---Writes a file whole or not at all; `private` gives it mode 0600.
+---@param path string
+---@param bytes string
+---@param private? boolean
+function M.replace(path, bytes, private) end
+
+---Removes a file; one that is not there is fine.
+---@param path string
+function M.remove(path) end
+
+---Removes a folder and all in it.
+---@param path string
+function M.remove_tree(path) end
+
+---Creates a folder and its parents; `private` gives them mode 0700.
+---@param path string
+---@param private? boolean
+function M.make_folders(path, private) end
+
+---The names in a folder, unsorted.
+---@param folder string
+---@return string[]
+function M.list(folder) end
+
+---What is at a path; nil when nothing is.
+---@param path string
+---@return { kind: "file"|"folder"|"other", size: integer, mtime_ns: integer, uid: integer, mode: integer }?
+function M.stat(path) end
+
+---The absolute path without "." and "..".
+---@param path string
+---@return string
+function M.absolute(path) end
+
+---Milliseconds since 1970 UTC.
+---@return integer
+function M.now_ms() end
+
+---Nanoseconds of a clock that never goes back.
+---@return integer
+function M.monotonic_ns() end
+
+---ISO 8601 in UTC, "2026-11-24T03:30:00.123Z".
+---@param ms integer
+---@return string
+function M.time_text(ms) end
+
+---Sleeps; ends early when the process is asked to stop.
+---@param seconds number
+function M.sleep(seconds) end
+
+---Whether the process was asked to stop.
+---@return boolean
+function M.cancelled() end
+
+---The effective user id.
+---@return integer
+function M.uid() end
+
+---This process's id.
+---@return integer
+function M.pid() end
+
+---Whether a file descriptor is a terminal.
+---@param fd integer
+---@return boolean
+function M.is_terminal(fd) end
+
+---Columns of the terminal on standard error, 80 when there is none.
+---@return integer
+function M.terminal_width() end
+
+---The SHA-256 as 64 hex digits.
+---@param bytes string
+---@return string
+function M.sha256(bytes) end
+
+---A random UUID as 32 hex digits.
+---@return string
+function M.uuid() end
+
+return M

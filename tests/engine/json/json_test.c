@@ -1,0 +1,108 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/base/alloc.h"
+#include "engine/json/json.h"
+
+static mle_json *parse(const char *text) {
+  mle_json *doc;
+  mle_error err;
+  if (mle_json_parse(text, strlen(text), &doc, &err) != MLE_OK) fail_msg("%s", err.message);
+  return doc;
+}
+
+static void snapshot_ids_keep_all_bits(void **state) {
+  (void)state;
+  mle_json *doc = parse("{\"id\": 9223372036854775807, \"ids\": [-9223372036854775808, 1]}");
+  mle_json_at root = mle_json_root(doc), ids, id;
+  int64_t value;
+  assert_int_equal(mle_json_get_int(&root, "id", &value, NULL), MLE_OK);
+  assert_true(value == INT64_MAX);
+  assert_int_equal(mle_json_get_array(&root, "ids", &ids, NULL), MLE_OK);
+  assert_true(mle_json_first(&ids, &id));
+  assert_int_equal(mle_json_int(&id, &value, NULL), MLE_OK);
+  assert_true(value == INT64_MIN);
+  char *text = mle_json_print(doc, false);
+  assert_string_equal(text, "{\"id\":9223372036854775807,\"ids\":[-9223372036854775808,1]}");
+  mle_free(text);
+  mle_json_free(doc);
+}
+
+static void failure_names_the_path(void **state) {
+  (void)state;
+  mle_json *doc = parse("{\"schemas\": [{}, {\"fields\": [{\"id\": \"x\"}]}]}");
+  mle_json_at root = mle_json_root(doc), schemas, schema, fields, field;
+  int64_t id;
+  mle_error err;
+  mle_json_get_array(&root, "schemas", &schemas, NULL);
+  mle_json_first(&schemas, &schema);
+  mle_json_next(&schema);
+  mle_json_get_array(&schema, "fields", &fields, NULL);
+  mle_json_first(&fields, &field);
+  assert_int_equal(mle_json_get_int(&field, "id", &id, &err), MLE_EFORMAT);
+  assert_string_equal(err.message, "$.schemas[1].fields[0].id: must be a whole number of 64 bits");
+  mle_json_free(doc);
+}
+
+static void bad_texts_are_refused(void **state) {
+  (void)state;
+  static const char *const bad[] = {"", "{", "{\"a\":1,\"a\":2}", "[1] x", "nul", "\"\x7f" "1\"",
+                                    "{\"a\":}"};
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    mle_json *doc;
+    mle_error err;
+    assert_int_equal(mle_json_parse(bad[i], strlen(bad[i]), &doc, &err), MLE_EFORMAT);
+    assert_null(doc);
+  }
+}
+
+static void nesting_is_bounded(void **state) {
+  (void)state;
+  char deep[1000];
+  mle_json *doc;
+  memset(deep, '[', sizeof deep);
+  assert_int_equal(mle_json_parse(deep, sizeof deep, &doc, NULL), MLE_EFORMAT);
+}
+
+/* Builds, prints, parses under each number of granted allocations until all succeed. */
+static mle_status round_trip(void) {
+  mle_json *doc = mle_json_new_object(), *back = NULL;
+  mle_json_add_int(doc, "id", INT64_MAX);
+  mle_json_add_double(mle_json_add_array(doc, "list"), NULL, 0.1);
+  mle_json_add_text(mle_json_add_object(doc, "object"), "name", "value");
+  char *text = mle_json_print(doc, true);
+  mle_status status = text == NULL ? MLE_ENOMEM : mle_json_parse(text, strlen(text), &back, NULL);
+  mle_json_free(back);
+  mle_free(text);
+  mle_json_free(doc);
+  return status;
+}
+
+static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
+  (void)state;
+  long granted = 0;
+  for (;; granted++) {
+    mle_alloc_fail_after(granted);
+    mle_status status = round_trip();
+    mle_alloc_fail_after(-1);
+    if (status == MLE_OK) break;
+    assert_true(status == MLE_ENOMEM || status == MLE_EFORMAT);
+  }
+  assert_true(granted > 10);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(snapshot_ids_keep_all_bits),
+      cmocka_unit_test(failure_names_the_path),
+      cmocka_unit_test(bad_texts_are_refused),
+      cmocka_unit_test(nesting_is_bounded),
+      cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
