@@ -1,0 +1,112 @@
+"""What the integration tests share: a project of its own, the program, other venvs' Pythons."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+PROGRAM = os.environ.get("MLENGINE", os.path.join(REPOSITORY, "build", "mlengine"))
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def venv(name):
+    """The Python of a counterpart's venv, made on first use."""
+    script = os.path.join(HERE, "venv")
+    made = subprocess.run(["sh", script, name], stdout=subprocess.PIPE, check=True, text=True)
+    return made.stdout.strip().splitlines()[-1]
+
+
+def run_python(name, code, *args, cwd=None, timeout=600):
+    """Runs `code` in venv `name`; its last line of output, as JSON."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    env.update(MLFLOW_DISABLE_TELEMETRY="true", GIT_PYTHON_REFRESH="quiet", PYTHONWARNINGS="ignore")
+    done = subprocess.run([venv(name), "-c", code, *map(str, args)], cwd=cwd, env=env, timeout=timeout,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise AssertionError(f"Python in venv {name} failed:\n{done.stdout}\n{done.stderr}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+class Project:
+    """A folder with a copy of scripts/fraud and a port of its own for the server."""
+
+    def __init__(self, scripts="fraud"):
+        self.root = tempfile.mkdtemp(prefix="mlengine-test-")
+        self.port = free_port()
+        if scripts:
+            shutil.copytree(os.path.join(REPOSITORY, "scripts", scripts), os.path.join(self.root, scripts))
+        self.write("mlengine.conf.lua", f"return {{ serving = {{ port = {self.port} }} }}\n")
+        os.chmod(self.path("mlengine.conf.lua"), 0o600)
+
+    def path(self, *names):
+        return os.path.join(self.root, *names)
+
+    def write(self, name, text):
+        os.makedirs(os.path.dirname(self.path(name)), exist_ok=True)
+        with open(self.path(name), "w") as f:
+            f.write(text)
+
+    def replace(self, name, old, new):
+        with open(self.path(name)) as f:
+            text = f.read()
+        assert old in text, f"{old!r} is not in {name}"
+        self.write(name, text.replace(old, new))
+
+    def start(self, *args, **kwargs):
+        return subprocess.Popen([PROGRAM, *map(str, args)], cwd=self.root, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, text=True, start_new_session=True, **kwargs)
+
+    def run(self, *args, code=0, timeout=300):
+        """Runs the program, checks its exit code, and returns what it printed, both streams."""
+        process = self.start(*args)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        if process.returncode != code:
+            raise AssertionError(f"mlengine {' '.join(map(str, args))}: exit {process.returncode}, wanted {code}\n{out}\n{err}")
+        return out + err
+
+    def json(self, *args):
+        """The program's standard output as JSON: one document, or a list of lines."""
+        done = subprocess.run([PROGRAM, *map(str, args)], cwd=self.root, stdout=subprocess.PIPE, text=True, check=True, timeout=120)
+        try:
+            return json.loads(done.stdout)
+        except json.JSONDecodeError:
+            return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def history(self):
+        return self.json("history", "--json")
+
+    def post(self, path, body, timeout=10):
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return json.load(answer), answer.headers
+
+    def wait_for_server(self, seconds=10):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ping", timeout=1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("the server did not answer /ping")
+
+    def close(self):
+        subprocess.run([PROGRAM, "serve", "--stop"], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+        shutil.rmtree(self.root, ignore_errors=True)
