@@ -1,0 +1,166 @@
+"""Prints each figure of ours beside its peer's, both measured in this run, in turns: median seconds, peak memory, ratio."""
+
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
+from support import PROGRAM, Project, free_port  # noqa: E402
+
+PYTHON, WANTED = sys.argv[1], sys.argv[2:]
+ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "5"))
+
+
+def timed(command, cwd):
+    """(seconds, peak megabytes of the largest process) of a whole process tree."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    err = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{command} failed:\n{err.decode()}")
+    return time.perf_counter() - begun, usage.ru_maxrss / 1024
+
+
+def show(name, ours, peer, unit="s", better="less"):
+    """One row; `ours` and `peer` are (figure, megabytes or None)."""
+    ratio = peer[0] / ours[0] if better == "less" else ours[0] / peer[0]
+    memory = f"{ours[1]:.0f} / {peer[1]:.0f} MB" if ours[1] is not None else "-"
+    digits = 4 if unit == "s" else 0
+    print(f"| {name} | {ours[0]:.{digits}f} {unit} | {peer[0]:.{digits}f} {unit} | {ratio:.1f}x | {memory} |", flush=True)
+
+
+def pair(name, ours, peer, before=lambda: None, rounds=ROUNDS):
+    """Runs both in turns and shows the medians. Each is (command, folder)."""
+    figures = {"ours": [], "peer": []}
+    for _ in range(rounds):
+        before()
+        figures["ours"].append(timed(*ours))
+        figures["peer"].append(timed(*peer))
+    medians = [tuple(statistics.median(column) for column in zip(*figures[who])) for who in ("ours", "peer")]
+    show(name, *medians)
+
+
+def start(work):
+    project = Project(scripts=None)
+    for name in ("empty.lua", "nothing.lua"):
+        shutil.copy(os.path.join(HERE, "scripts", name), project.root)
+    shutil.copytree(os.path.join(os.path.dirname(os.path.dirname(HERE)), "scripts", "fraud"), project.path("fraud"))
+    python = (["python3", "-c", "pass"], project.root)
+    pair("`mlengine check retrain.lua`, beside `python3 -c pass`", ([PROGRAM, "check", "fraud/retrain.lua"], project.root), python, rounds=30)
+    pair("an empty job, beside `python3 -c pass`", ([PROGRAM, "run", "nothing.lua"], project.root), python, rounds=30)
+    pair("an empty three-job pipeline, beside `python3 -c pass`", ([PROGRAM, "run", "empty.lua"], project.root), python, rounds=15)
+    pair("`mlengine history`, beside `python3 -c pass`", ([PROGRAM, "history"], project.root), python, rounds=30)
+    project.close()
+
+
+def table_project(work):
+    """Our project and the peer's folder, each with a table of 200,000 rows that retrain has consumed."""
+    project = Project(scripts=None)
+    for name in ("batch.lua", "retrain.lua"):
+        shutil.copy(os.path.join(HERE, "scripts", name), project.root)
+    project.run("run", "batch.lua", "-p", "rows=200000")
+    project.run("run", "retrain.lua")
+    peer = os.path.join(work, "peer")
+    peers = [PYTHON, os.path.join(HERE, "peers", "pipeline.py")]
+    timed(peers + ["init", "200000", peer], work)
+    return project, peer, peers
+
+
+def batch(work):
+    project, peer, peers = table_project(work)
+    pair("New Batch, 50,000 rows x 20", ([PROGRAM, "run", "batch.lua"], project.root), (peers + ["batch", "50000", peer], work))
+    project.close()
+
+
+def retrain(work):
+    project, peer, peers = table_project(work)
+
+    def new_rows():
+        project.run("run", "batch.lua")
+        timed(peers + ["batch", "50000", peer], work)
+
+    pair("Retrain, 50,000 x 20, 20 rounds", ([PROGRAM, "run", "retrain.lua"], project.root), (peers + ["retrain", peer], work), before=new_rows)
+    project.close()
+
+
+def big(work):
+    project, script = Project(scripts=None), os.path.join(HERE, "peers", "big.py")
+    shutil.copy(os.path.join(HERE, "scripts", "big.lua"), project.root)
+    file = os.path.join(work, "big.parquet")
+    timed([PYTHON, script, "make", file, "2000000"], work)
+    pair("2,000,000 x 20 from one Parquet file, 20 rounds", ([PROGRAM, "run", "big.lua", "-p", f"file={file}"], project.root),
+         ([PYTHON, script, "train", file, os.path.join(work, "peer.ubj")], work), rounds=max(3, ROUNDS // 2))
+    project.close()
+
+
+def wrk(url, script, connections):
+    """(requests per second, p50 in microseconds) over 5 seconds; a request that fails ends the benchmark."""
+    command = ["wrk", "-t1", f"-c{connections}", "-d5s", "--latency", "-s", script, url]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        raise SystemExit(out)
+    p50, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), float(p50) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+def serve(work):
+    project, port = Project(), free_port()
+    project.run("run", "fraud/pipeline.lua")
+    with open(os.path.join(os.path.dirname(HERE), "integration", "pipeline", "row.json")) as f:
+        body = json.dumps(json.load(f))
+    script = os.path.join(work, "post.lua")
+    with open(script, "w") as f:
+        f.write(f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [[{body}]]\n")
+    env = dict(os.environ, MLFLOW_TRACKING_URI=f"sqlite:///{project.path('mlflow.db')}", MLFLOW_DISABLE_TELEMETRY="true",
+               PATH=os.path.dirname(PYTHON) + os.pathsep + os.environ["PATH"])
+    command = [PYTHON, "-m", "mlflow", "models", "serve", "-m", "models:/FraudCLF/1", "--env-manager", "local", "-p", str(port)]
+    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        end = time.monotonic() + 90
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1).close()
+                break
+            except OSError:
+                if time.monotonic() > end:
+                    raise SystemExit("mlflow models serve did not start")
+                time.sleep(0.2)
+        for connections in (1, 8):
+            ours = [wrk(f"http://127.0.0.1:{project.port}/invocations", script, connections) for _ in range(3)]
+            peer = [wrk(f"http://127.0.0.1:{port}/invocations", script, connections) for _ in range(3)]
+            name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
+            show(name + ", per second", (statistics.median(r for r, _ in ours), None), (statistics.median(r for r, _ in peer), None), "/s", "more")
+            show(name + ", p50", (statistics.median(p for _, p in ours), None), (statistics.median(p for _, p in peer), None), "us")
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+        project.close()
+
+
+ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "serve": serve}
+
+unknown = [name for name in WANTED if name not in ALL]
+if unknown:
+    raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
+versions = subprocess.run([PROGRAM, "version", "--all"], stdout=subprocess.PIPE, text=True, check=True).stdout.split("\n")
+print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}; {', '.join(v for v in versions if v)}")
+print(f"Peers: {subprocess.run([PYTHON, '--version'], stdout=subprocess.PIPE, text=True).stdout.strip()} with the versions of tests/integration/requirements/peers.txt")
+print("\n| what | mlengine | peer | ratio | peak memory |\n| --- | --- | --- | --- | --- |")
+for name in WANTED or ALL:
+    folder = tempfile.mkdtemp(prefix="mlengine-bench-")
+    try:
+        ALL[name](folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
