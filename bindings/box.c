@@ -1,6 +1,10 @@
 #include "bindings/box.h"
 
+#include <string.h>
+
 #define ERROR_TYPE "mle.error"
+#define STDLIB_SOURCE "stdlib/mlengine/"
+#define WHERE_LEVELS 100 /* a search without an end in a runaway recursion is none */
 
 static mlb_box *to_box(lua_State *L) {
   return luaL_checkudata(L, 1, lua_tostring(L, lua_upvalueindex(1)));
@@ -78,13 +82,25 @@ static int error_tostring(lua_State *L) {
   return 1;
 }
 
+/* Pushes "file.lua:12: " of the innermost frame that is a user's, "" without one. */
+static void push_where(lua_State *L) {
+  lua_Debug at;
+  for (int level = 1; level < WHERE_LEVELS && lua_getstack(L, level, &at); level++) {
+    lua_getinfo(L, "Sl", &at);
+    if (at.currentline <= 0 || strstr(at.source, STDLIB_SOURCE) != NULL) continue;
+    lua_pushfstring(L, "%s:%d: ", *at.source == '@' ? at.source + 1 : at.short_src, at.currentline);
+    return;
+  }
+  lua_pushliteral(L, "");
+}
+
 int mlb_raise(lua_State *L, const mle_error *err) {
   lua_createtable(L, 0, 4); /* [e] */
   lua_pushstring(L, mle_status_name(err->status));
   lua_setfield(L, -2, "kind");
   lua_pushstring(L, err->message);
   lua_setfield(L, -2, "message");
-  luaL_where(L, 1);
+  push_where(L);
   lua_setfield(L, -2, "where");
   lua_pushboolean(L, err->retryable);
   lua_setfield(L, -2, "retryable");

@@ -10,6 +10,8 @@
 #include <lua.h>
 
 #define MLB_CORE_MODULES(X)        \
+  X("mle.data", luaopen_mle_data)  \
+  X("mle.embedded", luaopen_mle_embedded) \
   X("mle.json", luaopen_mle_json)  \
   X("mle.system", luaopen_mle_system)
 

@@ -111,17 +111,20 @@ static void set_searchers(lua_State *L) {
   lua_pop(L, 1);
 }
 
-static int load_text(lua_State *L) { /* load(chunk, name, mode, env) without bytecode */
-  bool has_env = lua_gettop(L) >= 4;
-  lua_settop(L, 4);
+/* Calls the original with "t" as argument `mode`, so that bytecode is refused. */
+static int call_as_text(lua_State *L, int mode) {
+  if (lua_gettop(L) < mode) lua_settop(L, mode);
   lua_pushliteral(L, "t");
-  lua_replace(L, 3);
-  if (!has_env) lua_settop(L, 3);
+  lua_replace(L, mode);
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   return lua_gettop(L);
 }
+
+/* load(chunk, name, mode, env), loadfile(path, mode, env) */
+static int load_text(lua_State *L) { return call_as_text(L, 3); }
+static int load_file_text(lua_State *L) { return call_as_text(L, 2); }
 
 static void remove_field(lua_State *L, const char *library, const char *field) {
   lua_getglobal(L, library);
@@ -137,6 +140,11 @@ void mlb_state_open_libraries(lua_State *L) {
   lua_getglobal(L, "load");
   lua_pushcclosure(L, load_text, 1);
   lua_setglobal(L, "load");
+  lua_getglobal(L, "loadfile");
+  lua_pushcclosure(L, load_file_text, 1);
+  lua_setglobal(L, "loadfile");
+  lua_pushnil(L);
+  lua_setglobal(L, "dofile");
   remove_field(L, "string", "dump");
   remove_field(L, "os", "exit");
   remove_field(L, "debug", "sethook");

@@ -5,18 +5,21 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "bindings/box.h"
 #include "bindings/modules.h"
+#include "bindings/state.h"
 #include "engine/base/alloc.h"
 #include "engine/base/buffer.h"
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/base/log.h"
 
 #define READ_MAX ((size_t)256 << 20)
 #define PRIVATE_MODE 0600
@@ -208,6 +211,37 @@ static int l_uuid(lua_State *L) {
   return 1;
 }
 
+/* environment(prefix) -> { NAME = value } of the variables that begin so, in either case */
+static int l_environment(lua_State *L) {
+  size_t len;
+  const char *prefix = luaL_checklstring(L, 1, &len);
+  lua_newtable(L);
+  for (char **entry = environ; *entry != NULL; entry++) {
+    const char *equals = strchr(*entry, '=');
+    if (equals == NULL || strncasecmp(*entry, prefix, len) != 0) continue;
+    lua_pushlstring(L, *entry, (size_t)(equals - *entry));
+    lua_pushstring(L, equals + 1);
+    lua_rawset(L, -3);
+  }
+  return 1;
+}
+
+/* set_memory_max(bytes): what Lua itself may hold from now on; 0 is no bound */
+static int l_set_memory_max(lua_State *L) {
+  lua_Integer bytes = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, bytes >= 0, 1, "must not be negative");
+  mlb_state_set_max(L, (size_t)bytes);
+  return 0;
+}
+
+/* log(level, text): one line on standard error; level is "debug", "info", "warning" or "error" */
+static int l_log(lua_State *L) {
+  static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+  int level = luaL_checkoption(L, 1, NULL, levels);
+  mle_log((mle_log_level)level, "%s", luaL_checkstring(L, 2));
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
     {"read", l_read},
     {"replace", l_replace},
@@ -228,6 +262,9 @@ static const luaL_Reg functions[] = {
     {"terminal_width", l_terminal_width},
     {"sha256", l_sha256},
     {"uuid", l_uuid},
+    {"environment", l_environment},
+    {"set_memory_max", l_set_memory_max},
+    {"log", l_log},
     {NULL, NULL},
 };
 

@@ -89,4 +89,18 @@ function M.sha256(bytes) end
 ---@return string
 function M.uuid() end
 
+---The environment variables whose names begin with `prefix`, in either case.
+---@param prefix string
+---@return table<string, string>
+function M.environment(prefix) end
+
+---Bounds what Lua itself may hold from now on; beyond it, "not enough memory".
+---@param bytes integer 0 is no bound
+function M.set_memory_max(bytes) end
+
+---Writes one line to standard error, unless $MLENGINE_LOG asks for less.
+---@param level "debug"|"info"|"warning"|"error"
+---@param text string
+function M.log(level, text) end
+
 return M

@@ -1,0 +1,15 @@
+---@meta mle.embedded
+
+---The Lua modules and guides that are linked into the program.
+local M = {}
+
+---Module names ("mlengine.frame") and guides ("docs/quickstart.md").
+---@return string[]
+function M.names() end
+
+---The source of one of them; nil when there is none of that name.
+---@param name string
+---@return string?
+function M.text(name) end
+
+return M
