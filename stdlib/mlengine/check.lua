@@ -4,19 +4,23 @@ local raise = require("mlengine.error").raise
 
 local M = {}
 
----How many single-character edits turn `a` into `b`.
+--- How many edits turn `a` into `b`: a character added, removed or changed, or
+--- two neighbours swapped (optimal string alignment).
 local function distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
+  local before, last = {}, {}
+  for j = 0, #b do last[j] = j end
   for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
+    local row = { [0] = i }
     for j = 1, #b do
       local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      row[j] = math.min(last[j] + 1, row[j - 1] + 1, last[j - 1] + cost)
+      if i > 1 and j > 1 and a:byte(i) == b:byte(j - 1) and a:byte(i - 1) == b:byte(j) then
+        row[j] = math.min(row[j], before[j - 2] + 1)
+      end
     end
+    before, last = last, row
   end
-  return row[#b]
+  return last[#b]
 end
 
 ---The nearest of `names` to `name`, nil when none is near.
@@ -46,38 +50,35 @@ end
 ---@param value T
 ---@param types string
 ---@param name string   what the message calls it
----@param level? integer
 ---@return T
-function M.type(value, types, name, level)
+function M.type(value, types, name)
   for wanted in types:gmatch "[^|]+" do
     if type(value) == wanted or math.type(value) == wanted then return value end
   end
   local shown = types:gsub("|nil", ""):gsub("|", " or ")
-  raise("invalid", ("%s must be %s, not %s"):format(name, shown, value == nil and "absent" or type(value)), (level or 1) + 1)
+  raise("invalid", ("%s must be %s, not %s"):format(name, shown, value == nil and "absent" or type(value)))
 end
 
 ---Checks an option table: `known` maps each option to its types. Absent is an empty table.
 ---@param options table?
 ---@param known table<string, string>
 ---@param what string   "iceberg.catalog", for messages
----@param level? integer
 ---@return table
-function M.options(options, known, what, level)
-  level = (level or 1) + 1
-  M.type(options, "table|nil", "the options of " .. what, level)
+function M.options(options, known, what)
+  M.type(options, "table|nil", "the options of " .. what)
   local names = {}
   for name in pairs(known) do names[#names + 1] = name end
   table.sort(names)
   for key, value in pairs(options or {}) do
     if not known[key] then
       local hint = type(key) == "string" and M.hint(key, names) or ""
-      raise("invalid", ("%s has no option '%s'%s"):format(what, tostring(key), hint), level)
+      raise("invalid", ("%s has no option '%s'%s"):format(what, tostring(key), hint))
     end
-    M.type(value, known[key], ("option '%s' of %s"):format(key, what), level)
+    M.type(value, known[key], ("option '%s' of %s"):format(key, what))
   end
   for name, types in pairs(known) do
     if (options or {})[name] == nil and not types:find("nil", 1, true) then
-      raise("invalid", ("%s needs the option '%s'"):format(what, name), level)
+      raise("invalid", ("%s needs the option '%s'"):format(what, name))
     end
   end
   return options or {}

@@ -34,13 +34,6 @@ local function take_flag(args, flag)
   return false
 end
 
-local function handler(trace)
-  return function(e)
-    if not trace then return e end
-    return debug.traceback(tostring(e), 2)
-  end
-end
-
 ---@param args string[]
 ---@return integer exit code
 function M.main(args)
@@ -54,12 +47,13 @@ function M.main(args)
     say(("there is no command '%s'%s; mlengine help lists them"):format(name, check.hint(name, commands)))
     return USAGE
   end
-  local trace = take_flag(args, "--trace")
-  local ok, result = xpcall(require("mlengine.cli." .. name).run, handler(trace), args)
+  local errors = require "mlengine.error"
+  errors.set_tracing(take_flag(args, "--trace"))
+  local ok, result = xpcall(require("mlengine.cli." .. name).run, errors.from, args)
   if ok then return result or OK end
-  say(type(result) == "table" and (result.where or "") .. result.message or tostring(result))
-  if type(result) == "table" and result.kind == "cancelled" then return INTERRUPTED end
-  return type(result) == "table" and result.kind == "usage" and USAGE or FAILED
+  say(errors.line(errors.from(result))) -- again: when memory is short no handler runs
+  if result.kind == "cancelled" then return INTERRUPTED end
+  return result.kind == "usage" and USAGE or FAILED
 end
 
 return M
