@@ -17,12 +17,22 @@ static int l_names(lua_State *L) {
   return 1;
 }
 
+static const mle_embedded *find(const char *name) {
+  for (const mle_embedded *m = mle_stdlib; m->module != NULL; m++)
+    if (strcmp(m->module, name) == 0) return m;
+  return NULL;
+}
+
+/* has(name) -> boolean */
+static int l_has(lua_State *L) {
+  lua_pushboolean(L, find(luaL_checkstring(L, 1)) != NULL);
+  return 1;
+}
+
 /* text(name) -> bytes, nil when there is none of that name */
 static int l_text(lua_State *L) {
-  const char *name = luaL_checkstring(L, 1);
-  const mle_embedded *m = mle_stdlib;
-  while (m->module != NULL && strcmp(m->module, name) != 0) m++;
-  if (m->module == NULL)
+  const mle_embedded *m = find(luaL_checkstring(L, 1));
+  if (m == NULL)
     lua_pushnil(L);
   else
     lua_pushlstring(L, (const char *)m->bytes, m->size);
@@ -31,6 +41,7 @@ static int l_text(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"names", l_names},
+    {"has", l_has},
     {"text", l_text},
     {NULL, NULL},
 };

@@ -35,7 +35,10 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
 
 static void stop_when_cancelled(lua_State *L, lua_Debug *at) {
   (void)at;
-  if (!mle_cancelled()) return;
+  if (!mle_cancelled()) { /* also after the prompt forgave an interrupt */
+    if (lua_gethookcount(L) == 1) lua_sethook(L, stop_when_cancelled, LUA_MASKCOUNT, HOOK_COUNT);
+    return;
+  }
   lua_sethook(L, stop_when_cancelled, LUA_MASKCOUNT | LUA_MASKLINE, 1); /* beat any pcall loop */
   mle_error err;
   mle_cancel_fail(&err, "the script");

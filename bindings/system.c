@@ -170,6 +170,12 @@ static int l_cancelled(lua_State *L) {
   return 1;
 }
 
+/* forgive() -> whether a Ctrl-C was taken back; see mle_cancel_forgive */
+static int l_forgive(lua_State *L) {
+  lua_pushboolean(L, mle_cancel_forgive());
+  return 1;
+}
+
 static int l_uid(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)geteuid());
   return 1;
@@ -256,6 +262,7 @@ static const luaL_Reg functions[] = {
     {"time_text", l_time_text},
     {"sleep", l_sleep},
     {"cancelled", l_cancelled},
+    {"forgive", l_forgive},
     {"uid", l_uid},
     {"pid", l_pid},
     {"is_terminal", l_is_terminal},

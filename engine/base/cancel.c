@@ -20,6 +20,13 @@ bool mle_cancelled(void) {
 
 int mle_cancel_signal(void) { return atomic_load(&by_signal); }
 
+bool mle_cancel_forgive(void) {
+  int interrupt = SIGINT;
+  if (!atomic_compare_exchange_strong(&by_signal, &interrupt, 0)) return false;
+  atomic_store(&requested, 0);
+  return true;
+}
+
 static void on_signal(int signal) {
   if (signal == SIGINT && mle_cancelled()) _exit(130); /* the user insists */
   mle_cancel(signal);

@@ -21,6 +21,9 @@ void mle_cancel(int signal); /* 0: no signal, a caller of ours asked */
 bool mle_cancelled(void);
 int mle_cancel_signal(void); /* the signal that asked, 0 when none did */
 
+/* Takes back a SIGINT, and nothing else: for the prompt, between two evaluations. */
+bool mle_cancel_forgive(void);
+
 /* Returns MLE_ECANCELLED with "<doing>: stopped by SIGINT". */
 mle_status mle_cancel_fail(mle_error *err, const char *doing);
 

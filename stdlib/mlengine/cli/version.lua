@@ -1,9 +1,14 @@
+--- `mlengine version`: ours; `--all`: the libraries' too, which loads them.
+
+local usage <const> = "mlengine version [--all]"
+
 return {
   summary = "print the version; --all adds the libraries'",
-  usage = "mlengine version [--all]",
+  usage = usage,
   run = function(args)
+    local options = require("mlengine.arguments").parse(args, { ["--all"] = "flag" }, usage)
     print("mlengine " .. require "mlengine.version")
-    if args[1] ~= "--all" then return end
+    if not options.all then return end
     local versions = require("mle.libraries").versions()
     print(_VERSION)
     print("DuckDB " .. versions.duckdb)

@@ -7,6 +7,11 @@ local M = {}
 ---@return string[]
 function M.names() end
 
+---Whether there is one of that name.
+---@param name string
+---@return boolean
+function M.has(name) end
+
 ---The source of one of them; nil when there is none of that name.
 ---@param name string
 ---@return string?

@@ -63,6 +63,10 @@ function M.sleep(seconds) end
 ---@return boolean
 function M.cancelled() end
 
+---Takes back a Ctrl-C; only the prompt does, between two evaluations.
+---@return boolean whether there was one
+function M.forgive() end
+
 ---The effective user id.
 ---@return integer
 function M.uid() end

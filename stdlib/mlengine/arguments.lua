@@ -1,0 +1,74 @@
+--- Reading a command's arguments.
+---
+---     local options, names = arguments.parse(args, {
+---       ["--json"] = "flag", ["--job"] = "NAME", ["-p"] = "list",
+---     }, M.usage)
+---     -- options.json, options.job, options.p = { "rows=5" }; names = what is left
+---
+--- `--job NAME` and `--job=NAME` are the same; after `--` nothing is an option.
+
+local check = require "mlengine.check"
+local raise = require("mlengine.error").raise
+
+local M = {}
+
+local function names_of(known)
+  local names = {}
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function key_of(name) return (name:gsub("^%-+", ""):gsub("%-", "_")) end
+
+--- Stores the option at args[i] and returns the index of the last argument it took.
+local function take(options, args, i, known, usage)
+  local name, value = args[i]:match "^(%-%-[^=]+)=(.*)$"
+  name = name or args[i]
+  local kind = known[name]
+  if not kind then raise("usage", ("there is no option '%s'%s; usage: %s"):format(name, check.hint(name, names_of(known)), usage)) end
+  if kind == "flag" then
+    if value then raise("usage", ("option '%s' takes no value; usage: %s"):format(name, usage)) end
+    options[key_of(name)] = true
+    return i
+  end
+  if not value then
+    i, value = i + 1, args[i + 1]
+    if not value then raise("usage", ("option '%s' needs a value; usage: %s"):format(name, usage)) end
+  end
+  if kind == "list" then
+    local list = options[key_of(name)] or {}
+    list[#list + 1], options[key_of(name)] = value, list
+  else
+    options[key_of(name)] = value
+  end
+  return i
+end
+
+---@param args string[]
+---@param known table<string, string> option to "flag", "list" (may come again), or the name of its value
+---@param usage string
+---@param positionals? { [1]: integer, [2]: integer } fewest and most; default none
+---@return table options, string[] positionals
+function M.parse(args, known, usage, positionals)
+  local options, rest, i = {}, {}, 1
+  while i <= #args do
+    if args[i] == "--" then
+      table.move(args, i + 1, #args, #rest + 1, rest)
+      break
+    elseif args[i]:find "^%-." then
+      i = take(options, args, i, known, usage)
+    else
+      rest[#rest + 1] = args[i]
+    end
+    i = i + 1
+  end
+  local fewest, most = table.unpack(positionals or { 0, 0 })
+  if #rest < fewest or #rest > most then
+    local what = #rest > most and ("unexpected argument '%s'"):format(rest[most + 1]) or "an argument is missing"
+    raise("usage", ("%s; usage: %s"):format(what, usage))
+  end
+  return options, rest
+end
+
+return M

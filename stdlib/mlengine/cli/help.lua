@@ -1,0 +1,44 @@
+--- `mlengine help`: the commands; `mlengine help TOPIC`: a guide, or a command's help.
+
+local check = require "mlengine.check"
+local embedded = require "mle.embedded"
+local raise = require("mlengine.error").raise
+
+local function guides()
+  local names = {}
+  for _, name in ipairs(embedded.names()) do names[#names + 1] = name:match "^docs/(.+)%.md$" end
+  return names
+end
+
+local function print_commands()
+  local cli = require "mlengine.cli"
+  print "usage: mlengine COMMAND [ARGUMENT]...\n"
+  for _, group in ipairs(cli.groups()) do
+    print(group[1] .. ":")
+    for i = 2, #group do
+      print(("  %-12s %s"):format(group[i], require("mlengine.cli." .. group[i]).summary))
+    end
+    print ""
+  end
+  print("guides: mlengine help " .. table.concat(guides(), " | "))
+  print "mlengine COMMAND --help says more of a command; --trace adds the traceback to an error."
+end
+
+local function print_topic(topic)
+  local cli = require "mlengine.cli"
+  local text = embedded.text("docs/" .. topic .. ".md")
+  if text then return io.write(text) end
+  if cli.has(topic) then return cli.print_help(topic) end
+  local topics = guides()
+  for _, group in ipairs(cli.groups()) do table.move(group, 2, #group, #topics + 1, topics) end
+  raise("usage", ("there is no guide '%s'%s; mlengine help lists them"):format(topic, check.hint(topic, topics)))
+end
+
+return {
+  summary = "list the commands; help TOPIC prints a guide",
+  usage = "mlengine help [TOPIC]",
+  run = function(args)
+    local _, topics = require("mlengine.arguments").parse(args, {}, "mlengine help [TOPIC]", { 0, 1 })
+    if topics[1] then print_topic(topics[1]) else print_commands() end
+  end,
+}
