@@ -113,17 +113,23 @@ static int bind_one(sqlite3_stmt *statement, int index, char type, va_list *args
   }
 }
 
+static mle_status bind_all(mle_db *db, sqlite3_stmt *statement, const char *types, va_list *args,
+                           mle_error *err) {
+  for (int i = 0; types[i] != '\0'; i++)
+    if (bind_one(statement, i + 1, types[i], args) != SQLITE_OK)
+      return fail_db(db, "cannot bind a parameter", err);
+  return MLE_OK;
+}
+
 static mle_status prepare(mle_db *db, sqlite3_stmt **out, const char *sql, const char *types,
                           va_list *args, mle_error *err) {
   if (sqlite3_prepare_v2(db->handle, sql, -1, out, NULL) != SQLITE_OK)
     return fail_db(db, "cannot prepare a statement", err);
-  for (int i = 0; types[i] != '\0'; i++)
-    if (bind_one(*out, i + 1, types[i], args) != SQLITE_OK) {
-      sqlite3_finalize(*out);
-      *out = NULL;
-      return fail_db(db, "cannot bind a parameter", err);
-    }
-  return MLE_OK;
+  mle_status status = bind_all(db, *out, types, args, err);
+  if (status == MLE_OK) return MLE_OK;
+  sqlite3_finalize(*out);
+  *out = NULL;
+  return status;
 }
 
 static mle_status open_rows(mle_db *db, mle_db_rows *rows, const char *sql, const char *types,
@@ -186,6 +192,16 @@ void mle_db_end(mle_db_rows *rows) {
   sqlite3_finalize(rows->statement);
   rows->statement = NULL;
   rows->found = false;
+}
+
+mle_status mle_db_again(mle_db_rows *rows, mle_error *err, const char *types, ...) {
+  va_list args;
+  sqlite3_reset(rows->statement); /* repeats the last step's error, told already */
+  rows->found = false;
+  va_start(args, types);
+  mle_status status = bind_all(rows->db, rows->statement, types, &args, err);
+  va_end(args);
+  return status;
 }
 
 bool mle_db_is_null(const mle_db_rows *rows, int column) {

@@ -60,6 +60,9 @@ mle_status mle_db_query(mle_db *db, mle_db_rows *rows, mle_error *err, const cha
 mle_status mle_db_next(mle_db_rows *rows, mle_error *err);
 void mle_db_end(mle_db_rows *rows);
 
+/* The same statement from its start with other parameters; step it by mle_db_next. */
+mle_status mle_db_again(mle_db_rows *rows, mle_error *err, const char *types, ...);
+
 /* A column of the row at hand, from 0. Text and blob live until the next step. */
 bool mle_db_is_null(const mle_db_rows *rows, int column);
 int64_t mle_db_int(const mle_db_rows *rows, int column);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/arena.h"
 #include "engine/base/buffer.h"
 #include "engine/base/clock.h"
 #include "engine/base/db.h"
@@ -28,6 +29,22 @@ static int remove_folder(void **state) {
 }
 
 static char *in_folder(const char *name) { return mle_path_join(folder, name); }
+
+/* ====== arena ====== */
+
+static void arena_lists_grow_and_keep_their_elements(void **state) {
+  (void)state;
+  mle_arena memory = MLE_ARENA;
+  int *list = NULL;
+  for (int i = 0; i < 5000; i++) {
+    list = mle_arena_grow(&memory, list, (size_t)i, sizeof *list);
+    list[i] = i;
+  }
+  for (int i = 0; i < 5000; i++) assert_int_equal(list[i], i);
+  assert_string_equal(mle_arena_format(&memory, "%d-%s", 7, "x"), "7-x");
+  mle_arena_release(&memory);
+  assert_null(memory.blocks);
+}
 
 /* ====== error, buffer ====== */
 
@@ -187,6 +204,7 @@ static void a_missing_database_is_named(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(arena_lists_grow_and_keep_their_elements),
       cmocka_unit_test(context_goes_before_the_message),
       cmocka_unit_test(long_messages_end_on_a_character),
       cmocka_unit_test(buffers_stop_at_their_maximum),
