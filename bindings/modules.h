@@ -15,7 +15,8 @@
   X("mle.json", luaopen_mle_json)  \
   X("mle.system", luaopen_mle_system)
 
-#define MLB_DATA_MODULES(X) \
+#define MLB_DATA_MODULES(X)         \
+  X("mle.frame", luaopen_mle_frame) \
   X("mle.libraries", luaopen_mle_libraries)
 
 #define MLB_DECLARE(name, open) int open(lua_State *L);
