@@ -1,0 +1,28 @@
+/*
+ * model_layout.h -- what a mle_model is made of. Internal to engine/xgboost.
+ */
+#ifndef MLE_XGBOOST_MODEL_LAYOUT_H
+#define MLE_XGBOOST_MODEL_LAYOUT_H
+
+#include "engine/xgboost/forest.h"
+#include "engine/xgboost/model.h"
+#include "engine/xgboost/objective.h"
+
+typedef struct mle_attribute {
+  char *name, *value;
+} mle_attribute;
+
+struct mle_model {
+  int version[3];
+  size_t num_features, num_outputs, num_rounds;
+  const mle_objective *objective;
+  float *base;        /* num_outputs margins that sums begin with */
+  uint32_t *output;   /* of each tree: the output it adds to */
+  float *weight;      /* of each tree, for dart; else NULL */
+  char **name, **type; /* num_features each, or NULL */
+  mle_attribute *attribute;
+  size_t num_attributes;
+  mle_forest forest;
+};
+
+#endif

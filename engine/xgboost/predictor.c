@@ -1,0 +1,162 @@
+/*
+ * Equal bits need the same operations in the same order: sums begin with the base
+ * margin and take one tree after another, in float, without contraction (the build
+ * says -ffp-contract=off). dart multiplies each leaf by its tree's weight, as the
+ * library does for a DMatrix; its in-place prediction rounds otherwise.
+ */
+#include "engine/xgboost/predictor.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+#include "engine/xgboost/model_layout.h"
+
+/* Rows turned from columns at a time: their floats stay in the first cache. */
+#define BLOCK_ROWS 64
+
+/* ====== One row ====== */
+
+/* Categories of the set go right; what is no category, or none of the set, left. */
+static bool category_goes_left(const mle_forest *f, uint32_t set, float x) {
+  if (!(x >= 0.0f && x < 16777216.0f)) return true;
+  uint32_t category = (uint32_t)x;
+  const mle_category_set *s = &f->set[set];
+  if (category / 32 >= s->num_words) return true;
+  return (f->word[s->first_word + category / 32] >> (category % 32) & 1) == 0;
+}
+
+static float leaf_value(const mle_forest *f, uint32_t root, const float *row) {
+  const mle_forest_node *n = &f->node[root];
+  while (n->left != 0) {
+    float x = row[n->split & MLE_SPLIT_FEATURE];
+    bool left;
+    if (isnan(x))
+      left = (n->split & MLE_SPLIT_DEFAULT_LEFT) != 0;
+    else if (n->split & MLE_SPLIT_CATEGORICAL)
+      left = category_goes_left(f, n->as.set, x);
+    else
+      left = x < n->as.value;
+    n = &f->node[left ? n->left : n->right];
+  }
+  return n->as.value;
+}
+
+void mle_predictor_margin(const mle_model *model, const float *row, float *out) {
+  const mle_forest *f = &model->forest;
+  memcpy(out, model->base, model->num_outputs * sizeof *out);
+  if (model->weight != NULL) {
+    for (size_t t = 0; t < f->num_trees; t++)
+      out[model->output[t]] += leaf_value(f, f->root[t], row) * model->weight[t];
+    return;
+  }
+  for (size_t t = 0; t < f->num_trees; t++)
+    out[model->output[t]] += leaf_value(f, f->root[t], row);
+}
+
+/* ====== Links ====== */
+
+static float sigmoid(float x) {
+  float denominator = expf(fminf(-x, 88.7f)) + 1.0f + 1e-16f;
+  return 1.0f / denominator;
+}
+
+static void softmax(float *value, size_t count) {
+  float largest = value[0];
+  double sum = 0;
+  for (size_t i = 1; i < count; i++) largest = fmaxf(value[i], largest);
+  for (size_t i = 0; i < count; i++) {
+    value[i] = expf(value[i] - largest);
+    sum += (double)value[i];
+  }
+  for (size_t i = 0; i < count; i++) value[i] /= (float)sum;
+}
+
+static size_t largest_index(const float *value, size_t count) {
+  size_t best = 0;
+  for (size_t i = 1; i < count; i++)
+    if (value[i] > value[best]) best = i;
+  return best;
+}
+
+static void apply_link(mle_link link, float *value, size_t count) {
+  switch (link) {
+    case MLE_LINK_LOGISTIC:
+      for (size_t i = 0; i < count; i++) value[i] = sigmoid(value[i]);
+      return;
+    case MLE_LINK_EXP:
+      for (size_t i = 0; i < count; i++) value[i] = expf(value[i]);
+      return;
+    case MLE_LINK_STEP:
+      for (size_t i = 0; i < count; i++) value[i] = value[i] > 0.0f ? 1.0f : 0.0f;
+      return;
+    case MLE_LINK_SOFTMAX: softmax(value, count); return;
+    case MLE_LINK_ARGMAX: value[0] = (float)largest_index(value, count); return;
+    case MLE_LINK_IDENTITY: return;
+  }
+}
+
+size_t mle_predictor_width(const mle_model *model) {
+  return model->objective->link == MLE_LINK_ARGMAX ? 1 : model->num_outputs;
+}
+
+void mle_predictor_predict(const mle_model *model, const float *row, float *out) {
+  mle_predictor_margin(model, row, out);
+  apply_link(model->objective->link, out, model->num_outputs);
+}
+
+/* ====== Batches ====== */
+
+#define GATHER(type)                                                              \
+  for (size_t r = 0; r < rows; r++)                                               \
+    out[r * stride] = (float)((const type *)column->data)[first + r];             \
+  break
+
+/* Writes one column of a block of rows, `stride` floats apart. */
+static void gather(const mle_column *column, size_t first, size_t rows, size_t stride, float *out) {
+  switch (column->kind) {
+    case MLE_INT8: GATHER(int8_t);
+    case MLE_INT16: GATHER(int16_t);
+    case MLE_INT32: GATHER(int32_t);
+    case MLE_INT64: GATHER(int64_t);
+    case MLE_UINT8: GATHER(uint8_t);
+    case MLE_UINT16: GATHER(uint16_t);
+    case MLE_UINT32: GATHER(uint32_t);
+    case MLE_UINT64: GATHER(uint64_t);
+    case MLE_FLOAT: GATHER(float);
+    case MLE_DOUBLE: GATHER(double);
+  }
+  if (column->valid == NULL) return;
+  for (size_t r = 0; r < rows; r++)
+    if ((column->valid[(first + r) / 64] >> ((first + r) % 64) & 1) == 0) out[r * stride] = NAN;
+}
+
+/* Scores rows that lie one after another; `scratch` has room for the outputs. */
+static void score_block(const mle_model *m, const float *block, size_t rows, bool margin,
+                        float *scratch, float *out) {
+  size_t width = margin ? m->num_outputs : mle_predictor_width(m);
+  for (size_t r = 0; r < rows; r++) {
+    mle_predictor_margin(m, block + r * m->num_features, scratch);
+    if (!margin) apply_link(m->objective->link, scratch, m->num_outputs);
+    memcpy(out + r * width, scratch, width * sizeof *out);
+  }
+}
+
+mle_status mle_predictor_batch(const mle_model *model, const mle_batch *batch, bool margin,
+                               float *out, mle_error *err) {
+  size_t features = model->num_features;
+  if (batch->num_columns < features)
+    return mle_fail(err, MLE_EINVAL, "the model takes %zu columns, these rows have %zu", features,
+                    batch->num_columns);
+  size_t width = margin ? model->num_outputs : mle_predictor_width(model);
+  float *block = mle_realloc_array(NULL, BLOCK_ROWS * features + model->num_outputs, sizeof *block);
+  if (block == NULL) return mle_nomem(err, "scoring rows");
+  for (size_t first = 0; first < batch->rows; first += BLOCK_ROWS) {
+    size_t rows = batch->rows - first < BLOCK_ROWS ? batch->rows - first : BLOCK_ROWS;
+    for (size_t c = 0; c < features; c++)
+      gather(&batch->column[c], first, rows, features, block + c);
+    score_block(model, block, rows, margin, block + BLOCK_ROWS * features, out + first * width);
+  }
+  mle_free(block);
+  return MLE_OK;
+}
