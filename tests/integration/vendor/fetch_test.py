@@ -1,0 +1,130 @@
+# venv: none
+"""vendor/fetch and vendor/bootstrap on a cache of their own: what is pinned, and nothing else, ends up in it."""
+
+import glob
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from support import REPOSITORY
+
+SMALL = "uplot"  # by npm
+HEADERS = "xgboost"  # by pip, from a source archive
+
+
+class Fetch(unittest.TestCase):
+    def setUp(self):
+        self.root = tempfile.mkdtemp(prefix="mlengine-test-")
+        self.addCleanup(shutil.rmtree, self.root)
+        self.cache = os.path.join(self.root, "cache")
+        self.vendor = os.path.join(self.root, "vendor")
+        shutil.copytree(os.path.join(REPOSITORY, "vendor"), self.vendor)
+
+    def start(self, *args, **env):
+        return subprocess.Popen(["sh", os.path.join(self.vendor, "fetch"), *args], text=True, stdout=subprocess.PIPE,
+                                stderr=subprocess.PIPE, env={**os.environ, "MLENGINE_CACHE": self.cache, **env})
+
+    def fetch(self, *args, code=0, **env):
+        process = self.start(*args, **env)
+        out, err = process.communicate(timeout=600)
+        self.assertEqual(process.returncode, code, out + err)
+        return out + err
+
+    def without_clients(self):
+        """A PATH on which npm and python3 only fail."""
+        folder = os.path.join(self.root, "bin")
+        os.mkdir(folder)
+        for name in ("npm", "python3"):
+            with open(os.path.join(folder, name), "w") as f:
+                f.write("#!/bin/sh\nexit 1\n")
+            os.chmod(f.name, 0o755)
+        return folder + ":" + os.environ["PATH"]
+
+    def repin(self, sha256):
+        """Pins SMALL to another sha256."""
+        path = os.path.join(self.vendor, "pins.txt")
+        with open(path) as f:
+            lines = [l.replace(l.split()[4], sha256) if l.startswith(SMALL) else l for l in f]
+        with open(path, "w") as f:
+            f.writelines(lines)
+
+    def test_what_is_there_needs_no_client(self):
+        self.assertIn("fetching", self.fetch(SMALL))
+        self.assertEqual(self.fetch(SMALL, PATH=self.without_clients()), "")
+
+    def test_where_says_nothing_before_and_the_folder_after(self):
+        self.assertEqual(self.fetch("--where", SMALL, code=1), "")
+        self.fetch(SMALL)
+        folder = self.fetch("--where", SMALL).strip()
+        self.assertTrue(os.path.isfile(os.path.join(folder, "dist", "uPlot.iife.min.js")))
+
+    def test_of_a_source_archive_only_the_headers_are_kept(self):
+        self.fetch(HEADERS)
+        folder = self.fetch("--where", HEADERS).strip()
+        self.assertTrue(os.path.isfile(os.path.join(folder, "cpp_src", "include", "xgboost", "c_api.h")))
+        self.assertEqual(sorted(os.listdir(os.path.join(folder, "cpp_src"))), ["LICENSE", "include"])
+
+    def test_a_damaged_file_is_noticed_and_mended(self):
+        self.fetch(SMALL)
+        file = os.path.join(self.fetch("--where", SMALL).strip(), "LICENSE")
+        with open(file, "a") as f:
+            f.write("x")
+        self.assertEqual(self.fetch("--where", SMALL, code=1), "")
+        self.assertIn("fetching", self.fetch(SMALL))
+        with open(file) as f:
+            self.assertFalse(f.read().endswith("x"))
+
+    def test_a_touched_file_is_hashed_and_stays(self):
+        self.fetch(SMALL)
+        os.utime(os.path.join(self.fetch("--where", SMALL).strip(), "LICENSE"))
+        self.assertEqual(self.fetch(SMALL, PATH=self.without_clients()), "")
+
+    def test_an_archive_that_is_not_the_pinned_one_is_refused(self):
+        self.repin("0" * 64)
+        said = self.fetch(SMALL, code=1)
+        self.assertIn("expected sha256 " + "0" * 64, said)
+        self.assertIn("could not fetch uplot", said)
+        self.assertEqual(os.listdir(self.cache), [])
+
+    def test_two_at_once_leave_one_whole_copy(self):
+        both = [self.start(SMALL), self.start(SMALL)]
+        for process in both:
+            out, err = process.communicate(timeout=600)
+            self.assertEqual(process.returncode, 0, out + err)
+        self.fetch("--where", SMALL)
+        self.assertEqual(len(os.listdir(self.cache)), 1)
+
+    def test_an_unknown_name_is_refused(self):
+        self.assertIn("no package 'nothing'", self.fetch("nothing", code=1))
+
+
+class Bootstrap(unittest.TestCase):
+    def bootstrap(self, *args):
+        done = subprocess.run([*args], cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+        return done.returncode, done.stdout
+
+    def test_a_second_build_needs_no_network(self):
+        code, said = self.bootstrap("unshare", "--map-root-user", "--net", "sh", "vendor/bootstrap", "build")
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("installing", said)
+        self.assertNotIn("fetching", said)
+
+    def test_an_unknown_command_is_refused(self):
+        code, said = self.bootstrap("sh", "vendor/bootstrap", "biuld")
+        self.assertEqual(code, 1)
+        self.assertIn("no command 'biuld'; usage", said)
+
+    def test_no_host_is_named(self):
+        """Packages come through their ordinary clients, from wherever those are set up to look."""
+        for path in glob.glob(os.path.join(REPOSITORY, "vendor", "**", "*"), recursive=True):
+            if os.path.isfile(path):
+                with open(path) as f:
+                    self.assertNotRegex(f.read(), r"https?://|registry\.|pypi\.org|pythonhosted|deb\.debian\.org")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
