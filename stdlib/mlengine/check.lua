@@ -33,7 +33,7 @@ function M.nearest(name, names)
     local d = distance(name:lower(), candidate:lower())
     if not best_distance or d < best_distance then best, best_distance = candidate, d end
   end
-  if best_distance and best_distance <= math.max(1, #name // 3) then return best end
+  if best_distance and best_distance <= #name // 3 then return best end
   return nil
 end
 

@@ -25,8 +25,8 @@ function TestStrict.test_undefined_names_say_line_and_nearest()
     "job.lua:2: undefined variable 'bacth' (did you mean 'batch'?)"
   )
   lu.assertEquals(
-    failure "local up = 1\nlocal function f() return up, pu end\nf()",
-    "job.lua:2: undefined variable 'pu' (did you mean 'up'?)"
+    failure "local rows = 1\nlocal function f() return rows, rwos end\nf()",
+    "job.lua:2: undefined variable 'rwos' (did you mean 'rows'?)"
   )
   lu.assertEquals(failure "return zzzzzzzz", "job.lua:1: undefined variable 'zzzzzzzz'")
 end
