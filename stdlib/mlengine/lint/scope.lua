@@ -140,8 +140,9 @@ function on.Local(node)
 end
 
 function on.LocalFunction(node)
-  declare(node.name, "function", node.closure)
+  local variable = declare(node.name, "function", node.closure)
   walk(node.closure)
+  variable.used = false -- to call oneself is not yet a use
 end
 
 function on.Function(node)
