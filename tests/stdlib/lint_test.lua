@@ -47,7 +47,6 @@ local cases <const> = {
   { 'local json, log = require "mlengine.json", require "mlengine.log"\nlog.inof(json.null)', "2: mlengine.log has no 'inof' (did you mean 'info'?)" },
   { 'require("mlengine.json").encdoe(1)', "1: mlengine.json has no 'encdoe' (did you mean 'encode'?)" },
   { 'local json = require "mlengine.json" json = {} json.x()', nil },
-  { 'local job = require "mlengine.job"\nlocal p = job.params { rows = { 1 } }\nprint(p.rwos, p.rows)', "3: parameter 'rwos' is not declared in job.params (did you mean 'rows'?)" },
 }
 
 function TestLint.test_cases()
