@@ -8,7 +8,8 @@
 
 #include "engine/base/alloc.h"
 
-#define BLOCK_SIZE 4000
+#define BLOCK_SIZE 4000 /* of the first; later ones double */
+#define BLOCK_SIZE_MAX ((size_t)1 << 20)
 #define ALIGNMENT alignof(max_align_t)
 
 typedef struct mle_arena_block {
@@ -18,7 +19,9 @@ typedef struct mle_arena_block {
 } mle_arena_block;
 
 static mle_arena_block *add_block(mle_arena *arena, size_t size) {
-  if (size < BLOCK_SIZE) size = BLOCK_SIZE;
+  size_t usual = arena->blocks == NULL ? BLOCK_SIZE : 2 * arena->blocks->size;
+  if (usual > BLOCK_SIZE_MAX) usual = BLOCK_SIZE_MAX;
+  if (size < usual) size = usual;
   if (size > SIZE_MAX - sizeof(mle_arena_block)) return NULL;
   mle_arena_block *block = mle_calloc(1, sizeof *block + size);
   if (block == NULL) return NULL;
@@ -37,6 +40,17 @@ void *mle_arena_alloc(mle_arena *arena, size_t size) {
   void *found = block->bytes + block->used;
   block->used += size;
   return found;
+}
+
+void *mle_arena_array(mle_arena *arena, size_t count, size_t size) {
+  if (size != 0 && count > SIZE_MAX / size) return NULL;
+  return mle_arena_alloc(arena, count * size);
+}
+
+char *mle_arena_text(mle_arena *arena, const char *bytes, size_t len) {
+  char *text = len == SIZE_MAX ? NULL : mle_arena_alloc(arena, len + 1);
+  if (text != NULL && len > 0) memcpy(text, bytes, len);
+  return text;
 }
 
 mle_status mle_arena_copy(mle_arena *arena, const char *text, const char **out, mle_error *err) {
@@ -74,10 +88,23 @@ void *mle_arena_grow(mle_arena *arena, void *items, size_t count, size_t size) {
   return longer;
 }
 
-void mle_arena_release(mle_arena *arena) {
-  for (mle_arena_block *block = arena->blocks, *older; block != NULL; block = older) {
+static void free_blocks(mle_arena_block *block) {
+  for (mle_arena_block *older; block != NULL; block = older) {
     older = block->older;
     mle_free(block);
   }
+}
+
+void mle_arena_clear(mle_arena *arena) {
+  mle_arena_block *newest = arena->blocks;
+  if (newest == NULL) return;
+  free_blocks(newest->older);
+  newest->older = NULL;
+  memset(newest->bytes, 0, newest->used); /* what alloc hands out is zeroed */
+  newest->used = 0;
+}
+
+void mle_arena_release(mle_arena *arena) {
+  free_blocks(arena->blocks);
   arena->blocks = NULL;
 }

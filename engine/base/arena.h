@@ -23,6 +23,10 @@ typedef struct mle_arena {
 
 /* Zeroed memory for any type; NULL when out of memory. */
 void *mle_arena_alloc(mle_arena *arena, size_t size);
+void *mle_arena_array(mle_arena *arena, size_t count, size_t size);
+
+/* A copy of bytes, ended by a NUL; NULL when out of memory. */
+char *mle_arena_text(mle_arena *arena, const char *bytes, size_t len);
 
 /* Copies a text; NULL gives NULL. */
 mle_status mle_arena_copy(mle_arena *arena, const char *text, const char **out, mle_error *err);
@@ -37,6 +41,9 @@ char *mle_arena_format(mle_arena *arena, const char *fmt, ...);
  * returned last, NULL at first.
  */
 void *mle_arena_grow(mle_arena *arena, void *items, size_t count, size_t size);
+
+/* Forgets all but keeps a block's memory for what comes next. */
+void mle_arena_clear(mle_arena *arena);
 
 /* Frees all; the arena is empty and usable again. */
 void mle_arena_release(mle_arena *arena);
