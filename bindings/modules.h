@@ -12,7 +12,9 @@
 #define MLB_CORE_MODULES(X)        \
   X("mle.data", luaopen_mle_data)  \
   X("mle.embedded", luaopen_mle_embedded) \
+  X("mle.jobs", luaopen_mle_jobs)  \
   X("mle.json", luaopen_mle_json)  \
+  X("mle.process", luaopen_mle_process) \
   X("mle.system", luaopen_mle_system)
 
 #define MLB_DATA_MODULES(X)         \

@@ -1,0 +1,35 @@
+/*
+ * history.h -- what ran, as JSON texts (owned by the caller) for the command line and the page.
+ */
+#ifndef MLE_JOBS_HISTORY_H
+#define MLE_JOBS_HISTORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/jobs/state.h"
+
+/* The last `limit` runs, newest first: an array of objects. */
+mle_status mle_history_json(mle_state *state, int64_t limit, char **out, mle_error *err);
+
+/* Everything about one run: also params, outputs, intents, actions, script text. ENOTFOUND. */
+mle_status mle_history_run_json(mle_state *state, int64_t run, char **out, mle_error *err);
+
+/* Just enough to report a run: id, state, reason, times, outputs, notes. */
+mle_status mle_history_result_json(mle_state *state, int64_t run, char **out, mle_error *err);
+
+/*
+ * The last succeeded run of a pipeline's job that was no rehearsal, for its child `child`:
+ * {run, outputs, consumed}; NULL when there is none. Consumed: a succeeded run of
+ * the child was given these outputs.
+ */
+mle_status mle_history_output_json(mle_state *state, const char *pipeline, const char *job,
+                                   const char *child, char **out, mle_error *err);
+
+/*
+ * What ended runs left to do: an array of {run, state, intents: [{id, kind, data}],
+ * actions: [{id, kind, data}]}. With `run`, of that run only; 0 is all.
+ */
+mle_status mle_history_unsettled_json(mle_state *state, int64_t run, char **out, mle_error *err);
+
+#endif

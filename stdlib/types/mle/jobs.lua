@@ -1,0 +1,164 @@
+---@meta mle.jobs
+
+---The state in .mlengine/state.db. Texts that hold data are JSON.
+---@class mle.jobs.State
+local State = {}
+
+---A lock that says a process is alive; closing gives it back.
+---@class mle.jobs.Lock
+local Lock = {}
+
+local M = {}
+
+---Opens the state in an absolute folder, making both when they are missing.
+---@param folder string
+---@return mle.jobs.State
+function M.open(folder) end
+
+---Takes a named lock; raises "busy", with what its holder says of itself.
+---@param kind string "consumer" or "pipeline"
+---@param name string
+---@param holder string
+---@return mle.jobs.Lock
+function State:lock(kind, name, holder) end
+
+---What others are told while they cannot have the lock.
+---@param holder string
+function Lock:describe(holder) end
+
+---Whether a process holds the lock of a run.
+---@param run integer
+---@return boolean
+function State:is_alive(run) end
+
+---Removes the file of an ended run's lock.
+---@param run integer
+function State:forget_lock(run) end
+
+---@class mle.jobs.RunSpec
+---@field pipeline_run? integer
+---@field pipeline? string
+---@field job string
+---@field script string
+---@field script_text string
+---@field consumer string
+---@field rehearsal? string
+---@field params string
+---@field inputs? { parent: string, run: integer }[]
+
+---Makes the row of a run about to start, and its lock.
+---@param spec mle.jobs.RunSpec
+---@return integer run, mle.jobs.Lock lock
+function State:create(spec) end
+
+---Makes the row of a run that does not take place.
+---@param spec mle.jobs.RunSpec
+---@param reason string
+---@return integer run
+function State:create_skipped(spec, reason) end
+
+---@param pipeline string
+---@param file string
+---@param rehearsal? string
+---@return integer id, mle.jobs.Lock lock
+function State:create_pipeline(pipeline, file, rehearsal) end
+
+---@param id integer
+---@param how string
+---@param reason? string
+function State:finish_pipeline(id, how, reason) end
+
+---This process is the run's.
+---@param run integer
+function State:start(run) end
+
+---Records what a run is about to read.
+---@param run integer
+---@param range { consumer: string, table_uuid: string, branch: string, table_name: string, expected?: integer, from?: integer, to?: integer, rows: integer }
+function State:pin_range(run, range) end
+
+---@param run integer
+---@param kind string
+---@param data string
+function State:intend(run, kind, data) end
+
+---@param intent integer
+function State:settle(intent) end
+
+---@param run integer
+---@param kind string
+---@param data string
+function State:note(run, kind, data) end
+
+---The commit: state, outputs, watermarks and actions in one transaction.
+---@param run integer
+---@param outputs string
+---@param actions { kind: string, data: string }[]
+function State:succeed(run, outputs, actions) end
+
+---Ends a run as skipped; moves only watermarks whose range held no row.
+---@param run integer
+---@param reason string
+---@param actions { kind: string, data: string }[]
+function State:skip(run, reason, actions) end
+
+---@param action integer
+function State:action_done(action) end
+
+---Ends a run that is still going; says whether it was.
+---@param run integer
+---@param how "failed"|"timed-out"|"stopped"|"lost"
+---@param reason string
+---@param trace? string
+---@return boolean
+function State:finish(run, how, reason, trace) end
+
+---Ends as lost all runs whose processes are gone.
+function State:recover() end
+
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return integer? snapshot
+function State:watermark(consumer, table_uuid, branch) end
+
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@param table_name string
+---@param snapshot integer
+function State:adopt(consumer, table_uuid, branch, table_name, snapshot) end
+
+---The range this consumer last consumed rows from.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return integer? to, integer? from
+function State:last_consumed(consumer, table_uuid, branch) end
+
+---@return string
+function State:watermarks() end
+
+---@param limit integer
+---@return string
+function State:history(limit) end
+
+---@param run integer
+---@return string
+function State:details(run) end
+
+---@param run integer
+---@return string
+function State:result(run) end
+
+---@param pipeline string
+---@param job string
+---@param child string
+---@return string?
+function State:output(pipeline, job, child) end
+
+---@param run? integer
+---@return string
+function State:unsettled(run) end
+
+return M
