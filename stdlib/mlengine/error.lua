@@ -21,6 +21,10 @@ local tracing = false
 ---Makes errors keep their traceback; `--trace` does.
 function M.set_tracing(on) tracing = on end
 
+---Whether errors keep their traceback.
+---@return boolean
+function M.tracing() return tracing end
+
 ---"file.lua:12: " of the innermost frame that is a user's, not the standard library's.
 ---@param level? integer where to begin, 1 is the caller
 ---@return string

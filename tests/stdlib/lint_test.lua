@@ -77,6 +77,7 @@ function TestLint.test_the_standard_library_is_clean()
   for path in pipe:lines() do
     for _, p in ipairs(lint.script(path).problems) do
       local internal = p.message:find "internal to mlengine" or p.message:find "'luaunit'"
+        or p.message:find "no module 'mlengine%.%a+'" -- one that is announced in strict.modules
       if not internal then found[#found + 1] = ("%s:%d: %s"):format(p.path, p.line, p.message) end
     end
   end

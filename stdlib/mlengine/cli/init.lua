@@ -23,6 +23,9 @@ local groups <const> = {
   { "about", "help", "version" },
 }
 
+--- Started by mlengine itself, and listed nowhere.
+local hidden <const> = { child = true }
+
 local OK <const>, FAILED <const>, USAGE <const>, INTERRUPTED <const> = 0, 1, 2, 130
 
 local function say(...) io.stderr:write("mlengine: ", ..., "\n") end
@@ -101,6 +104,7 @@ function M.hint(name) return check.hint(name, commands()) end
 ---Whether there is such a command.
 ---@param name string
 function M.has(name)
+  if hidden[name] then return true end
   for _, command in ipairs(commands()) do
     if command == name then return true end
   end

@@ -1,0 +1,17 @@
+--- The processes that the engine starts: `child job` runs a job's script,
+--- `child pipeline` loads pipelines. What to do is on descriptor 3.
+
+local errors = require "mlengine.error"
+
+local modules <const> = { job = "mlengine.jobs.worker", pipeline = "mlengine.jobs.loader" }
+
+return {
+  summary = "what the engine starts; not for use by hand",
+  usage = "mlengine child job|pipeline",
+  run = function(args)
+    local module = modules[args[1]]
+    if not module then errors.raise("usage", "this command is started by mlengine itself, not by hand") end
+    module = require(module)
+    return (module.serve or module.run)()
+  end,
+}

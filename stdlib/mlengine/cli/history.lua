@@ -1,0 +1,112 @@
+local arguments = require "mlengine.arguments"
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local report = require "mlengine.jobs.report"
+local system = require "mle.system"
+
+local usage <const> = "mlengine history [RUN] [--json] [--limit N]"
+local LIMIT <const> = 20
+
+--- "2026-11-24 03:30:00" of milliseconds, in UTC.
+local function moment(ms) return (system.time_text(ms):gsub("T", " "):gsub("%..*", "")) end
+
+local function present(value) return value ~= nil and value ~= json.null end
+
+local function took(run)
+  if not present(run.ended) then return "" end
+  return report.duration(math.max(0, run.ended - run.created))
+end
+
+local function rows_of(run)
+  local rows = 0
+  for _, range in ipairs(run.ranges) do rows = rows + range.rows end
+  return #run.ranges > 0 and tostring(rows) or ""
+end
+
+local function name_of(run) return present(run.pipeline) and run.pipeline .. "/" .. run.job or run.job end
+
+--- What a run is remembered for: why it did not go well, else its notes and its model.
+local function remark(run)
+  local words = {}
+  if present(run.rehearsal) then words[1] = "rehearsal (" .. run.rehearsal .. ")" end
+  if present(run.reason) then words[#words + 1] = run.reason end
+  for _, note in ipairs(run.notes) do
+    if type(note.data.text) == "string" then words[#words + 1] = note.data.text end
+  end
+  local model = present(run.outputs) and run.outputs.model
+  if type(model) == "string" then words[#words + 1] = model end
+  return (table.concat(words, "; "):gsub("%c", " "))
+end
+
+local function print_table(rows)
+  local widths = {}
+  for _, row in ipairs(rows) do
+    for i = 1, #row - 1 do widths[i] = math.max(widths[i] or 0, utf8.len(row[i]) or #row[i]) end
+  end
+  for _, row in ipairs(rows) do
+    local cells = {}
+    for i, cell in ipairs(row) do
+      cells[i] = cell .. (i < #row and (" "):rep(widths[i] - (utf8.len(cell) or #cell)) or "")
+    end
+    print((table.concat(cells, "  "):gsub("%s+$", "")))
+  end
+end
+
+local function print_runs(runs)
+  if #runs == 0 then return print "nothing has run yet; mlengine run FILE.lua" end
+  local rows = { { "RUN", "JOB", "STATE", "STARTED (UTC)", "TOOK", "ROWS", "" } }
+  for _, run in ipairs(runs) do
+    rows[#rows + 1] = { tostring(run.run), name_of(run), run.state, moment(run.created), took(run), rows_of(run), remark(run) }
+  end
+  print_table(rows)
+end
+
+local function print_range(range)
+  local from = present(range.from) and tostring(range.from) or "the beginning"
+  local to = present(range.to) and tostring(range.to) or "no snapshot"
+  print(("  %-10s %s after %s up to %s, %d rows"):format("read", range.table, from, to, range.rows))
+end
+
+local function print_fact(name, value)
+  if present(value) and value ~= "" then print(("  %-10s %s"):format(name, value)) end
+end
+
+local function print_run(run)
+  print(("run %d  %s  %s"):format(run.run, name_of(run), run.state))
+  print_fact("reason", run.reason)
+  print_fact("script", ("%s (sha256 %s)"):format(run.script, run.sha256))
+  print_fact("consumer", run.consumer)
+  print_fact("rehearsal", run.rehearsal)
+  print_fact("started", moment(run.created))
+  print_fact("took", took(run))
+  print_fact("params", json.encode(run.params))
+  for parent, input in pairs(run.inputs) do print_fact("input", ("%s (run %d)"):format(parent, input)) end
+  for _, range in ipairs(run.ranges) do print_range(range) end
+  print_fact("mlflow run", run.mlflow_run)
+  if present(run.outputs) then print_fact("outputs", json.encode(run.outputs)) end
+  for _, note in ipairs(run.notes) do print_fact(note.kind, note.data.text or json.encode(note.data)) end
+  if present(run.trace) then print(run.trace) end
+end
+
+local function number(text, what)
+  local value = math.tointeger(tonumber(text))
+  if value and value > 0 then return value end
+  errors.raise("usage", ("%s must be a number, not '%s'; usage: %s"):format(what, text, usage))
+end
+
+return {
+  summary = "what ran, how it ended, what it read",
+  usage = usage,
+  run = function(args)
+    local given, names = arguments.parse(args, { ["--json"] = "flag", ["--limit"] = "N" }, usage, { 0, 1 })
+    local state <close> = require("mlengine.runner").open_state()
+    if names[1] then
+      local run = state:details(number(names[1], "RUN"))
+      if given.json then print(run) else print_run(json.decode(run)) end
+      return
+    end
+    local runs = json.decode(state:history(given.limit and number(given.limit, "--limit") or LIMIT))
+    if not given.json then return print_runs(runs) end
+    for _, run in ipairs(runs) do print(json.encode(run)) end
+  end,
+}

@@ -1,0 +1,44 @@
+local arguments = require "mlengine.arguments"
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local project = require "mlengine.project"
+local system = require "mle.system"
+
+local usage <const> = "mlengine logs RUN [-f]"
+local PAUSE_S <const> = 0.2
+
+local function print_new(file)
+  for line in file:lines "L" do io.write(line) end
+  io.stdout:flush()
+end
+
+local function is_over(state, run)
+  local now = json.decode(state:result(run)).state
+  return now ~= "starting" and now ~= "running"
+end
+
+local function follow(state, run, file)
+  while not system.cancelled() do
+    local over = is_over(state, run) -- before reading: what comes last is read after it
+    print_new(file)
+    if over then return end
+    system.sleep(PAUSE_S)
+    file:seek("cur", 0)
+  end
+end
+
+return {
+  summary = "the lines that a run wrote; -f waits for more",
+  usage = usage,
+  run = function(args)
+    local given, names = arguments.parse(args, { ["-f"] = "flag" }, usage, { 1, 1 })
+    local run = math.tointeger(tonumber(names[1]))
+    if not run then errors.raise("usage", ("RUN must be a number, not '%s'; mlengine history lists them"):format(names[1])) end
+    local state <close> = require("mlengine.runner").open_state()
+    is_over(state, run) -- raises when there is no such run
+    local path = ("%s/runs/%d/log"):format(project.current().state, run)
+    local file <close> = io.open(path)
+    if not file then return end -- a run that was skipped before it began wrote nothing
+    if given.f then follow(state, run, file) else print_new(file) end
+  end,
+}

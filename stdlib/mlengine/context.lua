@@ -1,0 +1,71 @@
+--- What a job's process knows of the run it is. Modules that act elsewhere
+--- (mlflow, deploy) record here what they are about to do, and what is to be
+--- done once the run's success is committed.
+
+local json = require "mlengine.json"
+
+local M = {}
+
+---@class mlengine.Context
+---@field run_id integer
+---@field attempt integer
+---@field consumer string      whose watermarks move when the run succeeds
+---@field pipeline? string     nil for a script on its own
+---@field job string
+---@field rehearsal? "again"|"range"|"full"|"dry-run"|"watch"|"repl" nil: the job itself
+---@field rehearsal_range? { from?: integer, to?: integer } of "range"
+---@field resources { cpu?: integer, memory?: integer } memory in bytes
+---@field folder? string       the run's own folder, for what need not outlive it long
+---@field params table<string, any>
+---@field inputs table<string, mlengine.jobs.Input>
+---@field state? mle.jobs.State nil in a repl: then nothing is recorded
+---@field actions { kind: string, data: string }[]
+---@field outputs table<string, any>
+local Context = {}
+Context.__index = Context
+
+local current
+
+---The run this process is; nil outside a job.
+---@return mlengine.Context?
+function M.current() return current end
+
+---Makes this process a run.
+---@param fields table
+---@return mlengine.Context
+function M.enter(fields)
+  fields.resources = fields.resources or {}
+  fields.params = fields.params or {}
+  fields.inputs = fields.inputs or {}
+  fields.actions, fields.outputs = {}, {}
+  current = setmetatable(fields, Context)
+  return current
+end
+
+---Ends what `enter` began; for tests and the repl.
+function M.leave() current = nil end
+
+---Records what is about to be done elsewhere. It is on disk when this returns, so
+---that recovery can end what this process leaves dangling.
+---@param kind string "mlflow_run": data is { tracking_uri, run_id }
+---@param data table
+function Context:intent(kind, data)
+  if self.state then self.state:intend(self.run_id, kind, json.encode(data)) end
+end
+
+---Has something done after the run's success is committed: by this process, or
+---by recovery when it ended in between. So it must bear being done twice.
+---@param kind string "mlflow_finish": data is { tracking_uri, run_id, status, end_time }
+---@param data table
+function Context:on_success(kind, data)
+  self.actions[#self.actions + 1] = { kind = kind, data = json.encode(data) }
+end
+
+---Records a fact for the history; `text` in it is shown beside the run.
+---@param kind string "model", "deployment", ...
+---@param data table
+function Context:note(kind, data)
+  if self.state then self.state:note(self.run_id, kind, json.encode(data)) end
+end
+
+return M

@@ -1,0 +1,90 @@
+--- Pipelines are the user's Lua, so they are loaded in a process of their own,
+--- which hands the plain data back.
+
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local params = require "mlengine.params"
+local process = require "mle.process"
+local script = require "mlengine.script"
+local system = require "mle.system"
+
+local M = {}
+
+local TIMEOUT_NS <const> = 30 * 10 ^ 9 // 1 | 0
+local MODULE <const> = "mlengine.pipeline"
+
+---Whether a script's text is a pipeline's: it requires mlengine.pipeline.
+---@param text string
+---@return boolean
+function M.is_pipeline(text) return params.requires(text, MODULE) end
+
+-- ====== In the child ======
+
+local function load_one(file)
+  local value = script.run(file)
+  if not require(MODULE).is(value) then
+    errors.raise("invalid", ("%s requires mlengine.pipeline but returns no pipeline; end it with: return pipeline.new { ... }"):format(file))
+  end
+  return value:data()
+end
+
+---Loads the files that the engine asks for.
+---@return integer exit code
+function M.serve()
+  local input = json.decode(process.take_input())
+  process.die_with(input.engine)
+  local answers = {}
+  for i, file in ipairs(input.files) do
+    local ok, value = pcall(load_one, file)
+    if ok then
+      answers[i] = { pipeline = value }
+    else
+      local e = errors.from(value)
+      answers[i] = { error = { kind = e.kind, message = e.message, where = e.where } }
+    end
+  end
+  process.give_answer(json.encode(answers))
+  return 0
+end
+
+-- ====== In the engine ======
+
+local function wait(child, deadline)
+  while true do
+    local kind, a, b = child:next(1000)
+    if kind == "line" then io.stderr:write(b, "\n") end
+    if kind == "asked" then errors.raise("cancelled", "interrupted while loading a pipeline") end
+    if kind == "ended" then return a, b end
+    if system.monotonic_ns() > deadline then
+      child:signal "KILL"
+      errors.raise("timeout", "a pipeline took longer than 30 s to load; it should only return data, and leave work to its jobs")
+    end
+  end
+end
+
+---Loads pipelines; each answer has `pipeline` or `error`.
+---@param files string[]
+---@return { pipeline?: table, error?: { kind: string, message: string, where: string } }[]
+function M.load_all(files)
+  local child <close> = process.start {
+    argv = { "child", "pipeline" }, input = json.encode { engine = system.pid(), files = json.array(files) },
+  }
+  local code, signal = wait(child, system.monotonic_ns() + TIMEOUT_NS)
+  local answer = child:answer()
+  if signal ~= 0 or code ~= 0 or answer == "" then
+    errors.raise("io", ("the process that loads %s ended (%s)"):format(table.concat(files, ", "),
+      signal ~= 0 and process.signal_name(signal) or "exit code " .. code))
+  end
+  return json.decode(answer)
+end
+
+---Loads one pipeline, or raises its error.
+---@param file string
+---@return table
+function M.load(file)
+  local answer = M.load_all { file }[1]
+  if answer.pipeline then return answer.pipeline end
+  error(errors.new(answer.error.kind, answer.error.message, answer.error.where), 0)
+end
+
+return M

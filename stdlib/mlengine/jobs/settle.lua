@@ -1,0 +1,60 @@
+--- Ends what a run began elsewhere: the actions of its success, the MLflow runs
+--- that it announced. By its own process, by its engine, or by recovery; doing
+--- it twice does no harm.
+
+local json = require "mlengine.json"
+local log = require "mlengine.log"
+local system = require "mle.system"
+
+local M = {}
+
+--- What an announced MLflow run ends as, by the state of the run that announced it.
+local status_of <const> = { succeeded = "FINISHED", skipped = "FINISHED", failed = "FAILED" }
+local KILLED <const> = "KILLED"
+
+local actions = {
+  mlflow_finish = function(data)
+    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, data.status, data.end_time or system.now_ms())
+  end,
+}
+
+local intents = {
+  mlflow_run = function(data, state)
+    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, status_of[state] or KILLED, system.now_ms())
+  end,
+}
+
+--- One failure must not keep the others from being done; it stays for the next recovery.
+local function attempt(what, run, handler, done, item, ...)
+  if not handler then return end
+  local ok, problem = pcall(handler, item.data, ...)
+  if ok then return done(item.id) end
+  log.warning("run %d: %s '%s' is left for later: %s", run, what, item.kind, require("mlengine.error").message(problem))
+end
+
+local function settle(state, left)
+  for _, action in ipairs(left.actions) do
+    attempt("action", left.run, actions[action.kind], function(id) state:action_done(id) end, action)
+  end
+  for _, intent in ipairs(left.intents) do
+    attempt("intent", left.run, intents[intent.kind], function(id) state:settle(id) end, intent, left.state)
+  end
+end
+
+---Settles one run that has ended.
+---@param state mle.jobs.State
+---@param run integer
+function M.run(state, run)
+  for _, left in ipairs(json.decode(state:unsettled(run))) do settle(state, left) end
+end
+
+---Ends as lost what was left by processes that are gone, and settles it.
+---@param state mle.jobs.State
+function M.recover(state)
+  state:recover()
+  for _, left in ipairs(json.decode(state:unsettled())) do
+    if not state:is_alive(left.run) then settle(state, left) end
+  end
+end
+
+return M

@@ -1,0 +1,184 @@
+--- One job's process, from its row to its end, seen from the engine: it is
+--- started, read, stopped when its time is up or the user asks, and recorded.
+
+local config = require "mlengine.config"
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local process = require "mle.process"
+local settle = require "mlengine.jobs.settle"
+local system = require "mle.system"
+
+local M = {}
+
+local GRACE_NS <const> = 10 * 10 ^ 9 // 1 | 0
+local TICK_MS <const> = 200
+local SIGTERM_CODE <const> = 143
+local NS <const> = 10 ^ 9 // 1 | 0
+
+---@class mlengine.jobs.Spec
+---@field pipeline_run? integer
+---@field pipeline? string
+---@field job string
+---@field file string          the script as the user names it
+---@field script string        its path in the project
+---@field text string
+---@field consumer string
+---@field rehearsal? string
+---@field rehearsal_range? { from?: integer, to?: integer }
+---@field params table<string, any>
+---@field inputs table<string, mlengine.jobs.Input>
+---@field resources { cpu?: integer, memory?: integer }
+---@field timeout? integer     seconds
+
+---@class mlengine.jobs.Result
+---@field run integer
+---@field state "succeeded"|"failed"|"timed-out"|"stopped"|"skipped"|"lost"
+---@field reason? string
+---@field outputs? table
+---@field notes { kind: string, data: table }[]
+---@field created integer
+---@field ended integer
+
+---@param spec mlengine.jobs.Spec
+local function row_of(spec)
+  local inputs = {}
+  for parent, input in pairs(spec.inputs) do
+    if input.run then inputs[#inputs + 1] = { parent = parent, run = input.run } end
+  end
+  return {
+    pipeline_run = spec.pipeline_run, pipeline = spec.pipeline, job = spec.job, script = spec.script,
+    script_text = spec.text, consumer = spec.consumer, rehearsal = spec.rehearsal,
+    params = json.encode(spec.params), inputs = inputs,
+  }
+end
+
+local function input_of(state_folder, spec, run, folder)
+  return json.encode {
+    engine = system.pid(), state = state_folder, run = run, attempt = 1, folder = folder,
+    pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
+    consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range,
+    params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
+  }
+end
+
+--- Rehearsals move no watermark, so they share a consumer with anyone.
+local function lock_consumer(state, spec)
+  if spec.rehearsal then return nil end
+  return state:lock("consumer", spec.consumer, ("process %d, which is starting it"):format(system.pid()))
+end
+
+local function start(state, state_folder, spec, run, locks)
+  local folder = ("%s/runs/%d"):format(state_folder, run)
+  system.make_folders(folder, true)
+  return process.start {
+    argv = { "child", "job", spec.file }, input = input_of(state_folder, spec, run, folder),
+    locks = locks, cpus = spec.resources.cpu, log = folder .. "/log",
+  }
+end
+
+-- ====== While it runs ======
+
+---@class mlengine.jobs.Watch
+---@field child mle.Process
+---@field deadline integer
+---@field ending? "timed-out"|"stopped" why it was told to stop
+---@field reason? string
+---@field kill_at? integer
+
+local function tell_to_stop(watch, ending, reason)
+  if watch.ending then
+    watch.child:signal "KILL" -- asked again: no more grace
+    return
+  end
+  watch.ending, watch.reason, watch.kill_at = ending, reason, system.monotonic_ns() + GRACE_NS
+  watch.child:signal "TERM"
+end
+
+local function check_time(watch, timeout)
+  local now = system.monotonic_ns()
+  if not watch.ending and now >= watch.deadline then
+    tell_to_stop(watch, "timed-out", ("it took longer than its timeout of %d s"):format(timeout))
+  elseif watch.kill_at and now >= watch.kill_at then
+    watch.kill_at = nil
+    watch.child:signal "KILL"
+  end
+end
+
+local function follow(watch, timeout, reporter, spec)
+  while true do
+    local kind, a, b = watch.child:next(TICK_MS)
+    if kind == "line" then
+      reporter:line(spec, a, b)
+    elseif kind == "asked" then
+      watch.asked = true
+      tell_to_stop(watch, "stopped", ("stopped by %s"):format(process.signal_name(a)))
+    elseif kind == "ended" then
+      return a, b
+    end
+    check_time(watch, timeout)
+    reporter:tick(spec)
+    if spec.abandoned and not watch.ending and spec.abandoned() then tell_to_stop(watch, "stopped", "a file it uses was saved") end
+  end
+end
+
+--- How a run ended whose process did not say so itself.
+local function judge(watch, code, signal)
+  if watch.ending then return watch.ending, watch.reason end
+  if signal ~= 0 then
+    return "failed", ("its process was ended by %s%s"):format(process.signal_name(signal),
+      signal == 9 and " (by hand, or the machine was out of memory)" or "")
+  end
+  if code == SIGTERM_CODE then return "stopped", "its process was asked to stop" end
+  return "failed", ("its process ended with exit code %d and no result; mlengine logs shows what it said"):format(code)
+end
+
+local function result_of(state, run, watch)
+  local result = json.decode(state:result(run))
+  for key, value in pairs(result) do
+    if value == json.null then result[key] = nil end
+  end
+  result.asked = watch and watch.asked or nil
+  return result
+end
+
+---Runs a job in a process of its own, and returns how it ended.
+---@param state mle.jobs.State
+---@param state_folder string
+---@param spec mlengine.jobs.Spec
+---@param reporter mlengine.jobs.Reporter
+---@return mlengine.jobs.Result
+function M.run(state, state_folder, spec, reporter)
+  local consumer_lock = lock_consumer(state, spec)
+  local run, lock = state:create(row_of(spec))
+  local ok, child = pcall(start, state, state_folder, spec, run, { lock, consumer_lock })
+  if ok and consumer_lock then consumer_lock:describe(("run %d (process %d)"):format(run, child:id())) end
+  lock:close()
+  if consumer_lock then consumer_lock:close() end
+  if not ok then
+    state:finish(run, "failed", errors.message(child))
+    return result_of(state, run)
+  end
+  local _ <close> = child
+  local timeout = spec.timeout or M.timeout(config.jobs().timeout)
+  local watch = { child = child, deadline = system.monotonic_ns() + timeout * NS }
+  reporter:started(spec, run)
+  local code, signal = follow(watch, timeout, reporter, spec)
+  state:finish(run, judge(watch, code, signal)) -- nothing happens when its process has said it
+  state:forget_lock(run)
+  settle.run(state, run)
+  return result_of(state, run, watch)
+end
+
+local units <const> = { s = 1, m = 60, h = 3600, d = 86400 }
+
+---Seconds of 90, "90", "90s", "15m", "24h", "2d".
+---@param value string|number
+---@return integer
+function M.timeout(value)
+  local number, unit = tostring(value):match "^(%d+%.?%d*)%s*([smhd]?)$"
+  local seconds = number and math.floor(tonumber(number) * (units[unit] or 1))
+  if seconds and seconds >= 1 and seconds <= 366 * 86400 then return seconds end
+  errors.raise("invalid", ("a timeout must be seconds, or like \"15m\" or \"24h\", from one second to a year, not '%s'"):format(tostring(value)))
+end
+
+return M

@@ -1,0 +1,97 @@
+--- A job's own process: runs the script, and commits what it did.
+---
+--- The script runs in a coroutine of its own. That coroutine, and those it
+--- makes, are stopped when the process is asked to stop; what follows it here
+--- is not, so that an end can be recorded. A script that skips yields for good.
+
+local context = require "mlengine.context"
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local process = require "mle.process"
+local project = require "mlengine.project"
+local script = require "mlengine.script"
+local system = require "mle.system"
+
+local M = {}
+
+local DONE <const>, FAILED <const>, STOPPED <const> = 0, 1, 143
+local LUA_SHARE <const> = 10 -- of the job's memory: a tenth for Lua, half for DuckDB, the rest for XGBoost
+
+local function enter(input, state, thread)
+  if input.trace then errors.set_tracing(true) end
+  project.use(input.file)
+  local memory = input.resources.memory
+  if memory then system.set_memory_max(memory // LUA_SHARE) end
+  return context.enter {
+    run_id = input.run, attempt = input.attempt, consumer = input.consumer, pipeline = input.pipeline,
+    job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
+    resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
+    state = state, thread = thread,
+  }
+end
+
+---What became of the script: "done", "skipped" with the reason, "failed" with the error.
+local function run_script(thread)
+  local ok, value = coroutine.resume(thread)
+  local current = context.current()
+  if current.skipped then
+    if ok and coroutine.status(thread) == "suspended" then coroutine.close(thread) end
+    return "skipped", current.skipped
+  end
+  if not ok then
+    local e = errors.from(value)
+    e.trace = e.trace or debug.traceback(thread)
+    coroutine.close(thread)
+    return "failed", e
+  end
+  if coroutine.status(thread) == "suspended" then
+    coroutine.close(thread)
+    return "failed", errors.new("script", "the script yielded outside a coroutine of its own")
+  end
+  return "done"
+end
+
+local function record(state, current, how, value)
+  if how == "skipped" then
+    state:skip(current.run_id, value, current.actions)
+  elseif how == "done" then
+    state:succeed(current.run_id, json.encode(current.outputs), current.actions)
+  else
+    local trace = value.trace
+    value.trace = nil
+    state:finish(current.run_id, "failed", errors.line(value), trace)
+    return FAILED
+  end
+  return DONE
+end
+
+--- Only the engine knows why this process was asked to stop, so it records that.
+local function conclude(state, current, how, value)
+  if system.cancelled() then return STOPPED end
+  local ok, result = pcall(record, state, current, how, value)
+  if not ok then
+    local e = errors.from(result)
+    state:finish(current.run_id, "failed", errors.line(e))
+    return FAILED
+  end
+  pcall(require("mlengine.jobs.settle").run, state, current.run_id) -- what fails here is recovery's
+  return result
+end
+
+---@return integer exit code
+function M.run()
+  local input = json.decode(process.take_input())
+  process.die_with(input.engine)
+  local thread = coroutine.create(function()
+    return script.call(script.load_text(input.text, input.file))
+  end)
+  process.unhook()
+  local state = require("mle.jobs").open(input.state)
+  local current = enter(input, state, thread)
+  state:start(input.run)
+  local how, value = run_script(thread)
+  io.stdout:flush()
+  return conclude(state, current, how, value)
+end
+
+return M

@@ -1,0 +1,202 @@
+--- Jobs and their order, as plain data.
+---
+---     return pipeline.new {
+---       name = "Fraud",
+---       jobs = {
+---         { name = "New Batch", script = "new_batch.lua" },
+---         { name = "Retrain", script = "retrain.lua", after = "New Batch", timeout = "1h" },
+---         { name = "Alarm", script = "alarm.lua", after = { { "Retrain", on = "failure" } } },
+---       },
+---     }
+---
+--- `mlengine run pipeline.lua` runs them, each in a process of its own.
+
+local check = require "mlengine.check"
+local errors = require "mlengine.error"
+
+local M = {}
+
+---@class mlengine.pipeline.Job
+---@field name string
+---@field script string             relative to the pipeline's file
+---@field after? string|(string|mlengine.pipeline.After)[] all of these come first
+---@field schedule? "manual"        started by hand, or by the jobs it follows
+---@field params? table<string, any> for job.params; `-p` wins
+---@field timeout? integer|string   seconds, or "15m", "24h" (the default)
+---@field resources? mlengine.pipeline.Resources
+---@field consumer? string          whose watermark; default PIPELINE/JOB
+
+---@class mlengine.pipeline.After
+---@field [1] string                a job of this pipeline
+---@field on? "success"|"failure"|"always" how it must have ended; default "success"
+
+---@class mlengine.pipeline.Resources
+---@field cpu? integer              how many CPUs the job may use
+---@field memory? string|integer    bytes, or "4GiB": half for queries, a tenth for Lua, the rest for training
+---@field gpu? integer              0
+
+local JOBS_MAX <const> = 1000
+
+local job_options <const> = {
+  name = "string", script = "string", after = "string|table|nil", schedule = "string|nil",
+  params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
+}
+
+local bytes_of <const> = {
+  [""] = 1, B = 1, K = 1 << 10, M = 1 << 20, G = 1 << 30, KIB = 1 << 10, MIB = 1 << 20, GIB = 1 << 30,
+  KB = 1000, MB = 1000000, GB = 1000000000,
+}
+
+---Bytes of 4096, "512MiB", "4GiB".
+---@param value string|integer
+---@param what string
+---@return integer
+function M.bytes(value, what)
+  local number, unit = tostring(value):match "^(%d+%.?%d*)%s*(%a*)$"
+  local bytes = number and bytes_of[unit:upper()] and math.floor(tonumber(number) * bytes_of[unit:upper()])
+  if bytes and bytes > 0 then return bytes end
+  errors.raise("invalid", ("%s must be like \"4GiB\" or \"512MiB\", not '%s'"):format(what, tostring(value)))
+end
+
+local function check_resources(resources, what)
+  check.options(resources, { cpu = "integer|nil", memory = "string|integer|nil", gpu = "integer|nil" }, "resources of " .. what)
+  if (resources.gpu or 0) ~= 0 then
+    errors.raise("unsupported", ("%s wants %d GPUs; jobs have none here, write gpu = 0"):format(what, resources.gpu))
+  end
+  if resources.cpu and resources.cpu < 1 then errors.raise("invalid", ("cpu of %s must be at least 1, not %d"):format(what, resources.cpu)) end
+  return { cpu = resources.cpu, memory = resources.memory and M.bytes(resources.memory, "memory of " .. what) }
+end
+
+-- ====== After ======
+
+local conditions <const> = { "success", "failure", "always" }
+
+local function read_condition(on, what)
+  if on == nil then return "success" end
+  for _, known in ipairs(conditions) do
+    if on == known then return on end
+  end
+  errors.raise("invalid", ("%s: on must be one of %s, not '%s'%s"):format(what, table.concat(conditions, ", "), tostring(on),
+    check.hint(tostring(on), conditions)))
+end
+
+local function read_parent(parent, what)
+  if type(parent) == "string" then return { name = parent, on = "success" } end
+  check.type(parent, "table", "each job in after of " .. what)
+  check.options(parent, { [1] = "string", on = "string|nil" }, "after of " .. what)
+  return { name = parent[1], on = read_condition(parent.on, what) }
+end
+
+--- `after` as a list of { name, on }.
+local function read_after(after, what)
+  if after == nil then return {} end
+  if type(after) == "string" then return { read_parent(after, what) } end
+  if after.on ~= nil then return { read_parent(after, what) } end
+  local parents, seen = {}, {}
+  for i, parent in ipairs(after) do
+    parents[i] = read_parent(parent, what)
+    if seen[parents[i].name] then errors.raise("invalid", ("%s follows '%s' twice"):format(what, parents[i].name)) end
+    seen[parents[i].name] = true
+  end
+  return parents
+end
+
+-- ====== Jobs ======
+
+local function read_job(job, index)
+  check.type(job, "table", ("job %d"):format(index))
+  local what = type(job.name) == "string" and ("job '%s'"):format(job.name) or ("job %d"):format(index)
+  check.options(job, job_options, what)
+  if not job.name:find "%S" or job.name:find "[%c/]" then
+    errors.raise("invalid", ("job %d: a name must have letters, and neither '/' nor line breaks"):format(index))
+  end
+  if job.schedule and job.schedule ~= "manual" then
+    errors.raise("unsupported", ("%s: schedule = '%s' is not supported; it must be \"manual\""):format(what, job.schedule))
+  end
+  if job.timeout then require("mlengine.jobs.supervise").timeout(job.timeout) end
+  return {
+    name = job.name, script = job.script, after = read_after(job.after, what), params = job.params or {},
+    timeout = job.timeout, resources = check_resources(job.resources or {}, what), consumer = job.consumer,
+  }
+end
+
+local function read_jobs(list)
+  if #list == 0 then errors.raise("invalid", "a pipeline needs jobs: jobs = { { name = ..., script = ... } }") end
+  if #list > JOBS_MAX then errors.raise("invalid", ("a pipeline has at most %d jobs, not %d"):format(JOBS_MAX, #list)) end
+  local jobs, by_name = {}, {}
+  for i, job in ipairs(list) do
+    jobs[i] = read_job(job, i)
+    if by_name[job.name] then errors.raise("invalid", ("two jobs are named '%s'"):format(job.name)) end
+    by_name[job.name] = jobs[i]
+  end
+  return jobs, by_name
+end
+
+local function check_parents(jobs, by_name)
+  local names = {}
+  for i, job in ipairs(jobs) do names[i] = job.name end
+  for _, job in ipairs(jobs) do
+    for _, parent in ipairs(job.after) do
+      if not by_name[parent.name] then
+        errors.raise("invalid", ("job '%s' follows '%s', which is not a job of this pipeline%s"):format(
+          job.name, parent.name, check.hint(parent.name, names)))
+      end
+    end
+  end
+end
+
+--- "'A' after 'B' after 'A'"
+local function raise_cycle(path, name)
+  local words, from = {}, 1
+  while path[from] ~= name do from = from + 1 end
+  for i = from, #path do words[#words + 1] = ("'%s'"):format(path[i]) end
+  words[#words + 1] = ("'%s'"):format(name)
+  errors.raise("invalid", "jobs wait for each other: " .. table.concat(words, " after "))
+end
+
+--- Parents first; otherwise in the order they are written.
+local function in_order(jobs, by_name)
+  local ordered, done, path = {}, {}, {}
+  local function visit(job)
+    if done[job.name] == "visiting" then raise_cycle(path, job.name) end
+    if done[job.name] then return end
+    done[job.name] = "visiting"
+    path[#path + 1] = job.name
+    for _, parent in ipairs(job.after) do visit(by_name[parent.name]) end
+    path[#path] = nil
+    done[job.name] = true
+    ordered[#ordered + 1] = job
+  end
+  for _, job in ipairs(jobs) do visit(job) end
+  return ordered
+end
+
+-- ====== Pipelines ======
+
+---@class mlengine.Pipeline
+local Pipeline = {}
+Pipeline.__index = Pipeline
+Pipeline.__name = "mlengine.Pipeline"
+
+---What the engine needs to know, as plain values; jobs come in an order that works.
+function Pipeline:data() return { name = self.name, jobs = self.jobs } end
+
+---Whether a value is a pipeline.
+---@param value any
+---@return boolean
+function M.is(value) return getmetatable(value) == Pipeline end
+
+---A pipeline; return it from the script.
+---@param options { name: string, jobs: mlengine.pipeline.Job[] }
+---@return mlengine.Pipeline
+function M.new(options)
+  check.options(options, { name = "string", jobs = "table" }, "pipeline.new")
+  if not options.name:find "%S" or options.name:find "[%c/]" then
+    errors.raise("invalid", "a pipeline's name must have letters, and neither '/' nor line breaks")
+  end
+  local jobs, by_name = read_jobs(options.jobs)
+  check_parents(jobs, by_name)
+  return setmetatable({ name = options.name, jobs = in_order(jobs, by_name) }, Pipeline)
+end
+
+return M
