@@ -1,0 +1,409 @@
+#include "engine/xgboost/booster.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xgboost/c_api.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/cancel.h"
+#include "engine/xgboost/library.h"
+#include "engine/xgboost/model.h"
+#include "engine/xgboost/stopping.h"
+
+struct mle_booster {
+  BoosterHandle handle;
+  const mle_training *training; /* NULL when loaded */
+  DMatrixHandle *sets;          /* the evals */
+  const char **set_names;       /* "0", "1", ...: a user's name might hold '-' or ':' */
+  char *name_texts;
+  int rounds;
+  mle_metric *metrics;
+  size_t num_metrics, metric_capacity;
+  bool stops;
+  mle_stopping stopping;
+};
+
+/* ====== Parameters ====== */
+
+static const char *find_parameter(const mle_parameter *params, size_t count, const char *name) {
+  for (size_t i = count; i-- > 0;)
+    if (strcmp(params[i].name, name) == 0) return params[i].value;
+  return NULL;
+}
+
+static bool is_one_of(const char *value, const char *const *list) {
+  for (; value != NULL && *list != NULL; list++)
+    if (strcmp(value, *list) == 0) return true;
+  return false;
+}
+
+/* The library takes any index and ignores what is beyond the features. */
+static mle_status check_constraints(const char *text, size_t num_features, mle_error *err) {
+  for (const char *at = text; at != NULL && *at != '\0';) {
+    if (!isdigit((unsigned char)*at)) {
+      at++;
+      continue;
+    }
+    char *end;
+    unsigned long long index = strtoull(at, &end, 10);
+    if (index >= num_features)
+      return mle_fail(err, MLE_EINVAL,
+                      "interaction_constraints names feature %llu; there are 0 to %zu", index,
+                      num_features - 1);
+    at = end;
+  }
+  return MLE_OK;
+}
+
+static mle_status check_device(const char *device, mle_error *err) {
+  if (device == NULL || strncmp(device, "cpu", 3) == 0 || mle_library_has_cuda()) return MLE_OK;
+  return mle_fail(err, MLE_EUNSUPPORTED,
+                  "device = '%s': this XGBoost is built for the CPU only; build mlengine with "
+                  "-DXGBOOST_ROOT= of a CUDA build, or leave device out", device);
+}
+
+static mle_status refuse_unsupported(const mle_parameter *params, size_t count, mle_error *err) {
+  static const char *const linear[] = {"gblinear", NULL};
+  static const char *const methods[] = {"exact", "approx", NULL};
+  static const char *const vectors[] = {"multi_output_tree", NULL};
+  const char *objective = find_parameter(params, count, "objective");
+  if (is_one_of(find_parameter(params, count, "booster"), linear))
+    return mle_fail(err, MLE_EUNSUPPORTED, "booster = 'gblinear' is not trained here; use gbtree or dart");
+  if (is_one_of(find_parameter(params, count, "tree_method"), methods))
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "tree_method = 'exact' and 'approx' need all rows as floats in memory; "
+                    "mlengine trains with 'hist'");
+  if (is_one_of(find_parameter(params, count, "multi_strategy"), vectors))
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "multi_strategy = 'multi_output_tree' is not done here; use one_output_per_tree");
+  if (objective != NULL && strncmp(objective, "rank:", 5) == 0)
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "objective = '%s' needs groups of rows, which are not passed yet; binary, "
+                    "multi-class, regression and count objectives are", objective);
+  if (objective != NULL && strcmp(objective, "survival:aft") == 0)
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "objective = 'survival:aft' needs two label columns; survival:cox needs one");
+  return MLE_OK;
+}
+
+static mle_status set_parameters(BoosterHandle booster, const mle_parameter *params, size_t count,
+                                 bool quiet, mle_error *err) {
+  MLE_TRY(mle_library_check(XGBoosterSetParam(booster, "validate_parameters", "1"), "params", err));
+  for (size_t i = 0; i < count; i++) {
+    if (quiet && strcmp(params[i].name, "verbosity") == 0) continue; /* 0 would hide the answer */
+    MLE_TRY(mle_library_check(XGBoosterSetParam(booster, params[i].name, params[i].value), "params",
+                              err));
+  }
+  return MLE_OK;
+}
+
+/* Asking for the number of features makes the library configure itself. */
+static mle_status configure(BoosterHandle booster, const mle_parameter *params, size_t count,
+                            size_t num_features, mle_error *err) {
+  char features[24];
+  bst_ulong ignored;
+  snprintf(features, sizeof features, "%zu", num_features);
+  MLE_TRY(mle_library_check(XGBoosterSetParam(booster, "num_feature", features), "params", err));
+  MLE_TRY(set_parameters(booster, params, count, true, err));
+  MLE_TRY(mle_library_check(XGBoosterGetNumFeature(booster, &ignored), "params", err));
+  if (mle_library_lost_device())
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "device: XGBoost found no GPU on this machine; leave device out to use the CPU");
+  return MLE_OK;
+}
+
+mle_status mle_booster_check(const mle_parameter *params, size_t count, size_t num_features,
+                             mle_error *err) {
+  BoosterHandle booster;
+  mle_library_enter();
+  mle_library_forget();
+  MLE_TRY(refuse_unsupported(params, count, err));
+  MLE_TRY(check_device(find_parameter(params, count, "device"), err));
+  MLE_TRY(check_constraints(find_parameter(params, count, "interaction_constraints"), num_features,
+                            err));
+  MLE_TRY(mle_library_check(XGBoosterCreate(NULL, 0, &booster), "creating a booster", err));
+  mle_status status = configure(booster, params, count, num_features, err);
+  XGBoosterFree(booster);
+  return status;
+}
+
+const char *mle_booster_unused(void) { return mle_library_unused(); }
+
+/* ====== Making ====== */
+
+#define SET_NAME 24
+
+static mle_status hold_sets(mle_booster *b, const mle_training *t, mle_error *err) {
+  b->sets = mle_calloc(t->num_evals + 1, sizeof *b->sets);
+  b->set_names = mle_calloc(t->num_evals + 1, sizeof *b->set_names);
+  b->name_texts = mle_calloc(t->num_evals + 1, SET_NAME);
+  if (b->sets == NULL || b->set_names == NULL || b->name_texts == NULL)
+    return mle_nomem(err, "creating a booster");
+  for (size_t i = 0; i < t->num_evals; i++) {
+    char *name = b->name_texts + i * SET_NAME;
+    snprintf(name, SET_NAME, "%zu", i);
+    b->set_names[i] = name;
+    b->sets[i] = mle_matrix_handle(t->evals[i]);
+  }
+  return MLE_OK;
+}
+
+/* The booster does not take names and types from the matrix. */
+static mle_status name_features(mle_booster *b, const mle_matrix_options *columns, mle_error *err) {
+  bst_ulong count = columns->num_features;
+  MLE_TRY(mle_library_check(
+      XGBoosterSetStrFeatureInfo(b->handle, "feature_name", columns->names, count),
+      "naming features", err));
+  return mle_library_check(
+      XGBoosterSetStrFeatureInfo(b->handle, "feature_type", columns->types, count),
+      "naming features", err);
+}
+
+/* Training set first, as Python does: the library looks at it when it configures. */
+static mle_status create(mle_booster *b, const mle_training *t, mle_error *err) {
+  DMatrixHandle *all = mle_calloc(t->num_evals + 1, sizeof *all);
+  if (all == NULL) return mle_nomem(err, "creating a booster");
+  all[0] = mle_matrix_handle(t->train);
+  for (size_t i = 0; i < t->num_evals; i++) all[i + 1] = b->sets[i];
+  int rc = XGBoosterCreate(all, t->num_evals + 1, &b->handle);
+  mle_free(all);
+  if (rc != 0) b->handle = NULL;
+  return mle_library_check(rc, "creating a booster", err);
+}
+
+mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_error *err) {
+  mle_status status;
+  *out = NULL;
+  mle_library_enter();
+  mle_booster *b = mle_calloc(1, sizeof *b);
+  if (b == NULL) return mle_nomem(err, "creating a booster");
+  b->training = training;
+  MLE_GO(hold_sets(b, training, err));
+  MLE_GO(create(b, training, err));
+  MLE_GO(set_parameters(b->handle, training->params, training->num_params, false, err));
+  MLE_GO(name_features(b, training->columns, err));
+  *out = b;
+  b = NULL;
+done:
+  mle_booster_free(b);
+  return status;
+}
+
+void mle_booster_free(mle_booster *booster) {
+  if (booster == NULL) return;
+  if (booster->handle != NULL) XGBoosterFree(booster->handle);
+  mle_free(booster->sets);
+  mle_free(booster->set_names);
+  mle_free(booster->name_texts);
+  mle_free(booster->metrics);
+  mle_free(booster);
+}
+
+/* ====== Rounds ====== */
+
+static mle_status add_metric(mle_booster *b, mle_metric **out, mle_error *err) {
+  if (b->num_metrics == b->metric_capacity) {
+    size_t capacity = b->metric_capacity * 2 + 8;
+    mle_metric *grown = mle_realloc_array(b->metrics, capacity, sizeof *grown);
+    if (grown == NULL) return mle_nomem(err, "reading metrics");
+    b->metrics = grown;
+    b->metric_capacity = capacity;
+  }
+  *out = &b->metrics[b->num_metrics++];
+  return MLE_OK;
+}
+
+/* "0-logloss:0.48999999999999999": the index, the metric up to the last colon, its value. */
+static mle_status parse_metric(mle_booster *b, const char *text, size_t len, mle_error *err) {
+  char item[160], *end;
+  mle_metric *metric;
+  if (len >= sizeof item) return mle_fail(err, MLE_EFORMAT, "a metric of %zu letters", len);
+  memcpy(item, text, len);
+  item[len] = '\0';
+  unsigned long set = strtoul(item, &end, 10);
+  char *colon = strrchr(item, ':');
+  if (*end != '-' || colon == NULL || (size_t)(colon - end) > sizeof metric->name)
+    return mle_fail(err, MLE_EFORMAT, "cannot read the metric '%s'", item);
+  MLE_TRY(add_metric(b, &metric, err));
+  *metric = (mle_metric){.set = set, .value = strtod(colon + 1, NULL)};
+  memcpy(metric->name, end + 1, (size_t)(colon - end) - 1);
+  return MLE_OK;
+}
+
+/* "[3]\t0-logloss:0.49\t0-auc:0.77\t1-logloss:0.51\t1-auc:0.75" */
+static mle_status evaluate(mle_booster *b, mle_error *err) {
+  const char *text;
+  b->num_metrics = 0;
+  if (b->training->num_evals == 0) return MLE_OK;
+  MLE_TRY(mle_library_check(XGBoosterEvalOneIter(b->handle, b->rounds, b->sets, b->set_names,
+                                                 b->training->num_evals, &text),
+                            "evaluating", err));
+  for (const char *tab = strchr(text, '\t'); tab != NULL; tab = strchr(tab + 1, '\t'))
+    MLE_TRY(parse_metric(b, tab + 1, strcspn(tab + 1, "\t\n"), err));
+  return MLE_OK;
+}
+
+static mle_status set_best(mle_booster *b, mle_error *err) {
+  char score[MLE_REPR_TEXT], round[16];
+  snprintf(round, sizeof round, "%d", b->stopping.best_round);
+  mle_python_repr(b->stopping.best_score, score);
+  MLE_TRY(mle_library_check(XGBoosterSetAttr(b->handle, "best_iteration", round), "training", err));
+  return mle_library_check(XGBoosterSetAttr(b->handle, "best_score", score), "training", err);
+}
+
+/* Looks at the last metric of the last set. */
+static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error *err) {
+  const mle_training *t = b->training;
+  if (b->num_metrics == 0)
+    return mle_fail(err, MLE_EINVAL,
+                    "early_stopping_rounds needs a set in evals and a metric to look at");
+  const mle_metric *last = &b->metrics[b->num_metrics - 1];
+  if (!b->stops) {
+    bool maximize = t->maximize < 0 ? mle_stopping_maximizes(last->name) : t->maximize != 0;
+    b->stopping = mle_stopping_begin(t->early_stopping_rounds, maximize);
+    b->stops = true;
+  }
+  *out_stop = mle_stopping_update(&b->stopping, b->rounds, last->value);
+  return b->stopping.best_round == b->rounds ? set_best(b, err) : MLE_OK;
+}
+
+mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err) {
+  const mle_training *t = booster->training;
+  bool stop = false;
+  *out_more = false;
+  if (mle_cancelled()) return mle_cancel_fail(err, "training");
+  mle_library_enter();
+  MLE_TRY(mle_library_check(
+      XGBoosterUpdateOneIter(booster->handle, booster->rounds, mle_matrix_handle(t->train)),
+      "training", err));
+  MLE_TRY(evaluate(booster, err));
+  if (t->early_stopping_rounds > 0) MLE_TRY(look_whether_to_stop(booster, &stop, err));
+  booster->rounds++;
+  *out_more = !stop && booster->rounds < t->num_rounds;
+  return MLE_OK;
+}
+
+const mle_metric *mle_booster_metrics(const mle_booster *booster, size_t *out_count) {
+  *out_count = booster->num_metrics;
+  return booster->metrics;
+}
+
+int mle_booster_num_rounds(const mle_booster *booster) { return booster->rounds; }
+
+int mle_booster_best_round(const mle_booster *booster) {
+  return booster->stops ? booster->stopping.best_round : -1;
+}
+
+double mle_booster_best_score(const mle_booster *booster) { return booster->stopping.best_score; }
+
+/* A slice loses the attributes. */
+static mle_status keep_best_rounds(mle_booster *b, mle_error *err) {
+  BoosterHandle slice;
+  MLE_TRY(mle_library_check(XGBoosterSlice(b->handle, 0, b->stopping.best_round + 1, 1, &slice),
+                            "keeping the best rounds", err));
+  XGBoosterFree(b->handle);
+  b->handle = slice;
+  b->rounds = b->stopping.best_round + 1;
+  return set_best(b, err);
+}
+
+mle_status mle_booster_finish(mle_booster *booster, bool keep_best, mle_error *err) {
+  if (keep_best && booster->stops) MLE_TRY(keep_best_rounds(booster, err));
+  return mle_library_check(XGBoosterReset(booster->handle), "ending the training", err);
+}
+
+/* ====== Models ====== */
+
+mle_status mle_booster_save(const mle_booster *booster, const char *format, mle_buffer *out,
+                            mle_error *err) {
+  char config[48];
+  bst_ulong len;
+  const char *bytes;
+  if (strcmp(format, "ubj") != 0 && strcmp(format, "json") != 0)
+    return mle_fail(err, MLE_EINVAL, "a model is saved as 'ubj' or 'json', not '%s'", format);
+  snprintf(config, sizeof config, "{\"format\":\"%s\"}", format);
+  MLE_TRY(mle_library_check(XGBoosterSaveModelToBuffer(booster->handle, config, &len, &bytes),
+                            "saving the model", err));
+  return mle_buffer_append(out, bytes, len, err);
+}
+
+static mle_status load(mle_booster *b, const void *bytes, size_t len, mle_error *err) {
+  MLE_TRY(mle_library_check(XGBoosterCreate(NULL, 0, &b->handle), "loading a model", err));
+  return mle_library_check(XGBoosterLoadModelFromBuffer(b->handle, bytes, len), "loading a model",
+                           err);
+}
+
+mle_status mle_booster_load(const void *bytes, size_t len, mle_booster **out, mle_error *err) {
+  mle_model *model;
+  mle_status status;
+  *out = NULL;
+  MLE_TRY(mle_model_parse(bytes, len, &model, err));
+  mle_model_free(model);
+  mle_library_enter();
+  mle_booster *b = mle_calloc(1, sizeof *b);
+  if (b == NULL) return mle_nomem(err, "loading a model");
+  status = load(b, bytes, len, err);
+  if (status == MLE_OK)
+    *out = b;
+  else
+    mle_booster_free(b);
+  return status;
+}
+
+/* ====== Prediction ====== */
+
+static mle_status make_matrix(const mle_batch *batch, DMatrixHandle *out, mle_error *err) {
+  mle_buffer json = MLE_BUFFER((size_t)64 << 20);
+  mle_status status;
+  for (size_t c = 0; c < batch->num_columns; c++) {
+    MLE_GO(mle_buffer_puts(&json, c == 0 ? "[" : ",", err));
+    MLE_GO(mle_matrix_describe(&json, &batch->column[c], batch->rows, err));
+  }
+  MLE_GO(mle_buffer_puts(&json, "]", err));
+  MLE_GO(mle_library_check(
+      XGDMatrixCreateFromColumnar(json.data, "{\"missing\":NaN,\"nthread\":1}", out), "predicting",
+      err));
+done:
+  mle_buffer_release(&json);
+  return status;
+}
+
+/* The library takes rows with too few columns silently. */
+static mle_status check_columns(mle_booster *b, const mle_batch *batch, mle_error *err) {
+  bst_ulong wanted;
+  MLE_TRY(mle_library_check(XGBoosterGetNumFeature(b->handle, &wanted), "predicting", err));
+  if (wanted == batch->num_columns) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL, "the model takes %zu columns, these rows have %zu",
+                  (size_t)wanted, batch->num_columns);
+}
+
+mle_status mle_booster_predict(mle_booster *booster, const mle_batch *batch, bool margin,
+                               size_t width, float *out, mle_error *err) {
+  DMatrixHandle matrix;
+  mle_status status;
+  char config[128];
+  const bst_ulong *shape;
+  bst_ulong dim, count = 1;
+  const float *result;
+  mle_library_enter();
+  MLE_TRY(check_columns(booster, batch, err));
+  MLE_TRY(make_matrix(batch, &matrix, err));
+  snprintf(config, sizeof config,
+           "{\"type\":%d,\"iteration_begin\":0,\"iteration_end\":0,\"training\":false,"
+           "\"strict_shape\":false}",
+           margin);
+  MLE_GO(mle_library_check(
+      XGBoosterPredictFromDMatrix(booster->handle, matrix, config, &shape, &dim, &result),
+      "predicting", err));
+  for (bst_ulong i = 0; i < dim; i++) count *= shape[i];
+  if (count == batch->rows * width)
+    memcpy(out, result, count * sizeof *out);
+  else
+    status = mle_fail(err, MLE_EINVAL, "predicting: %zu values came for %zu rows", (size_t)count,
+                      batch->rows);
+done:
+  XGDMatrixFree(matrix);
+  return status;
+}

@@ -1,0 +1,95 @@
+/*
+ * booster.h -- training on XGBoost's library, round by round.
+ *
+ *     MLE_GO(mle_booster_check(params, n, num_features, err));        before any row is read
+ *     MLE_GO(mle_booster_new(&training, &booster, err));
+ *     for (bool more = true; more;) {
+ *       MLE_GO(mle_booster_round(booster, &more, err));
+ *       show(mle_booster_metrics(booster, &count), count);
+ *     }
+ *     MLE_GO(mle_booster_finish(booster, false, err));
+ *     MLE_GO(mle_booster_save(booster, "ubj", &bytes, err));
+ *   done:
+ *     mle_booster_free(booster);
+ *
+ * What xgboost.train of Python does with the same rows and parameters, to the same
+ * bytes. A booster, its matrices and its predictions belong to one thread.
+ */
+#ifndef MLE_XGBOOST_BOOSTER_H
+#define MLE_XGBOOST_BOOSTER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "engine/base/buffer.h"
+#include "engine/frame/stream.h"
+#include "engine/xgboost/matrix.h"
+
+typedef struct mle_booster mle_booster;
+
+/* A name may stand several times (eval_metric). */
+typedef struct mle_parameter {
+  const char *name, *value;
+} mle_parameter;
+
+/*
+ * Lets the library judge the parameters without a row; refuses what it takes and then
+ * ignores (a GPU that is not there, constraints on features that are not) and what
+ * is not done here (gblinear, vector leaves, ranking).
+ */
+mle_status mle_booster_check(const mle_parameter *params, size_t count, size_t num_features,
+                             mle_error *err);
+
+/* Names that the last check on this thread found no use for, as "a, b"; "" when none. */
+const char *mle_booster_unused(void);
+
+typedef struct mle_training {
+  const mle_parameter *params;
+  size_t num_params;
+  const mle_matrix_options *columns; /* names and types of the features */
+  const mle_matrix *train;
+  const mle_matrix *const *evals;    /* in order; early stopping looks at the last */
+  size_t num_evals;
+  int num_rounds;
+  int early_stopping_rounds; /* 0: none */
+  int maximize;              /* of the last metric: 1, 0, or -1: by its name */
+} mle_training;
+
+/* Everything `training` points to must outlive the booster. */
+mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_error *err);
+void mle_booster_free(mle_booster *booster); /* NULL is ignored */
+
+/* Trains one round and evaluates it. *out_more: another round is to follow. */
+mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err);
+
+typedef struct mle_metric {
+  size_t set; /* index among the evals */
+  char name[64];
+  double value;
+} mle_metric;
+
+/* Of the last round, all metrics of a set together; until the next round. */
+const mle_metric *mle_booster_metrics(const mle_booster *booster, size_t *out_count);
+
+int mle_booster_num_rounds(const mle_booster *booster);
+int mle_booster_best_round(const mle_booster *booster); /* -1: no early stopping */
+double mle_booster_best_score(const mle_booster *booster);
+
+/* Ends training: lets caches go; `keep_best` drops the rounds after the best one. */
+mle_status mle_booster_finish(mle_booster *booster, bool keep_best, mle_error *err);
+
+/* Appends the model as "ubj" or "json". */
+mle_status mle_booster_save(const mle_booster *booster, const char *format, mle_buffer *out,
+                            mle_error *err);
+
+/* A booster from a model's bytes, which the strict reader (model.h) sees first. */
+mle_status mle_booster_load(const void *bytes, size_t len, mle_booster **out, mle_error *err);
+
+/*
+ * Scores a batch of the features in order as Booster.predict does on a DMatrix. `out` has room for
+ * rows * width floats, `width` being what the model gives per row.
+ */
+mle_status mle_booster_predict(mle_booster *booster, const mle_batch *batch, bool margin,
+                               size_t width, float *out, mle_error *err);
+
+#endif
