@@ -19,7 +19,7 @@ end
 TestLayers = {}
 
 function TestLayers.test_engine_knows_no_lua()
-  forbid("engine", "*.[ch]", '#include.*\\(lua\\|bindings/\\|stdlib/\\)', "engine/ knows nothing of Lua")
+  forbid("engine", "*.[ch]", '#include [<"]\\(lua\\|lauxlib\\|bindings/\\|stdlib/\\)', "engine/ knows nothing of Lua")
 end
 
 function TestLayers.test_bindings_allocate_through_lua()
