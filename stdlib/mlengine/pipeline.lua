@@ -83,7 +83,13 @@ end
 local function read_parent(parent, what)
   if type(parent) == "string" then return { name = parent, on = "success" } end
   check.type(parent, "table", "each job in after of " .. what)
-  check.options(parent, { [1] = "string", on = "string|nil" }, "after of " .. what)
+  check.type(parent[1], "string", "the job's name in after of " .. what)
+  if parent[2] then errors.raise("invalid", ("each job in after of %s has braces of its own: { { \"A\", on = \"failure\" }, \"B\" }"):format(what)) end
+  for key in pairs(parent) do
+    if key ~= 1 and key ~= "on" then
+      errors.raise("invalid", ("after of %s has no option '%s'%s"):format(what, tostring(key), check.hint(tostring(key), { "on" })))
+    end
+  end
   return { name = parent[1], on = read_condition(parent.on, what) }
 end
 

@@ -92,8 +92,10 @@ end
 
 local function path_beside(pipeline_file, name)
   if name:sub(1, 1) == "/" then return name end
-  local folder = script.folder(pipeline_file)
-  return folder == "." and name or folder .. "/" .. name
+  local folder, more = script.folder(pipeline_file), 1
+  local path = folder == "." and name or folder .. "/" .. name
+  while more > 0 do path, more = path:gsub("%f[^/\0][^/.][^/]*/%.%./", "", 1) end
+  return path
 end
 
 local function job_spec(pipeline, job, file, options)

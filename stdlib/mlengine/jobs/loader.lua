@@ -39,8 +39,8 @@ function M.serve()
     if ok then
       answers[i] = { pipeline = value }
     else
-      local e = errors.from(value)
-      answers[i] = { error = { kind = e.kind, message = e.message, where = e.where } }
+      local e = errors.from(value) -- `return pipeline.new {}` is a tail call, which leaves no line
+      answers[i] = { error = { kind = e.kind, message = e.message, where = e.where ~= "" and e.where or file .. ": " } }
     end
   end
   process.give_answer(json.encode(answers))

@@ -1,0 +1,206 @@
+local lu = require "luaunit"
+local context = require "mlengine.context"
+local job = require "mlengine.job"
+local jobs = require "mle.jobs"
+local json = require "mlengine.json"
+local test = require "mlengine.test"
+
+--- A table as mlengine.iceberg gives it, of as many snapshots of ten rows as `ids` has.
+local function fake_table(ids)
+  local index = {}
+  for i, id in ipairs(ids) do index[id] = i end
+  local t = { name = "bank.trx", uuid = "u-1", current_snapshot = ids[1] and { id = ids[#ids] } }
+  function t:range(options)
+    local from, to = options.from and index[options.from] or 0, options.to and index[options.to] or #ids
+    self.asked = options
+    local between = table.move(ids, from + 1, to, 1, {})
+    return { from = options.from, to = ids[to], snapshots = between, rows = 10 * #between, empty = #between == 0 }
+  end
+  function t:increment(range) return { rows = range.rows, range = range, empty = range.empty, snapshots = range.snapshots } end
+  return t
+end
+
+TestJob = {}
+
+function TestJob:setUp()
+  self.folder = test.folder()
+  self.state = jobs.open(self.folder.path)
+end
+
+function TestJob:tearDown()
+  context.leave()
+  self.state:close()
+  self.folder:close()
+end
+
+function TestJob:enter(fields)
+  fields = fields or {}
+  local run, lock = self.state:create {
+    pipeline = "P", job = "J", script = "j.lua", script_text = "x", consumer = "P/J", params = "{}", rehearsal = fields.rehearsal,
+  }
+  self.state:start(run)
+  fields.run_id, fields.consumer, fields.pipeline, fields.job, fields.state = run, "P/J", "P", "J", self.state
+  fields.attempt = 1
+  local entered = context.enter(fields)
+  entered.lock = lock
+  return entered
+end
+
+function TestJob:succeed(entered)
+  self.state:succeed(entered.run_id, json.encode(entered.outputs), entered.actions)
+  entered.lock:close()
+end
+
+--- Nothing of MLflow is here, so nothing can have been forgotten.
+local function no_tracking(f, ...)
+  local config = require "mlengine.config"
+  local real = config.tracking_uri
+  config.tracking_uri = function() return "sqlite:////nowhere/mlflow.db" end
+  local results = table.pack(pcall(f, ...))
+  config.tracking_uri = real
+  if not results[1] then error(results[2], 0) end
+  return table.unpack(results, 2, results.n)
+end
+
+local function increment(...) return no_tracking(job.increment, ...) end
+
+-- ====== Increments ======
+
+function TestJob:test_each_row_is_in_one_succeeded_run()
+  local big = 1 << 62
+  local read = {}
+  for _, ids in ipairs { { big, big + 1 }, { big, big + 1 }, { big, big + 1, 7 } } do
+    local entered = self:enter()
+    local batch = increment(fake_table(ids))
+    for _, id in ipairs(batch.snapshots) do read[#read + 1] = id end
+    self:succeed(entered)
+  end
+  lu.assertEquals(read, { big, big + 1, 7 })
+end
+
+function TestJob:test_a_failed_run_consumes_nothing()
+  local entered = self:enter()
+  lu.assertEquals(increment(fake_table { 1, 2 }).rows, 20)
+  self.state:finish(entered.run_id, "failed", "boom")
+  self:enter()
+  lu.assertEquals(increment(fake_table { 1, 2, 3 }).rows, 30)
+end
+
+function TestJob:test_the_range_of_a_run_is_pinned()
+  self:enter()
+  local ids = { 1, 2 }
+  local t = fake_table(ids)
+  lu.assertEquals(increment(t).rows, 20)
+  ids[3] = 3
+  lu.assertEquals(increment(t).rows, 20)
+end
+
+function TestJob:test_initial()
+  for _, case in ipairs { { "full", 30 }, { "latest", 0 }, { 2, 10 } } do
+    local entered = self:enter()
+    lu.assertEquals(increment(fake_table { 1, 2, 3 }, { initial = case[1] }).rows, case[2])
+    self.state:finish(entered.run_id, "stopped", "next")
+  end
+end
+
+--- Else "latest" would be tomorrow's latest again, and today's rows would be lost.
+function TestJob:test_latest_holds_although_the_run_skips()
+  local entered = self:enter()
+  lu.assertTrue(increment(fake_table { 1 }, { initial = "latest" }).empty)
+  self.state:skip(entered.run_id, "no new snapshot", {})
+  self:enter()
+  lu.assertEquals(increment(fake_table { 1, 2 }, { initial = "latest" }).snapshots, { 2 })
+end
+
+function TestJob:test_options_are_handed_on_and_checked()
+  self:enter()
+  local t = fake_table { 1 }
+  increment(t, { on_gap = "full", on_rollback = "common_ancestor", on_non_append = "skip" })
+  lu.assertEquals(t.asked.on_gap, "full")
+  lu.assertEquals(t.asked.on_rollback, "common_ancestor")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { on_gap = "ful" }).message, "'full'")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { consumr = "x" }).message, "'consumer'")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { initial = "last" }).message, "latest")
+  lu.assertStrContains(test.raises("unsupported", job.increment, t, { branch = "dev" }).message, "'dev'")
+  lu.assertStrContains(test.raises("invalid", job.increment, "bank.trx").message, "load_table")
+end
+
+function TestJob:test_rehearsals()
+  local ids = { 1, 2, 3, 4 }
+  for upto = 2, 3 do
+    local entered = self:enter()
+    increment(fake_table { table.unpack(ids, 1, upto) })
+    self:succeed(entered)
+  end
+  local cases = {
+    { { rehearsal = "again" }, { 3 } }, { { rehearsal = "watch" }, { 3 } }, { { rehearsal = "full" }, ids },
+    { { rehearsal = "dry-run" }, { 4 } }, { { rehearsal = "range", rehearsal_range = { from = 1, to = 3 } }, { 2, 3 } },
+    { { rehearsal = "range", rehearsal_range = { to = 2 } }, { 1, 2 } },
+  }
+  for _, case in ipairs(cases) do
+    local entered = self:enter(case[1])
+    lu.assertEquals(increment(fake_table(ids)).snapshots, case[2], case[1].rehearsal)
+    self:succeed(entered)
+    lu.assertEquals(self.state:watermark("P/J", "u-1", "main"), 3)
+  end
+end
+
+function TestJob:test_another_consumer_is_locked()
+  local entered = self:enter()
+  increment(fake_table { 1 }, { consumer = "shared" })
+  local e = test.raises("busy", self.state.lock, self.state, "consumer", "shared", "me")
+  lu.assertStrContains(e.message, ("run %d (process"):format(entered.run_id))
+end
+
+-- ====== Outputs and inputs ======
+
+function TestJob:test_outputs_merge_and_keep_63_bits()
+  local entered = self:enter()
+  job.output { id = math.maxinteger, list = { 1, 2, { x = true } } }
+  job.output { id = math.mininteger, more = "text" }
+  self:succeed(entered)
+  local stored = json.decode(self.state:result(entered.run_id)).outputs
+  lu.assertEquals(stored, { id = math.mininteger, list = { 1, 2, { x = true } }, more = "text" })
+end
+
+function TestJob:test_what_cannot_be_put_out()
+  self:enter()
+  lu.assertStrContains(test.raises("invalid", job.output, { f = print }).message, "job.output: JSON cannot hold a function")
+  lu.assertStrContains(test.raises("invalid", job.output, { n = 0 / 0 }).message, "NaN")
+  lu.assertStrContains(test.raises("refused", job.output, { t = ("x"):rep(65536) }).message, "65536 are kept")
+  lu.assertStrContains(test.raises("invalid", job.output, { 1, 2 }).message, "name")
+  job.output { t = ("x"):rep(60000) }
+  test.raises("refused", job.output, { u = ("x"):rep(60000) })
+end
+
+function TestJob:test_frames_travel_as_recipes()
+  local entered = self:enter()
+  local frame = setmetatable({ recipe = function() return { op = "sql", sql = "select 1" } end }, {})
+  job.output { test = frame }
+  lu.assertEquals(entered.outputs.test, { ["$frame"] = { op = "sql", sql = "select 1" } })
+end
+
+function TestJob:test_inputs()
+  self:enter { inputs = { A = { on = "success", run = 3, outputs = { id = 5, name = "x" } } } }
+  lu.assertEquals({ job.input().id, job.input("A").name, job.input().absent }, { 5, "x" })
+  local seen = {}
+  for key, value in pairs(job.input()) do seen[key] = value end
+  lu.assertEquals(seen, { id = 5, name = "x" })
+  lu.assertStrContains(test.raises("not found", job.input, "B").message, "'B'")
+end
+
+function TestJob:test_inputs_that_are_not_there()
+  self:enter()
+  lu.assertStrContains(test.raises("refused", job.input).message, "follows no other job")
+  self:enter { inputs = { A = { on = "success" }, B = { on = "always" } } }
+  lu.assertStrContains(test.raises("invalid", job.input).message, "A, B")
+  lu.assertStrContains(test.raises("refused", job.input, "A").message, "has not succeeded")
+  lu.assertNil(job.input "B")
+end
+
+function TestJob.test_outside_a_run()
+  for _, name in ipairs { "output", "input", "skip", "increment" } do
+    lu.assertStrContains(test.raises("refused", job[name], name == "skip" and "x" or {}).message, "mlengine run")
+  end
+  lu.assertEquals(job.params({ rows = { 5, "rows" } }).rows, 5)
+end

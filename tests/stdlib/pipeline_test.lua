@@ -1,0 +1,74 @@
+local lu = require "luaunit"
+local pipeline = require "mlengine.pipeline"
+local test = require "mlengine.test"
+
+local function refused(kind, jobs, ...)
+  local e = test.raises(kind, pipeline.new, { name = "P", jobs = jobs })
+  for _, word in ipairs { ... } do lu.assertStrContains(e.message, word) end
+  return e
+end
+
+TestPipeline = {}
+
+function TestPipeline.test_jobs_come_in_an_order_that_works()
+  local made = pipeline.new {
+    name = "P",
+    jobs = {
+      { name = "C", script = "c.lua", after = { "A", { "B", on = "always" } } },
+      { name = "B", script = "b.lua", after = "A", timeout = "15m", resources = { cpu = 2, memory = "4GiB", gpu = 0 } },
+      { name = "A", script = "a.lua", params = { rows = 5 } },
+    },
+  }
+  lu.assertTrue(pipeline.is(made))
+  local names = {}
+  for i, job in ipairs(made:data().jobs) do names[i] = job.name end
+  lu.assertEquals(names, { "A", "B", "C" })
+  lu.assertEquals(made.jobs[3].after, { { name = "A", on = "success" }, { name = "B", on = "always" } })
+  lu.assertEquals(made.jobs[2].resources, { cpu = 2, memory = 4 << 30 })
+end
+
+function TestPipeline.test_mistakes_are_named()
+  refused("invalid", {}, "needs jobs")
+  refused("invalid", { { name = "A" } }, "job 'A'", "'script'")
+  refused("invalid", { { name = "A", script = "a", aftr = "B" } }, "aftr", "'after'")
+  refused("invalid", { { name = "A", script = "a" }, { name = "A", script = "b" } }, "two jobs", "'A'")
+  refused("invalid", { { name = "Retrain", script = "a" }, { name = "B", script = "b", after = "Retrian" } }, "'Retrian'", "'Retrain'")
+  refused("invalid", { { name = "A", script = "a", after = { { "B", on = "succes" } } } }, "succes", "'success'")
+  refused("invalid", { { name = "A", script = "a", after = { { "B", onn = "failure" } } } }, "onn", "'on'")
+  refused("invalid", { { name = "A", script = "a", after = { "B", "B" } }, { name = "B", script = "b" } }, "twice")
+  refused("invalid", { { name = "a/b", script = "a" } }, "'/'")
+  refused("invalid", { { name = "A", script = "a", timeout = "soon" } }, "soon", "15m")
+  refused("invalid", { { name = "A", script = "a", resources = { memory = "much" } } }, "much", "4GiB")
+  refused("unsupported", { { name = "A", script = "a", resources = { gpu = 1 } } }, "gpu = 0")
+  refused("unsupported", { { name = "A", script = "a", schedule = "0 13 * * 1" } }, "0 13 * * 1")
+end
+
+function TestPipeline.test_cycles_are_drawn()
+  refused("invalid", {
+    { name = "A", script = "a", after = "C" }, { name = "B", script = "b", after = "A" },
+    { name = "C", script = "c", after = "B" }, { name = "D", script = "d" },
+  }, "'A' after 'C' after 'B' after 'A'")
+  refused("invalid", { { name = "A", script = "a", after = "A" } }, "'A' after 'A'")
+end
+
+--- Whatever the graph, parents come first, and each job once.
+function TestPipeline.test_random_graphs()
+  math.randomseed(7)
+  for _ = 1, 200 do
+    local jobs, count = {}, math.random(1, 12)
+    for i = 1, count do
+      local after = {}
+      for j = 1, i - 1 do
+        if math.random() < 0.3 then after[#after + 1] = "J" .. j end
+      end
+      table.insert(jobs, math.random(1, #jobs + 1), { name = "J" .. i, script = "x", after = after })
+    end
+    local seen, made = {}, pipeline.new { name = "P", jobs = jobs }
+    for _, job in ipairs(made.jobs) do
+      for _, parent in ipairs(job.after) do lu.assertTrue(seen[parent.name], job.name .. " before " .. parent.name) end
+      lu.assertNil(seen[job.name])
+      seen[job.name] = true
+    end
+    lu.assertEquals(#made.jobs, count)
+  end
+end
