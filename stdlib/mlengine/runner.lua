@@ -186,6 +186,7 @@ local function run_step(session, spec, results, forced)
     result = skip(session.state, spec, reason, blocked)
   else
     result = supervise.run(session.state, session.folder, spec, session.reporter)
+    session.asked = session.asked or result.asked
   end
   session.reporter:finished(spec, result)
   return result
@@ -193,12 +194,14 @@ end
 
 --- How a pipeline ended, and its exit code: the first step that did not go well decides.
 local function sum_up(specs, results, options)
-  local all_skipped = true
+  local all_skipped, complete = true, true
   for _, spec in ipairs(specs) do
     local result = results[spec.job]
     if result and bad[result.state] then return result.state == "stopped" and "stopped" or "failed", exit_code(result, options) end
+    complete = complete and result
     all_skipped = all_skipped and result and result.state == "skipped"
   end
+  if not complete then return "stopped", INTERRUPTED end
   if all_skipped then return "skipped", options.skip_code or OK end
   return "succeeded", OK
 end
@@ -206,7 +209,8 @@ end
 local function run_steps(session, specs, results, forced)
   for i, spec in ipairs(specs) do
     results[spec.job] = run_step(session, spec, results, forced and i == 1)
-    if results[spec.job].state == "stopped" or process.asked() then return end
+    session.asked = session.asked or process.asked()
+    if session.asked or results[spec.job].state == "stopped" then return end
   end
 end
 
@@ -297,6 +301,7 @@ end
 ---@param file string
 ---@param options mlengine.runner.Options
 ---@return integer exit code
+---@return boolean asked whether the user asked to stop, be it too late
 function M.run(file, options)
   if not system.stat(file) then errors.raise("usage", ("there is no script '%s'"):format(file)) end
   project.use(file)
@@ -307,9 +312,10 @@ function M.run(file, options)
   local session = { state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace } }
   local start = loader.is_pipeline(text) and start_pipeline or start_script
   local ok, result = pcall(start, session, file, options)
+  local asked = session.asked or process.asked()
   process.release_signals()
   if not ok then error(result, 0) end
-  return result
+  return result, asked ~= nil
 end
 
 ---What `mlengine run FILE --help` prints: the script's own parameters.

@@ -105,8 +105,7 @@ return {
       if given.json then print(run) else print_run(json.decode(run)) end
       return
     end
-    local runs = json.decode(state:history(given.limit and number(given.limit, "--limit") or LIMIT))
-    if not given.json then return print_runs(runs) end
-    for _, run in ipairs(runs) do print(json.encode(run)) end
+    local runs = state:history(given.limit and number(given.limit, "--limit") or LIMIT)
+    if given.json then print(runs) else print_runs(json.decode(runs)) end
   end,
 }

@@ -48,10 +48,11 @@ return {
   end,
   run = function(args)
     local given, names = arguments.parse(args, options, usage, { 1, 1 })
-    return require("mlengine.runner").run(names[1], {
+    local code = require("mlengine.runner").run(names[1], {
       params = given.p, job = given.job, from = given.from, json = given.json,
       skip_code = read_skip_code(given.skip_code), rehearsal = read_rehearsal(given),
       rehearsal_range = given.range and read_range(given.range), trace = errors.tracing(),
     })
+    return code
   end,
 }

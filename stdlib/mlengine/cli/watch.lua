@@ -31,10 +31,11 @@ local function settled_save(file)
   return before
 end
 
+--- Whether the user asked to stop meanwhile.
 local function rehearse(file, options)
-  local ok, code = pcall(require("mlengine.runner").run, file, options)
+  local ok, code, asked = pcall(require("mlengine.runner").run, file, options)
   if not ok then io.stderr:write("mlengine: ", errors.line(errors.from(code)), "\n") end
-  return ok and code or 1
+  return ok and asked
 end
 
 return {
@@ -49,8 +50,8 @@ return {
     while true do
       local saved = settled_save(file)
       local changed = function() return last_save(file) ~= saved end
-      local code = rehearse(file, { params = given.p, job = given.job, rehearsal = "watch", abandoned = changed })
-      if code == INTERRUPTED and not changed() then return INTERRUPTED end
+      local asked = rehearse(file, { params = given.p, job = given.job, rehearsal = "watch", abandoned = changed })
+      if asked then return INTERRUPTED end
       if not changed() then print("watching " .. file .. "; save it to rehearse again, Ctrl-C to end") end
       while not changed() and not system.cancelled() do system.sleep(PAUSE_S) end
       if system.cancelled() then return INTERRUPTED end

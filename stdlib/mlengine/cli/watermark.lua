@@ -6,11 +6,9 @@ local system = require "mle.system"
 local usage <const> = "mlengine watermark show [--json]\n       mlengine watermark adopt --consumer NAME --table CATALOG.NAMESPACE.TABLE [--snapshot ID]"
 
 local function show(state, given)
-  local watermarks = json.decode(state:watermarks())
-  if given.json then
-    for _, mark in ipairs(watermarks) do print(json.encode(mark)) end
-    return
-  end
+  local text = state:watermarks()
+  if given.json then return print(text) end
+  local watermarks = json.decode(text)
   if #watermarks == 0 then return print "nothing is consumed yet" end
   for _, mark in ipairs(watermarks) do
     local by = mark.run ~= json.null and "run " .. mark.run or "by hand"
