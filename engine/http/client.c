@@ -1,0 +1,256 @@
+#include "engine/http/client.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <pthread.h>
+#include <string.h>
+#include <strings.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/cancel.h"
+#include "engine/base/clock.h"
+#include "engine/http/retry.h"
+
+#define HEADERS_MAX ((size_t)64 << 10)
+
+struct mle_http_client {
+  CURL *easy;
+  char detail[CURL_ERROR_SIZE];
+};
+
+static pthread_once_t started = PTHREAD_ONCE_INIT;
+static CURLcode start_code;
+
+static void start_curl(void) {
+  start_code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mle_alloc, mle_free, mle_realloc,
+                                    mle_strdup, mle_calloc);
+}
+
+mle_status mle_http_client_new(mle_http_client **out, mle_error *err) {
+  *out = NULL;
+  pthread_once(&started, start_curl);
+  if (start_code != CURLE_OK)
+    return mle_fail(err, MLE_EIO, "cannot start libcurl: %s", curl_easy_strerror(start_code));
+  mle_http_client *client = mle_calloc(1, sizeof *client);
+  if (client != NULL) client->easy = curl_easy_init();
+  if (client == NULL || client->easy == NULL) {
+    mle_free(client);
+    return mle_nomem(err, "making an HTTP client");
+  }
+  *out = client;
+  return MLE_OK;
+}
+
+void mle_http_client_free(mle_http_client *client) {
+  if (client == NULL) return;
+  curl_easy_cleanup(client->easy);
+  mle_free(client);
+}
+
+/* ====== What libcurl calls; a short count makes it stop with a write error ====== */
+
+static size_t on_body(char *bytes, size_t size, size_t count, void *to) {
+  mle_buffer *body = to;
+  return mle_buffer_append(body, bytes, size * count, NULL) == MLE_OK ? size * count : 0;
+}
+
+static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
+  mle_buffer *headers = to;
+  size_t len = size * count, kept = len;
+  if (len >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) { /* a new answer begins */
+    mle_buffer_clear(headers);
+    return len;
+  }
+  while (kept > 0 && (bytes[kept - 1] == '\r' || bytes[kept - 1] == '\n')) kept--;
+  if (kept == 0) return len;
+  size_t start = headers->len;
+  if (mle_buffer_append(headers, bytes, kept, NULL) != MLE_OK) return 0;
+  if (mle_buffer_append(headers, "\n", 1, NULL) != MLE_OK) return 0;
+  for (char *at = headers->data + start; *at != ':' && *at != '\n'; at++)
+    *at = (char)tolower((unsigned char)*at);
+  return len;
+}
+
+static int on_progress(void *unused, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+  (void)unused, (void)a, (void)b, (void)c, (void)d;
+  return mle_cancelled() ? 1 : 0;
+}
+
+bool mle_http_response_header(const mle_http_response *response, const char *name, char *value,
+                              size_t size) {
+  size_t len = strlen(name);
+  const char *line = response->headers.data;
+  for (; line != NULL && *line != '\0'; line = strchr(line, '\n') + 1) {
+    if (strncasecmp(line, name, len) != 0 || line[len] != ':') continue;
+    const char *start = line + len + 1;
+    while (*start == ' ' || *start == '\t') start++;
+    size_t kept = (size_t)(strchr(start, '\n') - start);
+    if (kept >= size) return false;
+    memcpy(value, start, kept);
+    value[kept] = '\0';
+    return true;
+  }
+  return false;
+}
+
+/* ====== One attempt ====== */
+
+static bool has_header(const char *const *headers, const char *name) {
+  size_t len = strlen(name);
+  for (; headers != NULL && *headers != NULL; headers++)
+    if (strncasecmp(*headers, name, len) == 0 && (*headers)[len] == ':') return true;
+  return false;
+}
+
+static mle_status add_line(struct curl_slist **list, const char *line, mle_error *err) {
+  if (strpbrk(line, "\r\n") != NULL)
+    return mle_fail(err, MLE_EINVAL, "a header may not hold a line break");
+  struct curl_slist *longer = curl_slist_append(*list, line);
+  if (longer == NULL) return mle_nomem(err, "building a request");
+  *list = longer;
+  return MLE_OK;
+}
+
+static mle_status build_headers(const mle_http_request *request, struct curl_slist **out,
+                                mle_error *err) {
+  if (!has_header(request->headers, "User-Agent"))
+    MLE_TRY(add_line(out, "User-Agent: mlengine", err));
+  MLE_TRY(add_line(out, "Expect:", err)); /* no round trip before a body */
+  for (const char *const *h = request->headers; h != NULL && *h != NULL; h++)
+    MLE_TRY(add_line(out, *h, err));
+  return MLE_OK;
+}
+
+static void set_body(CURL *easy, const mle_http_request *request) {
+  bool head = strcmp(request->method, "HEAD") == 0;
+  if (request->body != NULL) {
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+  }
+  if (head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (!head) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void set_options(mle_http_client *client, const mle_http_request *request,
+                        mle_http_response *response) {
+  CURL *easy = client->easy;
+  curl_easy_reset(easy); /* keeps the connections */
+  client->detail[0] = '\0';
+  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, client->detail);
+  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(easy, CURLOPT_URL, request->url);
+  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
+  if (request->unix_socket != NULL)
+    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &response->body);
+  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &response->headers);
+  curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+  set_body(easy, request);
+}
+
+/* The url as messages show it: without "user:password@" and without the query. */
+static void shown_url(const char *url, char *out, size_t size) {
+  const char *host = strstr(url, "://");
+  host = host == NULL ? url : host + 3;
+  size_t scheme = (size_t)(host - url), len = strcspn(host, "?#");
+  const char *at = memrchr(host, '@', strcspn(host, "/?#"));
+  if (at != NULL) {
+    len -= (size_t)(at + 1 - host);
+    host = at + 1;
+  }
+  snprintf(out, size, "%.*s%.*s", (int)scheme, url, (int)len, host);
+}
+
+static bool never_sent(CURLcode code) {
+  return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
+         code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR ||
+         code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+}
+
+static bool is_idempotent(const mle_http_request *request) {
+  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE"};
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    if (strcmp(request->method, methods[i]) == 0) return true;
+  return request->idempotent;
+}
+
+static mle_status status_of(CURLcode code, const mle_http_request *request) {
+  if (code == CURLE_ABORTED_BY_CALLBACK) return MLE_ECANCELLED;
+  if (code == CURLE_OUT_OF_MEMORY) return MLE_ENOMEM;
+  if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) return MLE_EINVAL;
+  if (!never_sent(code) && !is_idempotent(request)) return MLE_EUNKNOWN;
+  return code == CURLE_OPERATION_TIMEDOUT ? MLE_ETIMEOUT : MLE_EIO;
+}
+
+static mle_status fail_attempt(const mle_http_client *client, const mle_http_request *request,
+                               CURLcode code, mle_error *err) {
+  char url[512];
+  shown_url(request->url, url, sizeof url);
+  if (code == CURLE_WRITE_ERROR)
+    return mle_fail(err, MLE_EREFUSED, "%s %s: the answer is larger than the %zu bytes allowed",
+                    request->method, url, request->response_max);
+  const char *what = client->detail[0] != '\0' ? client->detail : curl_easy_strerror(code);
+  mle_status status = mle_fail(err, status_of(code, request), "%s %s: %s", request->method, url, what);
+  if (err != NULL) err->retryable = status == MLE_EIO || status == MLE_ETIMEOUT;
+  return status;
+}
+
+static mle_status attempt(mle_http_client *client, const mle_http_request *request,
+                          mle_http_response *response, CURLcode *out_code, mle_error *err) {
+  struct curl_slist *headers = NULL;
+  mle_buffer_clear(&response->body);
+  mle_buffer_clear(&response->headers);
+  response->status = 0;
+  *out_code = CURLE_OUT_OF_MEMORY;
+  set_options(client, request, response);
+  mle_status status;
+  MLE_GO(build_headers(request, &headers, err));
+  curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
+  *out_code = curl_easy_perform(client->easy);
+  if (*out_code != CURLE_OK)
+    status = fail_attempt(client, request, *out_code, err);
+  else
+    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &response->status);
+done:
+  curl_slist_free_all(headers);
+  return status;
+}
+
+/* ====== Attempts until one holds ====== */
+
+static bool worth_repeating(const mle_http_request *request, mle_status status, CURLcode code,
+                            long http_status) {
+  if (status == MLE_OK) return mle_retry_status(http_status) && is_idempotent(request);
+  if (code == CURLE_WRITE_ERROR) return false;
+  return status == MLE_EIO || status == MLE_ETIMEOUT; /* status_of saw to idempotence */
+}
+
+static int64_t server_wait_s(const mle_http_response *response) {
+  char value[64];
+  if (!mle_http_response_header(response, "retry-after", value, sizeof value)) return -1;
+  return mle_retry_after_s(value, mle_now_ms() / 1000);
+}
+
+mle_status mle_http_send(mle_http_client *client, const mle_http_request *request,
+                         mle_http_response *out, mle_error *err) {
+  out->body = MLE_BUFFER(request->response_max);
+  out->headers = MLE_BUFFER(HEADERS_MAX);
+  for (int tried = 0;; tried++) {
+    CURLcode code;
+    mle_status status = attempt(client, request, out, &code, err);
+    if (tried >= request->retries || !worth_repeating(request, status, code, out->status))
+      return status;
+    mle_sleep_ms(mle_retry_wait_ms(tried + 1, request->retry_base_ms, server_wait_s(out)));
+    if (mle_cancelled()) return mle_cancel_fail(err, "waiting to repeat a request");
+  }
+}
+
+void mle_http_response_release(mle_http_response *response) {
+  mle_buffer_release(&response->body);
+  mle_buffer_release(&response->headers);
+}

@@ -1,0 +1,56 @@
+#include "engine/http/connections.h"
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/clock.h"
+
+void mle_connections_init(mle_connections *list) {
+  pthread_mutex_init(&list->lock, NULL);
+  list->first = NULL;
+}
+
+void mle_connections_release(mle_connections *list) { pthread_mutex_destroy(&list->lock); }
+
+mle_connection *mle_connections_add(mle_connections *list, int fd) {
+  mle_connection *connection = mle_calloc(1, sizeof *connection);
+  if (connection == NULL) return NULL;
+  connection->fd = fd;
+  mle_connection_touch(connection);
+  pthread_mutex_lock(&list->lock);
+  connection->next = list->first;
+  if (list->first != NULL) list->first->previous = connection;
+  list->first = connection;
+  pthread_mutex_unlock(&list->lock);
+  return connection;
+}
+
+/* Called before the socket is closed, so the sweep never sees a number used again. */
+void mle_connections_remove(mle_connections *list, mle_connection *connection) {
+  if (connection == NULL) return;
+  pthread_mutex_lock(&list->lock);
+  if (connection->previous != NULL) connection->previous->next = connection->next;
+  if (connection->next != NULL) connection->next->previous = connection->previous;
+  if (list->first == connection) list->first = connection->next;
+  pthread_mutex_unlock(&list->lock);
+  mle_free(connection);
+}
+
+void mle_connection_touch(mle_connection *connection) {
+  if (connection == NULL) return;
+  atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
+}
+
+int mle_connections_sweep(mle_connections *list, int64_t limit_ns) {
+  int64_t now = mle_monotonic_ns();
+  int shut = 0;
+  pthread_mutex_lock(&list->lock);
+  for (mle_connection *c = list->first; c != NULL; c = c->next) {
+    if (now - atomic_load_explicit(&c->since_ns, memory_order_relaxed) <= limit_ns) continue;
+    shutdown(c->fd, SHUT_RDWR); /* its thread wakes, and closes it */
+    shut++;
+  }
+  pthread_mutex_unlock(&list->lock);
+  return shut;
+}

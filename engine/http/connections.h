@@ -1,0 +1,40 @@
+/*
+ * connections.h -- every open connection, and how long it may take.
+ *
+ * libmicrohttpd's timeout starts again with each byte, so a client that sends one
+ * byte now and then holds its connection for ever. Here each connection has the
+ * time its request began; the sweep shuts those that are over the limit.
+ * One mutex guards the list; `since_ns` is written by the connection's own thread.
+ */
+#ifndef MLE_CONNECTIONS_H
+#define MLE_CONNECTIONS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef struct mle_connection {
+  struct mle_connection *next, *previous;
+  int fd;
+  _Atomic int64_t since_ns; /* the request began, or the last one was answered */
+} mle_connection;
+
+typedef struct mle_connections {
+  pthread_mutex_t lock;
+  mle_connection *first;
+} mle_connections;
+
+void mle_connections_init(mle_connections *list);
+void mle_connections_release(mle_connections *list); /* all must have been closed */
+
+/* NULL when out of memory: such a connection is merely not swept. */
+mle_connection *mle_connections_add(mle_connections *list, int fd);
+void mle_connections_remove(mle_connections *list, mle_connection *connection);
+
+/* Restarts a connection's clock; NULL is ignored. */
+void mle_connection_touch(mle_connection *connection);
+
+/* Shuts what has taken longer than `limit_ns`; returns how many. */
+int mle_connections_sweep(mle_connections *list, int64_t limit_ns);
+
+#endif

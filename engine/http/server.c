@@ -1,0 +1,276 @@
+#include "engine/http/server.h"
+
+#include <ctype.h>
+#include <microhttpd.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/http/connections.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
+
+struct mle_http_server {
+  mle_http_server_options options;
+  struct MHD_Daemon *daemon;
+  mle_connections connections;
+  int listen_fd;
+  atomic_bool draining;
+  atomic_long in_flight;
+};
+
+/* One request: made at its first line, freed when it is over. */
+typedef struct exchange {
+  mle_connection *connection;
+  mle_buffer body;
+  bool headers_seen;
+  int refused; /* a status decided while the body still arrives; 0: none */
+} exchange;
+
+/* ====== Answers ====== */
+
+static bool is_header_text(const char *value) {
+  for (; *value != '\0'; value++)
+    if ((unsigned char)*value < 0x20 || *value == 0x7F) return false;
+  return true;
+}
+
+void mle_http_answer_header(mle_http_answer *answer, const char *name, const char *value) {
+  if (value == NULL || *value == '\0' || strlen(value) >= MLE_HTTP_HEADER_TEXT) return;
+  if (answer->num_headers == MLE_HTTP_HEADERS_MAX || !is_header_text(value)) return;
+  answer->header[answer->num_headers].name = name;
+  strcpy(answer->header[answer->num_headers++].value, value);
+}
+
+/* Takes the answer's body. */
+static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Connection *connection,
+                                   mle_http_answer *answer) {
+  size_t len = answer->body.len;
+  char *bytes = answer->body.data;
+  answer->body = MLE_BUFFER(0);
+  struct MHD_Response *response =
+      bytes == NULL ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
+                    : MHD_create_response_from_buffer_with_free_callback(len, bytes, mle_free);
+  if (response == NULL) {
+    mle_free(bytes);
+    return MHD_NO;
+  }
+  MHD_add_response_header(response, "Content-Type", answer->content_type);
+  for (int i = 0; i < answer->num_headers; i++)
+    MHD_add_response_header(response, answer->header[i].name, answer->header[i].value);
+  if (atomic_load_explicit(&server->draining, memory_order_relaxed))
+    MHD_add_response_header(response, "Connection", "close");
+  enum MHD_Result result = MHD_queue_response(connection, (unsigned)answer->status, response);
+  MHD_destroy_response(response);
+  return result;
+}
+
+static enum MHD_Result send_refusal(const mle_http_server *server,
+                                    struct MHD_Connection *connection, int status) {
+  mle_http_answer answer = {.status = status, .content_type = "application/json",
+                            .body = MLE_BUFFER(4096)};
+  mle_status made =
+      status == MHD_HTTP_CONTENT_TOO_LARGE
+          ? mle_buffer_printf(&answer.body, NULL,
+                              "{\"error\":\"the body is larger than the %zu bytes allowed\"}",
+                              server->options.body_max)
+          : mle_buffer_puts(&answer.body, "{\"error\":\"out of memory\"}", NULL);
+  if (made != MLE_OK) mle_buffer_release(&answer.body);
+  return send_answer(server, connection, &answer);
+}
+
+static const char *header_of(struct MHD_Connection *connection, const char *name) {
+  const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+  return value == NULL ? "" : value;
+}
+
+static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
+                                   const char *path, const char *method, const exchange *e) {
+  mle_http_call call = {
+      .method = method,
+      .path = path,
+      .content_type = header_of(connection, "Content-Type"),
+      .request_id = header_of(connection, "X-Request-Id"),
+      .tensor_bytes = header_of(connection, "Inference-Header-Content-Length"),
+      .body = e->body.data == NULL ? "" : e->body.data,
+      .body_len = e->body.len,
+  };
+  mle_http_answer answer;
+  answer.status = MHD_HTTP_OK;
+  answer.content_type = "application/json";
+  answer.body = MLE_BUFFER(server->options.answer_max);
+  answer.num_headers = 0;
+  server->options.handler(server->options.context, &call, &answer);
+  return send_answer(server, connection, &answer);
+}
+
+/* ====== libmicrohttpd's callbacks, all on worker threads ====== */
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+  mle_http_server *server = cls;
+  if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+    mle_connections_remove(&server->connections, *context);
+    *context = NULL;
+    return;
+  }
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  *context = info == NULL ? NULL : mle_connections_add(&server->connections, info->connect_fd);
+}
+
+/* The request line is there. NULL, when out of memory, makes on_request give up. */
+static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
+  mle_http_server *server = cls;
+  (void)uri;
+  exchange *e = mle_calloc(1, sizeof *e);
+  if (e == NULL) return NULL;
+  const union MHD_ConnectionInfo *info =
+      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  e->connection = info == NULL ? NULL : info->socket_context;
+  e->body = MLE_BUFFER(server->options.body_max);
+  mle_connection_touch(e->connection);
+  atomic_fetch_add(&server->in_flight, 1);
+  return e;
+}
+
+static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
+                                  exchange *e) {
+  e->headers_seen = true;
+  unsigned long long declared = strtoull(header_of(connection, "Content-Length"), NULL, 10);
+  if (declared > server->options.body_max)
+    return send_refusal(server, connection, MHD_HTTP_CONTENT_TOO_LARGE);
+  size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
+  if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
+    return send_refusal(server, connection, MHD_HTTP_SERVICE_UNAVAILABLE);
+  return MHD_YES;
+}
+
+/* What is over the limit (a chunked body: no length was declared) is read and dropped. */
+static void take_upload(exchange *e, const char *bytes, size_t len) {
+  if (e->refused != 0) return;
+  mle_status status = mle_buffer_append(&e->body, bytes, len, NULL);
+  if (status == MLE_EREFUSED) e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+  if (status == MLE_ENOMEM) e->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+  if (e->refused != 0) mle_buffer_release(&e->body);
+}
+
+static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
+                                  const char *method, const char *version, const char *upload,
+                                  size_t *upload_len, void **state) {
+  mle_http_server *server = cls;
+  exchange *e = *state;
+  (void)version;
+  if (e == NULL) return MHD_NO;
+  if (!e->headers_seen) return on_headers(server, connection, e);
+  if (*upload_len > 0) {
+    take_upload(e, upload, *upload_len);
+    *upload_len = 0;
+    return MHD_YES;
+  }
+  if (e->refused != 0) return send_refusal(server, connection, e->refused);
+  return run_handler(server, connection, path, method, e);
+}
+
+static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
+                         enum MHD_RequestTerminationCode why) {
+  mle_http_server *server = cls;
+  exchange *e = *state;
+  (void)connection, (void)why;
+  if (e == NULL) return;
+  mle_connection_touch(e->connection);
+  mle_buffer_release(&e->body);
+  mle_free(e);
+  *state = NULL;
+  atomic_fetch_sub(&server->in_flight, 1);
+}
+
+static void on_log(void *cls, const char *fmt, va_list args) {
+  (void)cls;
+  char line[512];
+  vsnprintf(line, sizeof line, fmt, args);
+  line[strcspn(line, "\n")] = '\0';
+  mle_log(MLE_DEBUG, "http: %s", line);
+}
+
+/* ====== A server's life ====== */
+
+static unsigned num_workers(unsigned wanted) {
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  unsigned workers = wanted > 0 ? wanted : online > 1 ? (unsigned)online : 1;
+  return workers > 256 ? 256 : workers;
+}
+
+static struct MHD_Daemon *start_daemon(mle_http_server *server) {
+  const mle_http_server_options *o = &server->options;
+  unsigned workers = num_workers(o->workers);
+  unsigned connections = o->connections_max < workers ? workers : o->connections_max;
+  return MHD_start_daemon(
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+      server,
+      MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
+      MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
+      MHD_OPTION_THREAD_POOL_SIZE, workers > 1 ? workers : 0,
+      MHD_OPTION_CONNECTION_LIMIT, connections,
+      MHD_OPTION_CONNECTION_TIMEOUT, o->idle_s,
+      MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->head_max,
+      MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
+      MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+      MHD_OPTION_STRICT_FOR_CLIENT, 1,
+      MHD_OPTION_END);
+}
+
+mle_status mle_http_server_start(const mle_http_server_options *options, mle_address *inout,
+                                 mle_http_server **out, mle_error *err) {
+  *out = NULL;
+  mle_http_server *server = mle_calloc(1, sizeof *server);
+  if (server == NULL) return mle_nomem(err, "starting a server");
+  server->options = *options;
+  mle_connections_init(&server->connections);
+  mle_status status;
+  MLE_GO(mle_address_listen(inout, &server->listen_fd, err));
+  server->daemon = start_daemon(server);
+  if (server->daemon == NULL) {
+    close(server->listen_fd);
+    status = mle_fail(err, MLE_EIO, "cannot start serving on %s:%u", inout->host, inout->port);
+    goto done;
+  }
+  *out = server;
+  server = NULL;
+done:
+  if (server != NULL) mle_connections_release(&server->connections);
+  mle_free(server);
+  return status;
+}
+
+void mle_http_server_tick(mle_http_server *server) {
+  mle_connections_sweep(&server->connections, (int64_t)server->options.request_s * NS_PER_S);
+}
+
+void mle_http_server_drain(mle_http_server *server) {
+  if (atomic_exchange(&server->draining, true)) return;
+  MHD_quiesce_daemon(server->daemon);
+  shutdown(server->listen_fd, SHUT_RD); /* who connects now is refused, not left waiting */
+}
+
+long mle_http_server_in_flight(const mle_http_server *server) {
+  return atomic_load(&server->in_flight);
+}
+
+void mle_http_server_stop(mle_http_server *server, int64_t grace_ms) {
+  if (server == NULL) return;
+  mle_http_server_drain(server);
+  int64_t deadline = mle_monotonic_ns() + grace_ms * 1000000;
+  while (mle_http_server_in_flight(server) > 0 && mle_monotonic_ns() < deadline) usleep(2000);
+  MHD_stop_daemon(server->daemon);
+  close(server->listen_fd);
+  mle_connections_release(&server->connections);
+  mle_free(server);
+}

@@ -1,0 +1,90 @@
+/*
+ * server.h -- an HTTP/1.1 server: worker threads, limits on everything, a drain.
+ *
+ *     mle_http_server_options options = MLE_HTTP_SERVER_OPTIONS;
+ *     options.handler = answer_ping;
+ *     MLE_TRY(mle_http_server_start(&options, &address, &server, err));
+ *     ...
+ *     mle_http_server_stop(server, 10000);
+ *
+ * The handler runs on worker threads, one request at a time on each, and fills in
+ * the answer. A request that breaks a limit never reaches it: 413, 431, 503 or a
+ * closed connection. `tick` below must be called about once a second.
+ */
+#ifndef MLE_HTTP_SERVER_H
+#define MLE_HTTP_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engine/base/buffer.h"
+#include "engine/http/address.h"
+
+typedef struct mle_http_server mle_http_server;
+
+/* A request, valid while the handler runs. */
+typedef struct mle_http_call {
+  const char *method;
+  const char *path;         /* decoded, without the query */
+  const char *content_type; /* "" when absent */
+  const char *request_id;   /* X-Request-Id, "" when absent */
+  const char *tensor_bytes; /* Inference-Header-Content-Length, "" when absent */
+  const char *body;         /* never NULL */
+  size_t body_len;
+} mle_http_call;
+
+#define MLE_HTTP_HEADERS_MAX 8
+#define MLE_HTTP_HEADER_TEXT 256
+
+typedef struct mle_http_answer {
+  int status;               /* 200 until set */
+  const char *content_type; /* a literal; "application/json" until set */
+  mle_buffer body;
+  int num_headers;
+  struct {
+    const char *name; /* a literal */
+    char value[MLE_HTTP_HEADER_TEXT];
+  } header[MLE_HTTP_HEADERS_MAX];
+} mle_http_answer;
+
+/* Adds a header; a value that is too long or has control characters is left out. */
+void mle_http_answer_header(mle_http_answer *answer, const char *name, const char *value);
+
+typedef void (*mle_http_handler)(void *context, const mle_http_call *call,
+                                 mle_http_answer *answer);
+
+typedef struct mle_http_server_options {
+  mle_http_handler handler;
+  void *context;
+  unsigned workers; /* 0: one per processor */
+  unsigned connections_max;
+  size_t body_max, answer_max, head_max;
+  unsigned idle_s;    /* between two bytes, and between two requests */
+  unsigned request_s; /* from a request's first byte to its answer's last */
+} mle_http_server_options;
+
+#define MLE_HTTP_SERVER_OPTIONS                                             \
+  ((mle_http_server_options){.connections_max = 4096,                       \
+                             .body_max = (size_t)16 << 20,                  \
+                             .answer_max = (size_t)64 << 20,                \
+                             .head_max = (size_t)32 << 10,                  \
+                             .idle_s = 75,                                  \
+                             .request_s = 120})
+
+/* Listens on `inout` and serves; a port of 0 is replaced by the one that was given. */
+mle_status mle_http_server_start(const mle_http_server_options *options, mle_address *inout,
+                                 mle_http_server **out, mle_error *err);
+
+/* Shuts connections that are over their time. */
+void mle_http_server_tick(mle_http_server *server);
+
+/* Takes no new connections, and asks those there to close after their answer. */
+void mle_http_server_drain(mle_http_server *server);
+
+/* Requests being answered now. */
+long mle_http_server_in_flight(const mle_http_server *server);
+
+/* Drains, waits up to `grace_ms` for the answers under way, then closes all. NULL is ignored. */
+void mle_http_server_stop(mle_http_server *server, int64_t grace_ms);
+
+#endif
