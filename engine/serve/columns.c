@@ -1,0 +1,53 @@
+#include "engine/serve/columns.h"
+
+#include <string.h>
+
+#include "engine/base/alloc.h"
+
+mle_status mle_columns_init(mle_columns *columns, const mle_features *features, mle_error *err) {
+  *columns = (mle_columns){.features = features, .round = 1};
+  columns->seen = mle_calloc(features->count, sizeof *columns->seen);
+  return columns->seen == NULL ? mle_nomem(err, "reading rows") : MLE_OK;
+}
+
+void mle_columns_release(mle_columns *columns) {
+  mle_free(columns->seen);
+  mle_free(columns->order);
+}
+
+static mle_status push(mle_columns *columns, int feature, mle_error *err) {
+  if (columns->num_order == columns->capacity) {
+    size_t capacity = columns->capacity == 0 ? columns->features->count + 8 : columns->capacity * 2;
+    int *order = mle_realloc_array(columns->order, capacity, sizeof *order);
+    if (order == NULL) return mle_nomem(err, "reading columns");
+    columns->order = order;
+    columns->capacity = capacity;
+  }
+  columns->order[columns->num_order++] = feature;
+  return MLE_OK;
+}
+
+mle_status mle_columns_add(mle_columns *columns, mle_pull_slice name, mle_error *err) {
+  columns->named = true;
+  int feature = mle_features_find(columns->features, name, columns->num_order);
+  if (feature >= 0) MLE_TRY(mle_columns_mark(columns, (size_t)feature, err));
+  return push(columns, feature, err);
+}
+
+void mle_columns_begin(mle_columns *columns) { columns->round++; }
+
+mle_status mle_columns_mark(mle_columns *columns, size_t feature, mle_error *err) {
+  if (columns->seen[feature] == columns->round)
+    return mle_fail(err, MLE_EINVAL, "column '%s' is there twice",
+                    columns->features->list[feature].name);
+  columns->seen[feature] = columns->round;
+  return MLE_OK;
+}
+
+mle_status mle_columns_check(const mle_columns *columns, mle_error *err) {
+  for (size_t i = 0; i < columns->features->count; i++)
+    if (columns->seen[i] != columns->round)
+      return mle_fail(err, MLE_EINVAL, "column '%s' is missing; the model takes %zu columns",
+                      columns->features->list[i].name, columns->features->count);
+  return MLE_OK;
+}

@@ -1,0 +1,347 @@
+#include "engine/serve/pull.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXACT_POWER 22           /* 10^22 is the largest power of ten a double holds exactly */
+#define EXACT_WHOLE (INT64_C(1) << 53)
+
+void mle_pull_init(mle_pull *p, const char *bytes, size_t len) {
+  p->start = p->at = bytes;
+  p->end = bytes + len;
+}
+
+mle_status mle_pull_fail(const mle_pull *p, mle_error *err, const char *what) {
+  return mle_fail(err, MLE_EFORMAT, "the body is no JSON at byte %zu: %s",
+                  (size_t)(p->at - p->start), what);
+}
+
+/* The NUL behind the bytes stops every loop here. */
+static void skip_space(mle_pull *p) {
+  while (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t') p->at++;
+}
+
+char mle_pull_peek(mle_pull *p) {
+  skip_space(p);
+  return *p->at;
+}
+
+static mle_status take(mle_pull *p, char wanted, mle_error *err) {
+  if (mle_pull_peek(p) == wanted) {
+    p->at++;
+    return MLE_OK;
+  }
+  char what[] = "expected '?'";
+  what[10] = wanted;
+  return mle_pull_fail(p, err, what);
+}
+
+mle_status mle_pull_open(mle_pull *p, char bracket, mle_error *err) {
+  return take(p, bracket, err);
+}
+
+bool mle_pull_first(mle_pull *p, char close) {
+  if (mle_pull_peek(p) != close) return true;
+  p->at++;
+  return false;
+}
+
+mle_status mle_pull_next(mle_pull *p, char close, bool *out_more, mle_error *err) {
+  *out_more = mle_pull_peek(p) == ',';
+  if (!*out_more && *p->at != close)
+    return mle_pull_fail(p, err, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
+  p->at++;
+  return MLE_OK;
+}
+
+mle_status mle_pull_end(mle_pull *p, mle_error *err) {
+  if (mle_pull_peek(p) == '\0' && p->at == p->end) return MLE_OK;
+  return mle_pull_fail(p, err, "expected the end of the text");
+}
+
+mle_status mle_pull_word(mle_pull *p, const char *word, mle_error *err) {
+  size_t len = strlen(word);
+  if (strncmp(p->at, word, len) != 0) return mle_pull_fail(p, err, "expected a value");
+  p->at += len;
+  return MLE_OK;
+}
+
+bool mle_pull_is(mle_pull_slice text, const char *word) {
+  return strlen(word) == text.len && memcmp(text.data, word, text.len) == 0;
+}
+
+/* ====== Texts ====== */
+
+static int hex_digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return -1;
+}
+
+/* The four digits of \uXXXX at `at`; -1 when they are not four. */
+static int32_t hex4(const char *at) {
+  int32_t value = 0;
+  for (int i = 0; i < 4; i++) {
+    int digit = hex_digit(at[i]);
+    if (digit < 0) return -1;
+    value = value * 16 + digit;
+  }
+  return value;
+}
+
+/* Decodes \uXXXX, or a pair of them for what lies beyond U+FFFF; -1 when malformed. */
+static int32_t take_code_point(mle_pull *p) {
+  int32_t high = hex4(p->at);
+  if (high < 0 || (high >= 0xDC00 && high <= 0xDFFF)) return -1;
+  p->at += 4;
+  if (high < 0xD800 || high > 0xDBFF) return high;
+  if (p->at[0] != '\\' || p->at[1] != 'u') return -1;
+  int32_t low = hex4(p->at + 2);
+  if (low < 0xDC00 || low > 0xDFFF) return -1;
+  p->at += 6;
+  return 0x10000 + (high - 0xD800) * 0x400 + (low - 0xDC00);
+}
+
+static size_t put_utf8(int32_t c, char *out) {
+  if (c < 0x80) {
+    out[0] = (char)c;
+    return 1;
+  }
+  size_t extra = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+  static const int lead[] = {0, 0xC0, 0xE0, 0xF0};
+  out[0] = (char)(lead[extra] | (c >> (6 * extra)));
+  for (size_t i = 1; i <= extra; i++)
+    out[i] = (char)(0x80 | ((c >> (6 * (extra - i))) & 0x3F));
+  return extra + 1;
+}
+
+/* After a backslash; appends what the escape stands for. */
+static bool take_escape(mle_pull *p, char *out, size_t *len) {
+  static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+  char c = *p->at++;
+  if (c == 'u') {
+    int32_t point = take_code_point(p);
+    if (point < 0) return false;
+    *len += put_utf8(point, out + *len);
+    return true;
+  }
+  const char *found = c == '\0' ? NULL : strchr(from, c);
+  if (found == NULL) return false;
+  out[(*len)++] = to[found - from];
+  return true;
+}
+
+static mle_status decode(mle_pull *p, const char *begin, mle_pull_slice *out, mle_error *err) {
+  size_t len = (size_t)(p->at - begin);
+  if (len + 4 > sizeof p->text) return mle_pull_fail(p, err, "the text is too long");
+  memcpy(p->text, begin, len);
+  while (*p->at != '"') {
+    if (len + 4 > sizeof p->text) return mle_pull_fail(p, err, "the text is too long");
+    if ((unsigned char)*p->at < 0x20) return mle_pull_fail(p, err, "the text does not end");
+    if (*p->at == '\\') {
+      p->at++;
+      if (!take_escape(p, p->text, &len)) return mle_pull_fail(p, err, "a bad escape in a text");
+    } else {
+      p->text[len++] = *p->at++;
+    }
+  }
+  p->at++;
+  *out = (mle_pull_slice){p->text, len};
+  return MLE_OK;
+}
+
+mle_status mle_pull_string(mle_pull *p, mle_pull_slice *out, mle_error *err) {
+  MLE_TRY(take(p, '"', err));
+  const char *begin = p->at;
+  while (*p->at != '"' && *p->at != '\\' && (unsigned char)*p->at >= 0x20) p->at++;
+  if (*p->at == '\\') return decode(p, begin, out, err);
+  if (*p->at != '"') return mle_pull_fail(p, err, "the text does not end");
+  *out = (mle_pull_slice){begin, (size_t)(p->at - begin)};
+  p->at++;
+  return MLE_OK;
+}
+
+mle_status mle_pull_key(mle_pull *p, mle_pull_slice *out, mle_error *err) {
+  MLE_TRY(mle_pull_string(p, out, err));
+  return take(p, ':', err);
+}
+
+/* ====== Numbers ====== */
+
+/* mantissa * 10^exponent, exactly rounded because both factors are exact (Clinger). */
+static bool scale_exactly(int64_t mantissa, int exponent, double *out) {
+  static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+  if (mantissa > EXACT_WHOLE || exponent < -EXACT_POWER || exponent > EXACT_POWER) return false;
+  *out = exponent < 0 ? (double)mantissa / power[-exponent] : (double)mantissa * power[exponent];
+  return true;
+}
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/* The exponent after 'e'; its value is cut at a size that no double reaches. */
+static const char *scan_exponent(const char *at, int *out) {
+  bool minus = *at == '-';
+  if (*at == '-' || *at == '+') at++;
+  if (!is_digit(*at)) return NULL;
+  int value = 0;
+  for (; is_digit(*at); at++)
+    if (value < 100000) value = value * 10 + (*at - '0');
+  *out = minus ? -value : value;
+  return at;
+}
+
+typedef struct decimal {
+  int64_t mantissa; /* of the digits, as long as they fit */
+  int exponent;
+  bool fits, minus, whole;
+} decimal;
+
+static const char *scan_digits(const char *at, decimal *d, int exponent_step) {
+  for (; is_digit(*at); at++) {
+    int digit = *at - '0';
+    if (d->mantissa > (INT64_MAX - digit) / 10) d->fits = false;
+    if (!d->fits) continue;
+    d->mantissa = d->mantissa * 10 + digit;
+    d->exponent += exponent_step;
+  }
+  return at;
+}
+
+/* JSON's grammar of a number; NULL when the text does not begin with one. */
+static const char *scan_decimal(const char *at, decimal *d) {
+  if (*at == '-') d->minus = true, at++;
+  if (!is_digit(*at) || (at[0] == '0' && is_digit(at[1]))) return NULL;
+  at = scan_digits(at, d, 0);
+  if (*at == '.') {
+    d->whole = false;
+    if (!is_digit(at[1])) return NULL;
+    at = scan_digits(at + 1, d, -1);
+  }
+  if (*at != 'e' && *at != 'E') return at;
+  d->whole = false;
+  int exponent = 0;
+  at = scan_exponent(at + 1, &exponent);
+  d->exponent += exponent;
+  return at;
+}
+
+static const char *scan_literal(const char *at, mle_pull_value *out) {
+  static const struct {
+    const char *text;
+    double value;
+  } literals[] = {{"NaN", NAN}, {"Infinity", INFINITY}, {"-Infinity", -INFINITY}};
+  for (size_t i = 0; i < sizeof literals / sizeof *literals; i++) {
+    size_t len = strlen(literals[i].text);
+    if (strncmp(at, literals[i].text, len) != 0) continue;
+    *out = (mle_pull_value){.real = literals[i].value};
+    return at + len;
+  }
+  return NULL;
+}
+
+const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out) {
+  decimal d = {.fits = true, .whole = true};
+  const char *after = scan_decimal(at, &d);
+  if (after == NULL || after > end) return scan_literal(at, out);
+  out->is_whole = d.whole && d.fits;
+  out->whole = d.minus ? -d.mantissa : d.mantissa;
+  if (d.fits && scale_exactly(d.mantissa, d.exponent, &out->real))
+    out->real = d.minus ? -out->real : out->real;
+  else
+    out->real = strtod(at, NULL);
+  return after;
+}
+
+mle_status mle_pull_number(mle_pull *p, mle_pull_value *out, mle_error *err) {
+  skip_space(p);
+  const char *after = mle_number_scan(p->at, p->end, out);
+  if (after == NULL) return mle_pull_fail(p, err, "expected a number");
+  p->at = after;
+  return MLE_OK;
+}
+
+/* ====== Passing over ====== */
+
+static mle_status skip_scalar(mle_pull *p, mle_error *err) {
+  mle_pull_slice text;
+  mle_pull_value number;
+  switch (mle_pull_peek(p)) {
+    case '"': return mle_pull_string(p, &text, err);
+    case 't': return mle_pull_word(p, "true", err);
+    case 'f': return mle_pull_word(p, "false", err);
+    case 'n': return mle_pull_word(p, "null", err);
+    default: return mle_pull_number(p, &number, err);
+  }
+}
+
+/* Opens brackets down to the first scalar or empty one; `closers` is the path of them. */
+static mle_status skip_down(mle_pull *p, char *closers, int *depth, mle_error *err) {
+  for (;;) {
+    char c = mle_pull_peek(p);
+    if (c != '{' && c != '[') return skip_scalar(p, err);
+    if (*depth == MLE_PULL_DEPTH) return mle_pull_fail(p, err, "nested too deeply");
+    char close = c == '{' ? '}' : ']';
+    p->at++;
+    if (!mle_pull_first(p, close)) return MLE_OK;
+    closers[(*depth)++] = close;
+    mle_pull_slice key;
+    if (close == '}') MLE_TRY(mle_pull_key(p, &key, err));
+  }
+}
+
+mle_status mle_pull_skip(mle_pull *p, mle_error *err) {
+  char closers[MLE_PULL_DEPTH];
+  int depth = 0;
+  MLE_TRY(skip_down(p, closers, &depth, err));
+  while (depth > 0) {
+    bool more;
+    mle_pull_slice key;
+    MLE_TRY(mle_pull_next(p, closers[depth - 1], &more, err));
+    if (!more) {
+      depth--;
+      continue;
+    }
+    if (closers[depth - 1] == '}') MLE_TRY(mle_pull_key(p, &key, err));
+    MLE_TRY(skip_down(p, closers, &depth, err));
+  }
+  return MLE_OK;
+}
+
+/* ====== UTF-8 (RFC 3629) ====== */
+
+/* Bytes of the character at `at`, 0 when it is none: overlong, a surrogate, beyond U+10FFFF. */
+static size_t character_len(const unsigned char *at, size_t left) {
+  unsigned char c = at[0];
+  if (c < 0x80) return 1;
+  size_t len = c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
+  if (c < 0xC2 || c > 0xF4 || len > left) return 0;
+  for (size_t i = 1; i < len; i++)
+    if ((at[i] & 0xC0) != 0x80) return 0;
+  if (c == 0xE0 && at[1] < 0xA0) return 0;
+  if (c == 0xED && at[1] > 0x9F) return 0;
+  if (c == 0xF0 && at[1] < 0x90) return 0;
+  if (c == 0xF4 && at[1] > 0x8F) return 0;
+  return len;
+}
+
+bool mle_utf8_valid(const char *bytes, size_t len) {
+  const unsigned char *at = (const unsigned char *)bytes, *end = at + len;
+  while (at < end) {
+    uint64_t eight;
+    if (end - at >= 8) {
+      memcpy(&eight, at, sizeof eight);
+      if ((eight & UINT64_C(0x8080808080808080)) == 0) {
+        at += 8;
+        continue;
+      }
+    }
+    size_t step = character_len(at, (size_t)(end - at));
+    if (step == 0) return false;
+    at += step;
+  }
+  return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * service.h -- this project's model server, from start to stop.
+ *
+ *     mle_service_options options = {.state = ".mlengine", .program = "/proc/self/exe"};
+ *     mle_address_parse("127.0.0.1:8700", &options.address, err);
+ *     MLE_TRY(mle_service_run(&options, err));        returns when it was told to stop
+ *
+ * One server per project: it holds serve.lock in the state folder. It serves what the
+ * slot records name. Workers answer over HTTP; this thread, alone, takes commands over
+ * serve.sock, each a JSON object with `command`:
+ *
+ *     status                                    -> {"ok":true,"pid":..,"url":..,"endpoints":[..]}
+ *     load {endpoint, deployment}               checks that deployment's model and stages it
+ *     swap {endpoint}                           makes the endpoint answer as its slot record says
+ *     unload {endpoint}                         forgets what is staged
+ *     stop                                      drains and ends
+ *
+ * A failure is {"ok":false,"kind":..,"message":..}, and changes nothing.
+ */
+#ifndef MLE_SERVICE_H
+#define MLE_SERVICE_H
+
+#include "engine/http/address.h"
+
+typedef struct mle_service_options {
+  const char *state;   /* the project's state folder; it exists */
+  const char *program; /* what checks models: this program */
+  const char *version;
+  mle_address address;
+  unsigned workers;    /* 0: one per processor */
+  int ready_fd;        /* "ready URL" is written there once it serves; -1: nowhere */
+} mle_service_options;
+
+mle_status mle_service_run(const mle_service_options *options, mle_error *err);
+
+#endif

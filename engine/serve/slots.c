@@ -1,0 +1,76 @@
+/*
+ * A reader counts itself in, reads the pointer, takes a reference, counts itself out.
+ * The writer swaps the pointer, then waits until it has seen the count at zero. With all
+ * of these in one order (seq_cst), a reader that read the old pointer counted itself in
+ * before the swap, so the writer waited for it, and its reference is there before the
+ * writer drops the cell's. The window is two instructions; the wait is over at once.
+ */
+#include "engine/serve/slots.h"
+
+#include <ctype.h>
+#include <sched.h>
+#include <string.h>
+
+mle_served *mle_cell_acquire(mle_cell *cell) {
+  atomic_fetch_add(&cell->entering, 1);
+  mle_served *served = atomic_load(&cell->served);
+  if (served != NULL) mle_served_retain(served);
+  atomic_fetch_sub(&cell->entering, 1);
+  return served;
+}
+
+void mle_cell_exchange(mle_cell *cell, mle_served *next) {
+  mle_served *old = atomic_exchange(&cell->served, next);
+  while (atomic_load(&cell->entering) != 0) sched_yield();
+  mle_served_release(old);
+}
+
+mle_status mle_endpoint_check(const char *endpoint, mle_error *err) {
+  size_t len = strlen(endpoint);
+  bool good = len > 0 && len < MLE_ENDPOINT_MAX && endpoint[0] != '.';
+  for (size_t i = 0; good && i < len; i++)
+    good = isalnum((unsigned char)endpoint[i]) || strchr("-_.", endpoint[i]) != NULL;
+  if (good) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL,
+                  "'%.140s' is no name for an endpoint: 1 to %d letters, digits, '-', '_' and '.'",
+                  endpoint, MLE_ENDPOINT_MAX - 1);
+}
+
+mle_slot *mle_slots_find(mle_slots *slots, const char *endpoint) {
+  int count = atomic_load_explicit(&slots->count, memory_order_acquire);
+  for (int i = 0; i < count; i++)
+    if (strcmp(slots->slot[i].endpoint, endpoint) == 0) return &slots->slot[i];
+  return NULL;
+}
+
+mle_status mle_slots_add(mle_slots *slots, const char *endpoint, mle_slot **out, mle_error *err) {
+  *out = mle_slots_find(slots, endpoint);
+  if (*out != NULL) return MLE_OK;
+  MLE_TRY(mle_endpoint_check(endpoint, err));
+  int count = atomic_load(&slots->count);
+  if (count == MLE_SLOTS_MAX)
+    return mle_fail(err, MLE_EREFUSED, "a server has at most %d endpoints", MLE_SLOTS_MAX);
+  strcpy(slots->slot[count].endpoint, endpoint);
+  *out = &slots->slot[count];
+  atomic_store_explicit(&slots->count, count + 1, memory_order_release);
+  return MLE_OK;
+}
+
+int mle_slots_ready(mle_slots *slots, mle_slot **out_only) {
+  int count = atomic_load_explicit(&slots->count, memory_order_acquire), ready = 0;
+  *out_only = NULL;
+  for (int i = 0; i < count; i++) {
+    if (atomic_load(&slots->slot[i].current.served) == NULL) continue;
+    if (ready++ == 0) *out_only = &slots->slot[i];
+  }
+  return ready;
+}
+
+void mle_slots_release(mle_slots *slots) {
+  int count = atomic_load(&slots->count);
+  for (int i = 0; i < count; i++) {
+    mle_cell_exchange(&slots->slot[i].current, NULL);
+    mle_cell_exchange(&slots->slot[i].staged, NULL);
+  }
+  atomic_store(&slots->count, 0);
+}

@@ -1,0 +1,56 @@
+/*
+ * slots.h -- endpoints, each with the model that answers now and one to come.
+ *
+ *     mle_served *served = mle_cell_acquire(&slot->current);    a request, once
+ *     ...
+ *     mle_served_release(served);
+ *
+ *     mle_cell_exchange(&slot->current, next);                  the switch
+ *
+ * A cell is one atomic pointer. Any thread acquires, without a lock and without
+ * waiting; one thread, the control thread, exchanges. The old model is freed by the last
+ * request that holds it. See slots.c for why that is safe.
+ */
+#ifndef MLE_SLOTS_H
+#define MLE_SLOTS_H
+
+#include <stdatomic.h>
+
+#include "engine/serve/served.h"
+
+#define MLE_SLOTS_MAX 64
+#define MLE_ENDPOINT_MAX 128
+
+typedef struct mle_cell {
+  _Atomic(mle_served *) served;
+  atomic_long entering; /* threads between reading the pointer and holding a reference */
+} mle_cell;
+
+typedef struct mle_slot {
+  char endpoint[MLE_ENDPOINT_MAX];
+  mle_cell current, staged;
+} mle_slot;
+
+typedef struct mle_slots {
+  mle_slot slot[MLE_SLOTS_MAX];
+  atomic_int count; /* slots are added, never taken away */
+} mle_slots;
+
+/* Empty cells give NULL. */
+mle_served *mle_cell_acquire(mle_cell *cell);
+
+/* Puts `next` (NULL: nothing) in, with the caller's reference, and drops the old one's. */
+void mle_cell_exchange(mle_cell *cell, mle_served *next);
+
+/* 1 to 127 letters, digits, '-', '_' and '.', and not beginning with '.'. */
+mle_status mle_endpoint_check(const char *endpoint, mle_error *err);
+
+mle_slot *mle_slots_find(mle_slots *slots, const char *endpoint); /* NULL: none */
+mle_status mle_slots_add(mle_slots *slots, const char *endpoint, mle_slot **out, mle_error *err);
+
+/* Slots that have a current model; the first of them in `out_only`. */
+int mle_slots_ready(mle_slots *slots, mle_slot **out_only);
+
+void mle_slots_release(mle_slots *slots);
+
+#endif

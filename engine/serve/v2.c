@@ -1,0 +1,296 @@
+#include "engine/serve/v2.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/serve/columns.h"
+
+#define DIMENSIONS_MAX 2
+
+typedef struct datatype {
+  const char *name;
+  double min, max; /* of a whole number; both 0 for the others */
+} datatype;
+
+static const datatype datatypes[] = {
+    {"FP32", 0, 0},
+    {"FP64", 0, 0},
+    {"BOOL", 0, 0},
+    {"INT64", -0x1p63, 0x1p63},
+    {"INT32", -0x1p31, 0x1p31 - 1},
+    {"INT16", -0x1p15, 0x1p15 - 1},
+    {"INT8", -0x1p7, 0x1p7 - 1},
+    {"UINT64", 0, 0x1p63},
+    {"UINT32", 0, 0x1p32 - 1},
+    {"UINT16", 0, 0x1p16 - 1},
+    {"UINT8", 0, 0x1p8 - 1},
+};
+
+/* One element of `inputs`; its data is read once name, shape and type are known. */
+typedef struct tensor {
+  char name[MLE_PULL_TEXT];
+  const datatype *type;
+  int64_t shape[DIMENSIONS_MAX];
+  size_t dimensions;
+  const char *data;
+} tensor;
+
+typedef struct reader {
+  const mle_features *features;
+  mle_rows *rows;
+  mle_columns columns;
+  mle_pull p;
+  size_t num_tensors; /* that were columns of the model, or all of them */
+} reader;
+
+/* ====== A tensor's head ====== */
+
+static const datatype *find_datatype(mle_pull_slice name) {
+  for (size_t i = 0; i < sizeof datatypes / sizeof *datatypes; i++)
+    if (mle_pull_is(name, datatypes[i].name)) return &datatypes[i];
+  return NULL;
+}
+
+static mle_status read_datatype(reader *r, tensor *t, mle_error *err) {
+  mle_pull_slice name;
+  MLE_TRY(mle_pull_string(&r->p, &name, err));
+  t->type = find_datatype(name);
+  if (t->type != NULL) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL,
+                  "the datatype must be BOOL, FP32, FP64, INT8 to INT64 or UINT8 to UINT64");
+}
+
+static mle_status read_shape(reader *r, tensor *t, mle_error *err) {
+  t->dimensions = 0;
+  MLE_TRY(mle_pull_open(&r->p, '[', err));
+  for (bool more = mle_pull_first(&r->p, ']'); more;) {
+    mle_pull_value size;
+    MLE_TRY(mle_pull_number(&r->p, &size, err));
+    if (!size.is_whole || size.whole < 0 || size.whole > MLE_ROWS_MAX)
+      return mle_fail(err, MLE_EINVAL, "a shape has whole numbers from 0 to %d", MLE_ROWS_MAX);
+    if (t->dimensions == DIMENSIONS_MAX)
+      return mle_fail(err, MLE_EINVAL, "a shape has one or two dimensions here");
+    t->shape[t->dimensions++] = size.whole;
+    MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status read_name(reader *r, tensor *t, mle_error *err) {
+  mle_pull_slice name;
+  MLE_TRY(mle_pull_string(&r->p, &name, err));
+  if (name.len >= sizeof t->name) return mle_fail(err, MLE_EINVAL, "an input's name is too long");
+  memcpy(t->name, name.data, name.len);
+  t->name[name.len] = '\0';
+  return MLE_OK;
+}
+
+static mle_status read_member(reader *r, tensor *t, mle_error *err) {
+  mle_pull_slice key;
+  MLE_TRY(mle_pull_key(&r->p, &key, err));
+  if (mle_pull_is(key, "name")) return read_name(r, t, err);
+  if (mle_pull_is(key, "shape")) return read_shape(r, t, err);
+  if (mle_pull_is(key, "datatype")) return read_datatype(r, t, err);
+  if (mle_pull_is(key, "data")) {
+    mle_pull_peek(&r->p);
+    t->data = r->p.at;
+  }
+  return mle_pull_skip(&r->p, err);
+}
+
+/* ====== A tensor's data ====== */
+
+static mle_status fail_tensor(const tensor *t, mle_error *err, const char *what) {
+  return mle_fail(err, MLE_EINVAL, "input '%s': %s", t->name, what);
+}
+
+static mle_status check_whole(const reader *r, const tensor *t, const char *at, mle_error *err) {
+  mle_pull_value value;
+  if (mle_number_scan(at, r->p.end, &value) == NULL) return MLE_OK; /* not a number: see below */
+  if (value.is_whole && value.real >= t->type->min && value.real <= t->type->max) return MLE_OK;
+  char what[64];
+  snprintf(what, sizeof what, "%s holds only whole numbers of its size", t->type->name);
+  return fail_tensor(t, err, what);
+}
+
+/* The scalar at hand, into (row, feature). */
+static mle_status read_scalar(reader *r, const tensor *t, size_t row, size_t feature,
+                              mle_error *err) {
+  char c = mle_pull_peek(&r->p);
+  bool is_bool = strcmp(t->type->name, "BOOL") == 0, is_word = c == 't' || c == 'f';
+  if (is_word && !is_bool) return fail_tensor(t, err, "true and false belong into a BOOL tensor");
+  if (is_bool && !is_word && c != 'n') return fail_tensor(t, err, "BOOL holds true and false");
+  if (t->type->max > 0) MLE_TRY(check_whole(r, t, r->p.at, err));
+  return mle_feature_pull(&r->features->list[feature], &r->p, row,
+                          &r->rows->values[row * r->rows->columns + feature], err);
+}
+
+/* Walks flat or nested data; `feature` is where a column tensor goes, SIZE_MAX: all. */
+static mle_status read_data(reader *r, const tensor *t, size_t feature, mle_error *err) {
+  size_t width = t->dimensions == 2 ? (size_t)t->shape[1] : 1, position = 0;
+  size_t total = (size_t)t->shape[0] * width;
+  bool nested = false;
+  MLE_TRY(mle_pull_open(&r->p, '[', err));
+  for (bool more = mle_pull_first(&r->p, ']'); more;) {
+    if (!nested && mle_pull_peek(&r->p) == '[') { /* a row of its own */
+      r->p.at++;
+      nested = true;
+      if (position % width != 0 || !mle_pull_first(&r->p, ']'))
+        return fail_tensor(t, err, "a nested row does not fit the shape");
+    }
+    if (position == total) return fail_tensor(t, err, "there are more values than the shape says");
+    size_t column = feature == SIZE_MAX ? position % width : feature;
+    MLE_TRY(read_scalar(r, t, position / width, column, err));
+    position++;
+    MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
+    if (more || !nested) continue;
+    nested = false; /* that bracket closed the row */
+    if (position % width != 0) return fail_tensor(t, err, "a nested row does not fit the shape");
+    MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
+  }
+  if (position == total) return MLE_OK;
+  return fail_tensor(t, err, "there are fewer values than the shape says");
+}
+
+/* ====== Inputs ====== */
+
+static mle_status check_head(const tensor *t, mle_error *err) {
+  if (t->name[0] == '\0') return mle_fail(err, MLE_EINVAL, "an input has no name");
+  if (t->type == NULL) return fail_tensor(t, err, "it has no datatype");
+  if (t->dimensions == 0) return fail_tensor(t, err, "it has no shape");
+  if (t->data == NULL) return fail_tensor(t, err, "it has no data");
+  return MLE_OK;
+}
+
+static mle_status set_rows(reader *r, const tensor *t, mle_error *err) {
+  if (r->num_tensors++ == 0) return mle_rows_resize(r->rows, (size_t)t->shape[0], err);
+  if ((size_t)t->shape[0] == r->rows->count) return MLE_OK;
+  return fail_tensor(t, err, "it has another number of rows than the first input");
+}
+
+/* A tensor whose name is a feature's, and that is one column wide, is that column. */
+static mle_status place_tensor(reader *r, const tensor *t, mle_error *err) {
+  mle_pull_slice name = {t->name, strlen(t->name)};
+  bool narrow = t->dimensions == 1 || t->shape[1] == 1;
+  int feature = narrow ? mle_features_find(r->features, name, r->num_tensors) : -1;
+  bool whole = t->dimensions == 2 && (size_t)t->shape[1] == r->features->count;
+  if (feature >= 0) {
+    MLE_TRY(mle_columns_mark(&r->columns, (size_t)feature, err));
+    MLE_TRY(set_rows(r, t, err));
+    return read_data(r, t, (size_t)feature, err);
+  }
+  if (!whole && narrow) return MLE_OK; /* a column the model does not know */
+  if (!whole || r->num_tensors > 0)
+    return mle_fail(err, MLE_EINVAL,
+                    "input '%s': one tensor must have the shape [rows, %zu], or each column "
+                    "must be an input [rows] of its own",
+                    t->name, r->features->count);
+  for (size_t i = 0; i < r->features->count; i++) MLE_TRY(mle_columns_mark(&r->columns, i, err));
+  MLE_TRY(set_rows(r, t, err));
+  return read_data(r, t, SIZE_MAX, err);
+}
+
+static mle_status read_input(reader *r, mle_error *err) {
+  tensor t;
+  t.name[0] = '\0';
+  t.type = NULL;
+  t.dimensions = 0;
+  t.data = NULL;
+  MLE_TRY(mle_pull_open(&r->p, '{', err));
+  for (bool more = mle_pull_first(&r->p, '}'); more;) {
+    MLE_TRY(read_member(r, &t, err));
+    MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
+  }
+  MLE_TRY(check_head(&t, err));
+  const char *after = r->p.at;
+  r->p.at = t.data;
+  MLE_TRY(place_tensor(r, &t, err));
+  r->p.at = after;
+  return MLE_OK;
+}
+
+static mle_status read_inputs(reader *r, mle_error *err) {
+  MLE_TRY(mle_pull_open(&r->p, '[', err));
+  for (bool more = mle_pull_first(&r->p, ']'); more;) {
+    MLE_TRY(read_input(r, err));
+    MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
+  }
+  return mle_columns_check(&r->columns, err);
+}
+
+/* ====== The rest of the body ====== */
+
+static mle_status read_id(reader *r, mle_v2_request *out, mle_error *err) {
+  mle_pull_slice decoded;
+  mle_pull_peek(&r->p);
+  const char *begin = r->p.at + 1;
+  MLE_TRY(mle_pull_string(&r->p, &decoded, err));
+  size_t len = (size_t)(r->p.at - begin) - 1;
+  if (len >= sizeof out->id) return mle_fail(err, MLE_EINVAL, "`id` is too long");
+  memcpy(out->id, begin, len);
+  out->id[len] = '\0';
+  return MLE_OK;
+}
+
+/* The name of one element of `outputs`. */
+static mle_status read_output(reader *r, mle_error *err) {
+  mle_pull_slice key, name = {"", 0};
+  MLE_TRY(mle_pull_open(&r->p, '{', err));
+  for (bool more = mle_pull_first(&r->p, '}'); more;) {
+    MLE_TRY(mle_pull_key(&r->p, &key, err));
+    bool is_name = mle_pull_is(key, "name");
+    MLE_TRY(is_name ? mle_pull_string(&r->p, &name, err) : mle_pull_skip(&r->p, err));
+    if (is_name && !mle_pull_is(name, MLE_V2_OUTPUT))
+      return mle_fail(err, MLE_EINVAL, "there is no output '%.*s'; the model has '%s'",
+                      name.len > 100 ? 100 : (int)name.len, name.data, MLE_V2_OUTPUT);
+    MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status read_outputs(reader *r, mle_error *err) {
+  MLE_TRY(mle_pull_open(&r->p, '[', err));
+  for (bool more = mle_pull_first(&r->p, ']'); more;) {
+    MLE_TRY(read_output(r, err));
+    MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status read_body(reader *r, mle_v2_request *out, mle_error *err) {
+  bool found = false;
+  mle_pull_slice key;
+  MLE_TRY(mle_pull_open(&r->p, '{', err));
+  for (bool more = mle_pull_first(&r->p, '}'); more;) {
+    MLE_TRY(mle_pull_key(&r->p, &key, err));
+    bool is_inputs = mle_pull_is(key, "inputs");
+    if (is_inputs && found) return mle_fail(err, MLE_EINVAL, "`inputs` is there twice");
+    found = found || is_inputs;
+    if (mle_pull_is(key, "id"))
+      MLE_TRY(read_id(r, out, err));
+    else if (mle_pull_is(key, "outputs"))
+      MLE_TRY(read_outputs(r, err));
+    else
+      MLE_TRY(is_inputs ? read_inputs(r, err) : mle_pull_skip(&r->p, err));
+    MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
+  }
+  MLE_TRY(mle_pull_end(&r->p, err));
+  return found ? MLE_OK : mle_fail(err, MLE_EINVAL, "the body needs `inputs`");
+}
+
+mle_status mle_v2_parse(const mle_features *features, const char *body, size_t len,
+                        mle_v2_request *out, mle_rows *rows, mle_error *err) {
+  out->id[0] = '\0';
+  if (!mle_utf8_valid(body, len)) return mle_fail(err, MLE_EFORMAT, "the body is not UTF-8");
+  reader r;
+  r.features = features;
+  r.rows = rows;
+  r.num_tensors = 0;
+  mle_pull_init(&r.p, body, len);
+  mle_status status;
+  MLE_GO(mle_columns_init(&r.columns, features, err));
+  MLE_GO(read_body(&r, out, err));
+done:
+  mle_columns_release(&r.columns);
+  return status;
+}
