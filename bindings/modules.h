@@ -11,10 +11,13 @@
 
 #define MLB_CORE_MODULES(X)        \
   X("mle.data", luaopen_mle_data)  \
+  X("mle.deploy", luaopen_mle_deploy) \
   X("mle.embedded", luaopen_mle_embedded) \
+  X("mle.http", luaopen_mle_http) \
   X("mle.jobs", luaopen_mle_jobs)  \
   X("mle.json", luaopen_mle_json)  \
   X("mle.process", luaopen_mle_process) \
+  X("mle.serve", luaopen_mle_serve) \
   X("mle.system", luaopen_mle_system)
 
 #define MLB_DATA_MODULES(X)         \

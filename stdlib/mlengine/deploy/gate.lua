@@ -1,0 +1,63 @@
+--- Gates: what a candidate must show before it may answer.
+
+local check = require "mlengine.check"
+local errors = require "mlengine.error"
+
+local M = {}
+
+---@class mlengine.deploy.Gate
+---@field name string
+---@field check fun(candidate: string, champion: string?): boolean, string whether it passes, and a line
+
+--- Metrics for which less is better.
+local losses <const> = {
+  logloss = true, mlogloss = true, error = true, merror = true, rmse = true, mae = true,
+  rmsle = true, mape = true, mphe = true,
+}
+
+--- The fewest digits, from four on, that still tell the two apart.
+local function texts(a, b)
+  for digits = 4, 17 do
+    local one, two = ("%%.%dg"):format(digits):format(a), ("%%.%dg"):format(digits):format(b)
+    if one ~= two or a == b then return one, two end
+  end
+end
+
+local function evaluate(folder, rows, label)
+  local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
+  return booster:evaluate(rows, label and { label = label } or nil)
+end
+
+local function metric_of(results, metric)
+  local value = results[metric]
+  if value then return value end
+  local names = {}
+  for name in pairs(results) do names[#names + 1] = name end
+  table.sort(names)
+  errors.raise("invalid", ("the gate's metric '%s' is none of %s%s"):format(metric, table.concat(names, ", "), check.hint(metric, names)))
+end
+
+---A gate: the candidate's metric may be worse than the live model's by at most `by`,
+---on the same rows. Where nothing is live yet it passes, and says so.
+---@param options { metric: string, by?: number, on: table, label?: string }
+---@return mlengine.deploy.Gate
+function M.not_worse(options)
+  check.options(options, { metric = "string", by = "number|nil", on = "table", label = "string|nil" }, "deploy.not_worse")
+  local by = options.by or 0
+  if by < 0 then errors.raise("invalid", "option 'by' of deploy.not_worse must be 0 or more") end
+  local less = losses[options.metric]
+  return {
+    name = ("%s not worse by more than %g"):format(options.metric, by),
+    check = function(candidate, champion)
+      local new = metric_of(evaluate(candidate, options.on, options.label), options.metric)
+      if not champion then return true, ("%s %.4g; nothing to compare with yet"):format(options.metric, new) end
+      local old = metric_of(evaluate(champion, options.on, options.label), options.metric)
+      local passes = less and new <= old + by or not less and new >= old - by
+      local sign = less and (passes and "<=" or ">") or (passes and ">=" or "<")
+      local new_text, old_text = texts(new, old)
+      return passes, ("%s %s %s %s %s %g"):format(options.metric, new_text, sign, old_text, less and "+" or "-", by)
+    end,
+  }
+end
+
+return M

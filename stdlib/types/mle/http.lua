@@ -1,0 +1,20 @@
+---@meta mle.http
+
+local M = {}
+
+---An HTTP client; it keeps its connections. One request at a time.
+---@class mle.http.Client
+local Client = {}
+
+---Sends a request, again when it fails in passing and may be repeated.
+---@param request { method?: string, url: string, headers?: table<string, string>, body?: string, unix_socket?: string, timeout?: number, connect_timeout?: number, retries?: integer, response_max?: integer, idempotent?: boolean }
+---@return { status: integer, body: string, headers: table<string, string> }
+function Client:request(request) end
+
+---Closes its connections.
+function Client:close() end
+
+---@return mle.http.Client
+function M.client() end
+
+return M
