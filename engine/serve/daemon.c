@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,15 @@ typedef struct launch {
 
 /* ====== The child: only what is safe between fork and exec ====== */
 
+/* A job that starts the server may be bound to fewer CPUs than the machine has. */
+static void use_all_cpus(void) {
+  cpu_set_t all;
+  memset(&all, 0xFF, sizeof all);
+  sched_setaffinity(0, sizeof all, &all);
+}
+
 static void become_server(const launch *l) {
+  use_all_cpus();
   int null_fd = open("/dev/null", O_RDONLY);
   struct sigaction plain = {.sa_handler = SIG_DFL};
   for (int signal = 1; signal < 32; signal++) sigaction(signal, &plain, NULL);
