@@ -15,14 +15,16 @@
   X("mle.embedded", luaopen_mle_embedded) \
   X("mle.http", luaopen_mle_http) \
   X("mle.jobs", luaopen_mle_jobs)  \
-  X("mle.json", luaopen_mle_json)  \
+  X("mle.json", luaopen_mle_json) \
+  X("mle.model", luaopen_mle_model)  \
   X("mle.process", luaopen_mle_process) \
   X("mle.serve", luaopen_mle_serve) \
   X("mle.system", luaopen_mle_system)
 
 #define MLB_DATA_MODULES(X)         \
   X("mle.frame", luaopen_mle_frame) \
-  X("mle.libraries", luaopen_mle_libraries)
+  X("mle.libraries", luaopen_mle_libraries) \
+  X("mle.xgboost", luaopen_mle_xgboost)
 
 #define MLB_DECLARE(name, open) int open(lua_State *L);
 MLB_CORE_MODULES(MLB_DECLARE)

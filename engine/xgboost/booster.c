@@ -14,11 +14,14 @@
 
 struct mle_booster {
   BoosterHandle handle;
-  const mle_training *training; /* NULL when loaded */
-  DMatrixHandle *sets;          /* the evals */
-  const char **set_names;       /* "0", "1", ...: a user's name might hold '-' or ':' */
+  mle_matrix *train; /* NULL when loaded */
+  mle_matrix **evals;
+  size_t num_evals;
+  DMatrixHandle *sets;    /* those of the evals */
+  const char **set_names; /* "0", "1", ...: a user's name might hold '-' or ':' */
   char *name_texts;
-  int rounds;
+  int rounds, num_rounds;
+  int early_stopping_rounds, maximize; /* as in mle_training */
   mle_metric *metrics;
   size_t num_metrics, metric_capacity;
   bool stops;
@@ -136,15 +139,19 @@ const char *mle_booster_unused(void) { return mle_library_unused(); }
 #define SET_NAME 24
 
 static mle_status hold_sets(mle_booster *b, const mle_training *t, mle_error *err) {
+  b->evals = mle_calloc(t->num_evals + 1, sizeof *b->evals);
   b->sets = mle_calloc(t->num_evals + 1, sizeof *b->sets);
   b->set_names = mle_calloc(t->num_evals + 1, sizeof *b->set_names);
   b->name_texts = mle_calloc(t->num_evals + 1, SET_NAME);
-  if (b->sets == NULL || b->set_names == NULL || b->name_texts == NULL)
+  if (b->evals == NULL || b->sets == NULL || b->set_names == NULL || b->name_texts == NULL)
     return mle_nomem(err, "creating a booster");
-  for (size_t i = 0; i < t->num_evals; i++) {
+  b->train = mle_matrix_ref(t->train);
+  for (; b->num_evals < t->num_evals; b->num_evals++) {
+    size_t i = b->num_evals;
     char *name = b->name_texts + i * SET_NAME;
     snprintf(name, SET_NAME, "%zu", i);
     b->set_names[i] = name;
+    b->evals[i] = mle_matrix_ref(t->evals[i]);
     b->sets[i] = mle_matrix_handle(t->evals[i]);
   }
   return MLE_OK;
@@ -162,12 +169,12 @@ static mle_status name_features(mle_booster *b, const mle_matrix_options *column
 }
 
 /* Training set first, as Python does: the library looks at it when it configures. */
-static mle_status create(mle_booster *b, const mle_training *t, mle_error *err) {
-  DMatrixHandle *all = mle_calloc(t->num_evals + 1, sizeof *all);
+static mle_status create(mle_booster *b, mle_error *err) {
+  DMatrixHandle *all = mle_calloc(b->num_evals + 1, sizeof *all);
   if (all == NULL) return mle_nomem(err, "creating a booster");
-  all[0] = mle_matrix_handle(t->train);
-  for (size_t i = 0; i < t->num_evals; i++) all[i + 1] = b->sets[i];
-  int rc = XGBoosterCreate(all, t->num_evals + 1, &b->handle);
+  all[0] = mle_matrix_handle(b->train);
+  for (size_t i = 0; i < b->num_evals; i++) all[i + 1] = b->sets[i];
+  int rc = XGBoosterCreate(all, b->num_evals + 1, &b->handle);
   mle_free(all);
   if (rc != 0) b->handle = NULL;
   return mle_library_check(rc, "creating a booster", err);
@@ -179,9 +186,11 @@ mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_
   mle_library_enter();
   mle_booster *b = mle_calloc(1, sizeof *b);
   if (b == NULL) return mle_nomem(err, "creating a booster");
-  b->training = training;
+  b->num_rounds = training->num_rounds;
+  b->early_stopping_rounds = training->early_stopping_rounds;
+  b->maximize = training->maximize;
   MLE_GO(hold_sets(b, training, err));
-  MLE_GO(create(b, training, err));
+  MLE_GO(create(b, err));
   MLE_GO(set_parameters(b->handle, training->params, training->num_params, false, err));
   MLE_GO(name_features(b, training->columns, err));
   *out = b;
@@ -194,6 +203,9 @@ done:
 void mle_booster_free(mle_booster *booster) {
   if (booster == NULL) return;
   if (booster->handle != NULL) XGBoosterFree(booster->handle);
+  for (size_t i = 0; i < booster->num_evals; i++) mle_matrix_free(booster->evals[i]);
+  mle_matrix_free(booster->train);
+  mle_free(booster->evals);
   mle_free(booster->sets);
   mle_free(booster->set_names);
   mle_free(booster->name_texts);
@@ -236,9 +248,9 @@ static mle_status parse_metric(mle_booster *b, const char *text, size_t len, mle
 static mle_status evaluate(mle_booster *b, mle_error *err) {
   const char *text;
   b->num_metrics = 0;
-  if (b->training->num_evals == 0) return MLE_OK;
+  if (b->num_evals == 0) return MLE_OK;
   MLE_TRY(mle_library_check(XGBoosterEvalOneIter(b->handle, b->rounds, b->sets, b->set_names,
-                                                 b->training->num_evals, &text),
+                                                 b->num_evals, &text),
                             "evaluating", err));
   for (const char *tab = strchr(text, '\t'); tab != NULL; tab = strchr(tab + 1, '\t'))
     MLE_TRY(parse_metric(b, tab + 1, strcspn(tab + 1, "\t\n"), err));
@@ -255,14 +267,13 @@ static mle_status set_best(mle_booster *b, mle_error *err) {
 
 /* Looks at the last metric of the last set. */
 static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error *err) {
-  const mle_training *t = b->training;
   if (b->num_metrics == 0)
     return mle_fail(err, MLE_EINVAL,
                     "early_stopping_rounds needs a set in evals and a metric to look at");
   const mle_metric *last = &b->metrics[b->num_metrics - 1];
   if (!b->stops) {
-    bool maximize = t->maximize < 0 ? mle_stopping_maximizes(last->name) : t->maximize != 0;
-    b->stopping = mle_stopping_begin(t->early_stopping_rounds, maximize);
+    bool maximize = b->maximize < 0 ? mle_stopping_maximizes(last->name) : b->maximize != 0;
+    b->stopping = mle_stopping_begin(b->early_stopping_rounds, maximize);
     b->stops = true;
   }
   *out_stop = mle_stopping_update(&b->stopping, b->rounds, last->value);
@@ -270,18 +281,17 @@ static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error
 }
 
 mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err) {
-  const mle_training *t = booster->training;
   bool stop = false;
   *out_more = false;
   if (mle_cancelled()) return mle_cancel_fail(err, "training");
   mle_library_enter();
   MLE_TRY(mle_library_check(
-      XGBoosterUpdateOneIter(booster->handle, booster->rounds, mle_matrix_handle(t->train)),
+      XGBoosterUpdateOneIter(booster->handle, booster->rounds, mle_matrix_handle(booster->train)),
       "training", err));
   MLE_TRY(evaluate(booster, err));
-  if (t->early_stopping_rounds > 0) MLE_TRY(look_whether_to_stop(booster, &stop, err));
+  if (booster->early_stopping_rounds > 0) MLE_TRY(look_whether_to_stop(booster, &stop, err));
   booster->rounds++;
-  *out_more = !stop && booster->rounds < t->num_rounds;
+  *out_more = !stop && booster->rounds < booster->num_rounds;
   return MLE_OK;
 }
 

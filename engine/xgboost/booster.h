@@ -47,15 +47,15 @@ typedef struct mle_training {
   const mle_parameter *params;
   size_t num_params;
   const mle_matrix_options *columns; /* names and types of the features */
-  const mle_matrix *train;
-  const mle_matrix *const *evals;    /* in order; early stopping looks at the last */
+  mle_matrix *train;
+  mle_matrix *const *evals;          /* in order; early stopping looks at the last */
   size_t num_evals;
   int num_rounds;
   int early_stopping_rounds; /* 0: none */
   int maximize;              /* of the last metric: 1, 0, or -1: by its name */
 } mle_training;
 
-/* Everything `training` points to must outlive the booster. */
+/* Holds the matrices; nothing else of `training` is needed afterwards. */
 mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_error *err);
 void mle_booster_free(mle_booster *booster); /* NULL is ignored */
 

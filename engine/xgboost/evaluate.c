@@ -105,6 +105,8 @@ mle_status mle_evaluation_add(mle_evaluation *evaluation, const float *predictio
   mle_evaluation *e = evaluation;
   MLE_TRY(reserve(e, rows, err));
   for (size_t r = 0; r < rows; r++, e->rows++) {
+    if (isnan(label[r]))
+      return mle_fail(err, MLE_EINVAL, "evaluating: row %zu has no label", e->rows + 1);
     if (!is_label(e, label[r]))
       return mle_fail(err, MLE_EINVAL,
                       "evaluating: the label of row %zu is %g, which the model's objective does not have",

@@ -22,8 +22,10 @@
 #define DEFAULT_BINS 256
 
 struct mle_matrix {
+  int holders;
   DMatrixHandle handle;
-  size_t rows;
+  size_t rows, num_features;
+  size_t *missing; /* of each feature */
 };
 
 /* The iterator that the library holds while it builds. */
@@ -181,15 +183,29 @@ static mle_status name_features(mle_matrix *matrix, const mle_matrix_options *o,
       "naming features", err);
 }
 
+static mle_status note_facts(mle_matrix *matrix, const mle_spool *spool,
+                             const mle_matrix_options *o, mle_error *err) {
+  matrix->rows = mle_spool_rows(spool);
+  matrix->num_features = o->num_features;
+  matrix->missing = mle_calloc(o->num_features, sizeof *matrix->missing);
+  if (matrix->missing == NULL) return mle_nomem(err, "building the matrix");
+  for (size_t c = 0; c < o->num_features; c++) {
+    const mle_spool_facts *f = mle_spool_column_facts(spool, c);
+    matrix->missing[c] = f->nulls + f->nans;
+  }
+  return MLE_OK;
+}
+
 static mle_status build_from(mle_spool *spool, const mle_matrix_options *options,
                              mle_matrix **out, mle_error *err) {
   source s = {.spool = spool, .options = options, .json = MLE_BUFFER(JSON_MAX)};
   mle_status status;
   mle_matrix *matrix = mle_calloc(1, sizeof *matrix);
   if (matrix == NULL) return mle_nomem(err, "building the matrix");
+  matrix->holders = 1;
+  MLE_GO(note_facts(matrix, spool, options, err));
   MLE_GO(build(&s, matrix, err));
   MLE_GO(name_features(matrix, options, err));
-  matrix->rows = mle_spool_rows(spool);
   *out = matrix;
   matrix = NULL;
 done:
@@ -215,11 +231,22 @@ done:
   return status;
 }
 
+mle_matrix *mle_matrix_ref(mle_matrix *matrix) {
+  matrix->holders++;
+  return matrix;
+}
+
 void mle_matrix_free(mle_matrix *matrix) {
-  if (matrix == NULL) return;
+  if (matrix == NULL || --matrix->holders > 0) return;
   if (matrix->handle != NULL) XGDMatrixFree(matrix->handle);
+  mle_free(matrix->missing);
   mle_free(matrix);
 }
 
 size_t mle_matrix_rows(const mle_matrix *matrix) { return matrix->rows; }
+
+size_t mle_matrix_missing(const mle_matrix *matrix, size_t feature) {
+  return feature < matrix->num_features ? matrix->missing[feature] : 0;
+}
+
 void *mle_matrix_handle(const mle_matrix *matrix) { return matrix->handle; }

@@ -41,9 +41,11 @@ typedef struct mle_matrix_options {
 
 mle_status mle_matrix_read(mle_stream *stream, const mle_matrix_options *options, mle_matrix **out,
                            mle_error *err);
-void mle_matrix_free(mle_matrix *matrix); /* NULL is ignored */
+mle_matrix *mle_matrix_ref(mle_matrix *matrix); /* one more holder; returns it */
+void mle_matrix_free(mle_matrix *matrix);       /* one holder less; NULL is ignored */
 
 size_t mle_matrix_rows(const mle_matrix *matrix);
+size_t mle_matrix_missing(const mle_matrix *matrix, size_t feature); /* rows without a value */
 
 /* The library's DMatrixHandle, for this folder. */
 void *mle_matrix_handle(const mle_matrix *matrix);

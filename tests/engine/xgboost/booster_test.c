@@ -130,7 +130,7 @@ static void metrics_and_early_stopping_are_reported(void **state) {
   v.ref = m;
   v.label.training = false;
   mle_matrix *test = matrix(&v, ROWS - TEST_ROWS, TEST_ROWS);
-  const mle_matrix *const evals[] = {m, test};
+  mle_matrix *const evals[] = {m, test};
   const mle_parameter params[] = {{"nthread", "1"}, {"objective", "binary:logistic"},
                                   {"eval_metric", "auc"}, {"eval_metric", "logloss"}};
   mle_training t = {.params = params, .num_params = 4, .columns = &o, .train = m, .evals = evals,
@@ -330,7 +330,7 @@ static mle_status train_once(void) {
   mle_error *err = NULL;
   const mle_parameter params[] = {{"nthread", "1"}, {"objective", "binary:logistic"}};
   mle_status status = read_matrix(&o, 0, ROWS, &m, err);
-  const mle_matrix *const evals[] = {m};
+  mle_matrix *const evals[] = {m};
   mle_training t = {.params = params, .num_params = 2, .columns = &o, .train = m, .evals = evals,
                     .num_evals = 1, .num_rounds = 2, .early_stopping_rounds = 1, .maximize = -1};
   if (status == MLE_OK) status = mle_booster_new(&t, &b, err);
