@@ -1,0 +1,99 @@
+#include "engine/mlflow/register.h"
+
+#include <string.h>
+
+#include "engine/mlflow/resolve.h"
+
+static const char *find_tag(const mle_mlflow_pairs *tags, const char *key) {
+  for (size_t i = 0; i < tags->count; i++)
+    if (strcmp(tags->item[i].key, key) == 0) return tags->item[i].value;
+  return NULL;
+}
+
+static bool has_same(const mle_mlflow_pairs *a, const mle_mlflow_pairs *b, const char *key) {
+  const char *left = find_tag(a, key), *right = find_tag(b, key);
+  return left != NULL && right != NULL && strcmp(left, right) == 0;
+}
+
+/* ====== Creating ====== */
+
+static mle_status need_model(mle_mlflow *store, const char *name, mle_arena *memory,
+                             mle_error *err) {
+  mle_mlflow_registered_model model;
+  mle_status status = mle_mlflow_get_registered_model(store, name, memory, &model, err);
+  if (status != MLE_ENOTFOUND) return status;
+  status = mle_mlflow_create_registered_model(store, name, NULL, err);
+  return status == MLE_EEXISTS ? MLE_OK : status; /* another was faster */
+}
+
+/* Readers go by the location; the source is what MLflow shows: the entity in its
+ * version 3, a copied version, or the folder. */
+static mle_status describe(const char *uri, const char *name, const mle_mlflow_place *place,
+                           const mle_mlflow_pairs *tags, mle_arena *memory,
+                           mle_mlflow_new_version *out, mle_error *err) {
+  *out = (mle_mlflow_new_version){.name = name,
+                                  .source = place->folder,
+                                  .location = place->folder,
+                                  .run_id = place->run_id,
+                                  .model_id = place->model_id,
+                                  .tags = *tags};
+  if (place->version > 0) out->source = uri;
+  if (place->model_id == NULL || place->version > 0) return MLE_OK;
+  out->source = mle_arena_format(memory, "models:/%s", place->model_id);
+  return out->source != NULL ? MLE_OK : mle_nomem(err, "registering a model");
+}
+
+/* ====== Superseding ====== */
+
+static mle_status run_failed(mle_mlflow *store, const char *run_id, mle_arena *memory, bool *out,
+                             mle_error *err) {
+  mle_mlflow_run run;
+  *out = true;
+  if (run_id == NULL) return MLE_OK;
+  mle_status status = mle_mlflow_get_run(store, run_id, memory, &run, err);
+  if (status == MLE_OK) *out = run.status == NULL || strcmp(run.status, MLE_MLFLOW_FINISHED) != 0;
+  return status == MLE_ENOTFOUND ? MLE_OK : status;
+}
+
+static mle_status supersede(mle_mlflow *store, const mle_mlflow_new_version *version,
+                            int64_t number, mle_arena *memory, mle_error *err) {
+  mle_mlflow_versions list;
+  char *by = mle_arena_format(memory, "%lld", (long long)number);
+  if (by == NULL) return mle_nomem(err, "registering a model");
+  if (find_tag(&version->tags, MLE_TAG_CONSUMER) == NULL) return MLE_OK;
+  MLE_TRY(mle_mlflow_list_versions(store, version->name, memory, &list, err));
+  for (size_t i = 0; i < list.count; i++) {
+    const mle_mlflow_version *old = &list.item[i];
+    bool failed, own = old->run_id != NULL && version->run_id != NULL &&
+                       strcmp(old->run_id, version->run_id) == 0;
+    if (own || old->version == number || find_tag(&old->tags, MLE_TAG_SUPERSEDED_BY) != NULL) continue;
+    if (!has_same(&old->tags, &version->tags, MLE_TAG_CONSUMER)) continue;
+    if (!has_same(&old->tags, &version->tags, MLE_TAG_RANGE)) continue;
+    MLE_TRY(run_failed(store, old->run_id, memory, &failed, err));
+    if (!failed) continue;
+    MLE_TRY(mle_mlflow_set_version_tag(store, old->name, old->version, MLE_TAG_SUPERSEDED_BY, by,
+                                       err));
+  }
+  return MLE_OK;
+}
+
+static mle_status do_register(mle_mlflow *store, const char *uri, const char *name,
+                              const mle_mlflow_pairs *tags, mle_arena *memory, int64_t *out,
+                              mle_error *err) {
+  mle_mlflow_place place;
+  mle_mlflow_new_version version;
+  MLE_TRY(mle_mlflow_resolve(store, uri, memory, &place, err));
+  MLE_TRY(describe(uri, name, &place, tags, memory, &version, err));
+  MLE_TRY(need_model(store, name, memory, err));
+  MLE_TRY(mle_mlflow_create_version(store, &version, out, err));
+  return supersede(store, &version, *out, memory, err);
+}
+
+mle_status mle_mlflow_register(mle_mlflow *store, const char *uri, const char *name,
+                               const mle_mlflow_pairs *tags, int64_t *out, mle_error *err) {
+  mle_arena memory = MLE_ARENA;
+  *out = 0;
+  mle_status status = do_register(store, uri, name, tags, &memory, out, err);
+  mle_arena_release(&memory);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "registering '%s' as '%s'", uri, name);
+}

@@ -1,0 +1,303 @@
+/*
+ * store.h -- an MLflow tracking store: experiments, runs, models, versions.
+ *
+ *     mle_mlflow *store;
+ *     mle_arena memory = MLE_ARENA;
+ *     MLE_TRY(mle_mlflow_open("sqlite:///mlflow.db", &store, err));
+ *     MLE_GO(mle_mlflow_create_run(store, &(mle_mlflow_new_run){.experiment_id = "0"}, &memory, &run, err));
+ *     MLE_GO(mle_mlflow_log_batch(store, run.id, &batch, err));
+ *     MLE_GO(mle_mlflow_end_run(store, run.id, MLE_MLFLOW_FINISHED, 0, err));
+ *   done:
+ *     mle_arena_release(&memory);
+ *     mle_mlflow_close(store);
+ *
+ * What is read goes into the caller's arena and lives as long as that. Times
+ * are milliseconds since 1970 UTC. Keys, values and names follow MLflow's rules
+ * (rules.h), checked here before a store sees them. A store belongs to one
+ * thread at a time; every other process may have it open as well.
+ */
+#ifndef MLE_MLFLOW_STORE_H
+#define MLE_MLFLOW_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/error.h"
+
+typedef struct mle_mlflow mle_mlflow;
+
+/* ====== Opening ====== */
+
+/*
+ * Opens a store by MLflow's tracking URI: sqlite:///relative.db (to the working
+ * folder), sqlite:////absolute.db. A file that is missing is made, mode 0600.
+ * EUNSUPPORTED names what is not spoken; EREFUSED a file of an unknown version.
+ */
+mle_status mle_mlflow_open(const char *uri, mle_mlflow **out, mle_error *err);
+
+/* One more owner, for an object that needs the store alive. */
+mle_mlflow *mle_mlflow_retain(mle_mlflow *store);
+
+/* Gives one owner up; the last one closes. NULL is ignored. */
+void mle_mlflow_close(mle_mlflow *store);
+
+/* ====== Experiments ====== */
+
+typedef struct mle_mlflow_experiment {
+  const char *id; /* a number as text */
+  const char *name;
+  const char *artifact_location; /* folder of its runs' and models' artifacts */
+  const char *lifecycle_stage;   /* active, deleted */
+  int64_t creation_time, last_update_time;
+} mle_mlflow_experiment;
+
+typedef struct mle_mlflow_experiments {
+  size_t count;
+  const mle_mlflow_experiment *item;
+} mle_mlflow_experiments;
+
+/* EEXISTS when the name is taken, also by a deleted experiment. */
+mle_status mle_mlflow_create_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
+                                        mle_mlflow_experiment *out, mle_error *err);
+
+/* ENOTFOUND when absent; a deleted experiment is returned. */
+mle_status mle_mlflow_get_experiment(mle_mlflow *store, const char *id, mle_arena *memory,
+                                     mle_mlflow_experiment *out, mle_error *err);
+
+/* By name; `out->id` is NULL when there is none. */
+mle_status mle_mlflow_find_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
+                                      mle_mlflow_experiment *out, mle_error *err);
+
+/* The active experiment of that name, created when missing; EREFUSED when deleted. */
+mle_status mle_mlflow_use_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
+                                     mle_mlflow_experiment *out, mle_error *err);
+
+/* The active ones, oldest first. */
+mle_status mle_mlflow_list_experiments(mle_mlflow *store, mle_arena *memory,
+                                       mle_mlflow_experiments *out, mle_error *err);
+
+/* ====== Runs ====== */
+
+#define MLE_MLFLOW_RUNNING "RUNNING"
+#define MLE_MLFLOW_FINISHED "FINISHED"
+#define MLE_MLFLOW_FAILED "FAILED"
+#define MLE_MLFLOW_KILLED "KILLED"
+
+/* A parameter or tag. */
+typedef struct mle_mlflow_pair {
+  const char *key, *value;
+} mle_mlflow_pair;
+
+typedef struct mle_mlflow_pairs {
+  size_t count;
+  const mle_mlflow_pair *item;
+} mle_mlflow_pairs;
+
+/* One point of a metric; the value may be NaN or infinite. */
+typedef struct mle_mlflow_metric {
+  const char *key;
+  double value;
+  int64_t timestamp, step;
+} mle_mlflow_metric;
+
+typedef struct mle_mlflow_metrics {
+  size_t count;
+  const mle_mlflow_metric *item;
+} mle_mlflow_metrics;
+
+/* The rows a run read. */
+typedef struct mle_mlflow_dataset {
+  const char *name;        /* at most 500 characters */
+  const char *digest;      /* at most 36 */
+  const char *source_type; /* "iceberg", "local", ... */
+  const char *source;      /* JSON text: {"uri": ...} */
+  const char *schema;      /* JSON text or NULL */
+  const char *profile;     /* JSON text or NULL */
+  const char *context;     /* "train", "eval", or NULL */
+} mle_mlflow_dataset;
+
+typedef struct mle_mlflow_run {
+  const char *id;
+  const char *experiment_id;
+  const char *name;
+  const char *user;
+  const char *status;          /* RUNNING, SCHEDULED, FINISHED, FAILED, KILLED */
+  const char *lifecycle_stage; /* active, deleted */
+  const char *artifact_uri;
+  int64_t start_time, end_time; /* end 0 while it runs */
+} mle_mlflow_run;
+
+typedef struct mle_mlflow_runs {
+  size_t count;
+  const mle_mlflow_run *item;
+} mle_mlflow_runs;
+
+typedef struct mle_mlflow_run_data {
+  mle_mlflow_pairs params, tags;
+  mle_mlflow_metrics metrics; /* the latest point of each */
+  size_t num_datasets;
+  const mle_mlflow_dataset *dataset;
+} mle_mlflow_run_data;
+
+typedef struct mle_mlflow_new_run {
+  const char *id;        /* 32 hex digits, to be known beforehand; NULL: the store chooses.
+                            A tracking server always chooses: go by what comes back */
+  const char *experiment_id;
+  const char *name;      /* NULL: one is invented */
+  const char *user;      /* NULL: the user of this process */
+  int64_t start_time;    /* 0: now */
+  mle_mlflow_pairs tags; /* mlflow.runName and mlflow.user are added */
+} mle_mlflow_new_run;
+
+/* A new RUNNING run; EREFUSED in a deleted experiment. */
+mle_status mle_mlflow_create_run(mle_mlflow *store, const mle_mlflow_new_run *run,
+                                 mle_arena *memory, mle_mlflow_run *out, mle_error *err);
+
+mle_status mle_mlflow_get_run(mle_mlflow *store, const char *id, mle_arena *memory,
+                              mle_mlflow_run *out, mle_error *err);
+mle_status mle_mlflow_get_run_data(mle_mlflow *store, const char *id, mle_arena *memory,
+                                   mle_mlflow_run_data *out, mle_error *err);
+
+/* All points of one metric, by time and step. */
+mle_status mle_mlflow_metric_history(mle_mlflow *store, const char *run_id, const char *key,
+                                     mle_arena *memory, mle_mlflow_metrics *out, mle_error *err);
+
+/* What to change; NULL and 0 leave as it is. */
+typedef struct mle_mlflow_run_change {
+  const char *status;
+  const char *name;
+  int64_t end_time;
+} mle_mlflow_run_change;
+
+mle_status mle_mlflow_update_run(mle_mlflow *store, const char *id,
+                                 const mle_mlflow_run_change *change, mle_error *err);
+
+/*
+ * Ends a run that still runs; one that has ended keeps its status, so that a
+ * late recovery changes nothing. `end_time` 0: now.
+ */
+mle_status mle_mlflow_end_run(mle_mlflow *store, const char *id, const char *status,
+                              int64_t end_time, mle_error *err);
+
+typedef struct mle_mlflow_search {
+  const char *const *experiment_ids; /* NULL-terminated */
+  const char *filter;                /* MLflow's grammar (filter.h), NULL: all active runs */
+  const char *order_by;              /* "metrics.auc DESC", NULL: newest first */
+  size_t max;                        /* 0: 1000 */
+} mle_mlflow_search;
+
+mle_status mle_mlflow_search_runs(mle_mlflow *store, const mle_mlflow_search *search,
+                                  mle_arena *memory, mle_mlflow_runs *out, mle_error *err);
+
+typedef struct mle_mlflow_batch {
+  mle_mlflow_metrics metrics;
+  mle_mlflow_pairs params, tags;
+} mle_mlflow_batch;
+
+/*
+ * Writes all of the batch or nothing. A parameter keeps the value it was first
+ * given (EREFUSED for another one); a tag is replaced. Long values are cut as
+ * MLflow cuts them: parameters at 6000 characters, tags at 8000.
+ */
+mle_status mle_mlflow_log_batch(mle_mlflow *store, const char *run_id,
+                                const mle_mlflow_batch *batch, mle_error *err);
+mle_status mle_mlflow_set_tag(mle_mlflow *store, const char *run_id, const char *key,
+                              const char *value, mle_error *err);
+
+/* The same dataset again in one run keeps its first context. */
+mle_status mle_mlflow_log_dataset(mle_mlflow *store, const char *run_id,
+                                  const mle_mlflow_dataset *dataset, mle_error *err);
+
+/* ====== Models of a run ====== */
+
+/*
+ * A model as a run logs it. MLflow 3 keeps it as an entity of its own (`id`
+ * "m-..."), MLflow 2 as a folder among the run's artifacts (`id` NULL); the
+ * store knows which of them its other readers expect.
+ */
+typedef struct mle_mlflow_model {
+  const char *id;           /* NULL in MLflow 2's layout */
+  const char *name;         /* also the artifact path in MLflow 2's layout */
+  const char *run_id;       /* NULL: made outside a run */
+  const char *artifact_uri; /* where its files are, or go */
+  const char *uri;          /* models:/m-..., or runs:/RUN/NAME */
+  const char *format;       /* the MLflow version whose layout this is: for its MLmodel */
+} mle_mlflow_model;
+
+/* Says where a model's files go; until it is finished nobody may use it. */
+mle_status mle_mlflow_begin_model(mle_mlflow *store, const char *run_id, const char *name,
+                                  mle_arena *memory, mle_mlflow_model *out, mle_error *err);
+
+/* Declares the files complete, or the upload failed. `flavors` is JSON text of the MLmodel's. */
+mle_status mle_mlflow_finish_model(mle_mlflow *store, const mle_mlflow_model *model, bool ready,
+                                   const char *flavors, mle_error *err);
+
+/* By its id; by its run and name (`out->uri` NULL when there is none). MLflow 3's layout only. */
+mle_status mle_mlflow_get_model(mle_mlflow *store, const char *id, mle_arena *memory,
+                                mle_mlflow_model *out, mle_error *err);
+mle_status mle_mlflow_find_model(mle_mlflow *store, const char *run_id, const char *name,
+                                 mle_arena *memory, mle_mlflow_model *out, mle_error *err);
+
+/* ====== Registry ====== */
+
+typedef struct mle_mlflow_registered_model {
+  const char *name, *description;
+  int64_t creation_time, last_updated_time;
+} mle_mlflow_registered_model;
+
+typedef struct mle_mlflow_version {
+  const char *name;
+  int64_t version;
+  const char *status;   /* READY */
+  const char *stage;    /* None, Production, ... */
+  const char *source;   /* what it was made from */
+  const char *location; /* the folder of its files */
+  const char *run_id;   /* NULL: of no run */
+  const char *description;
+  int64_t creation_time, last_updated_time;
+  mle_mlflow_pairs tags;
+} mle_mlflow_version;
+
+typedef struct mle_mlflow_versions {
+  size_t count;
+  const mle_mlflow_version *item;
+} mle_mlflow_versions;
+
+typedef struct mle_mlflow_new_version {
+  const char *name;     /* of the registered model, which must exist */
+  const char *source;   /* as MLflow keeps it: a folder, models:/m-... */
+  const char *location; /* the folder of its files */
+  const char *run_id, *model_id, *description;
+  mle_mlflow_pairs tags;
+} mle_mlflow_new_version;
+
+/* EEXISTS when the name is taken. */
+mle_status mle_mlflow_create_registered_model(mle_mlflow *store, const char *name,
+                                              const char *description, mle_error *err);
+mle_status mle_mlflow_get_registered_model(mle_mlflow *store, const char *name, mle_arena *memory,
+                                           mle_mlflow_registered_model *out, mle_error *err);
+
+/* Numbers are never given twice, also after a deletion. */
+mle_status mle_mlflow_create_version(mle_mlflow *store, const mle_mlflow_new_version *version,
+                                     int64_t *out, mle_error *err);
+mle_status mle_mlflow_get_version(mle_mlflow *store, const char *name, int64_t version,
+                                  mle_arena *memory, mle_mlflow_version *out, mle_error *err);
+
+/* All that are not deleted, newest first. */
+mle_status mle_mlflow_list_versions(mle_mlflow *store, const char *name, mle_arena *memory,
+                                    mle_mlflow_versions *out, mle_error *err);
+mle_status mle_mlflow_set_version_tag(mle_mlflow *store, const char *name, int64_t version,
+                                      const char *key, const char *value, mle_error *err);
+
+mle_status mle_mlflow_set_alias(mle_mlflow *store, const char *name, const char *alias,
+                                int64_t version, mle_error *err);
+/* `out` is 0 when the alias is not set. */
+mle_status mle_mlflow_get_alias(mle_mlflow *store, const char *name, const char *alias,
+                                int64_t *out, mle_error *err);
+/* Deleting one that is not set is fine. */
+mle_status mle_mlflow_delete_alias(mle_mlflow *store, const char *name, const char *alias,
+                                   mle_error *err);
+
+#endif
