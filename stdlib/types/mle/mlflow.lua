@@ -1,0 +1,243 @@
+---@meta mle.mlflow
+
+---MLflow's tracking store, as C has it; scripts use mlengine.mlflow.
+local M = {}
+
+---@class mle.mlflow.RunInfo
+---@field run_id string
+---@field experiment_id string
+---@field run_name string
+---@field user_id string
+---@field status "RUNNING"|"SCHEDULED"|"FINISHED"|"FAILED"|"KILLED"
+---@field lifecycle_stage "active"|"deleted"
+---@field artifact_uri string
+---@field start_time integer milliseconds since 1970 UTC
+---@field end_time? integer
+
+---@class mle.mlflow.Experiment
+---@field experiment_id string
+---@field name string
+---@field artifact_location string
+---@field lifecycle_stage "active"|"deleted"
+---@field creation_time integer
+---@field last_update_time integer
+
+---@class mle.mlflow.Dataset
+---@field name string
+---@field digest string
+---@field source_type string
+---@field source string  JSON
+---@field schema? string JSON
+---@field profile? string JSON
+---@field context? string "train", "eval"
+
+---@class mle.mlflow.RunData
+---@field params table<string, string>
+---@field tags table<string, string>
+---@field metrics table<string, number> the latest value of each
+---@field datasets mle.mlflow.Dataset[]
+
+---@class mle.mlflow.Place
+---@field folder string
+---@field run_id? string
+---@field model_id? string
+---@field name? string
+---@field version? integer
+
+---@class mle.mlflow.Version
+---@field name string
+---@field version integer
+---@field status string
+---@field current_stage string
+---@field source string
+---@field location string
+---@field run_id? string
+---@field description? string
+---@field creation_time integer
+---@field last_updated_time integer
+---@field tags table<string, string>
+
+---@class mle.mlflow.Store
+local Store = {}
+
+function Store:close() end
+
+---@param name string
+---@return mle.mlflow.Experiment
+function Store:use_experiment(name) end
+
+---@param name string
+---@return mle.mlflow.Experiment?
+function Store:find_experiment(name) end
+
+---@param id string
+---@return mle.mlflow.Experiment
+function Store:get_experiment(id) end
+
+---@return mle.mlflow.Experiment[]
+function Store:list_experiments() end
+
+---@param request { experiment_id: string, run_id?: string, name?: string, user?: string, start_time?: integer, tags?: table<string, string> }
+---@return mle.mlflow.RunInfo
+function Store:create_run(request) end
+
+---@param id string
+---@return mle.mlflow.RunInfo
+function Store:get_run(id) end
+
+---@param id string
+---@return mle.mlflow.RunData
+function Store:get_run_data(id) end
+
+---@param run_id string
+---@param key string
+---@return { value: number, step: integer, timestamp: integer }[]
+function Store:metric_history(run_id, key) end
+
+---@param id string
+---@param change { status?: string, name?: string, end_time?: integer }
+function Store:update_run(id, change) end
+
+---Only a run that still runs; one that has ended stays as it is.
+---@param id string
+---@param status string
+---@param end_time? integer
+function Store:end_run(id, status, end_time) end
+
+---@param search { experiment_ids: string[], filter?: string, order_by?: string, max?: integer }
+---@return mle.mlflow.RunInfo[]
+function Store:search_runs(search) end
+
+---@param run_id string
+---@param params table<string, string>
+function Store:log_params(run_id, params) end
+
+---@param run_id string
+---@param tags table<string, string>
+function Store:set_tags(run_id, tags) end
+
+---@param run_id string
+---@param dataset mle.mlflow.Dataset
+function Store:log_dataset(run_id, dataset) end
+
+---@param run_id string
+---@return mle.mlflow.Tracker
+function Store:track(run_id) end
+
+---@param artifact_uri string
+---@param path string
+---@param folder? string
+function Store:log_artifact(artifact_uri, path, folder) end
+
+---@param artifact_uri string
+---@param path string
+---@param bytes string
+function Store:log_bytes(artifact_uri, path, bytes) end
+
+---@param artifact_uri string
+---@param path? string
+---@return { path: string, is_dir: boolean, file_size: integer }[]
+function Store:list_artifacts(artifact_uri, path) end
+
+---@param run_id string
+---@param name string
+---@param model { bytes: string, model_class?: string, xgb_version?: string, inputs?: string, outputs?: string, example?: string, metadata?: string }
+---@return { uri: string, artifact_uri: string, run_id: string, name: string, model_id?: string }
+function Store:log_model(run_id, name, model) end
+
+---@param uri string runs:/..., models:/..., a path
+---@return mle.mlflow.Place
+function Store:resolve(uri) end
+
+---@param uri string
+---@param name string
+---@param tags? table<string, string>
+---@return integer version
+function Store:register(uri, name, tags) end
+
+---@param name string
+---@param description? string
+function Store:create_registered_model(name, description) end
+
+---@param name string
+---@return { name: string, description?: string, creation_time: integer, last_updated_time: integer }
+function Store:get_registered_model(name) end
+
+---@param name string
+---@param version integer
+---@return mle.mlflow.Version
+function Store:get_version(name, version) end
+
+---@param name string
+---@return mle.mlflow.Version[] newest first
+function Store:list_versions(name) end
+
+---@param name string
+---@param version integer
+---@param key string
+---@param value string
+function Store:set_version_tag(name, version, key, value) end
+
+---@param name string
+---@param alias string
+---@param version integer
+function Store:set_alias(name, alias, version) end
+
+---@param name string
+---@param alias string
+---@return integer?
+function Store:get_alias(name, alias) end
+
+---@param name string
+---@param alias string
+function Store:delete_alias(name, alias) end
+
+---A run at work. Closing one that was neither ended nor left ends its run FAILED, or
+---KILLED when the process was asked to stop.
+---@class mle.mlflow.Tracker
+local Tracker = {}
+
+function Tracker:close() end
+
+---@param key string
+---@param value number
+---@param step? integer
+function Tracker:log_metric(key, value, step) end
+
+function Tracker:flush() end
+
+---@param status string
+function Tracker:finish(status) end
+
+---Somebody else will end the run.
+function Tracker:leave() end
+
+---@return boolean
+function Tracker:is_open() end
+
+---@param uri string sqlite:///relative.db, sqlite:////absolute.db
+---@return mle.mlflow.Store
+function M.open(uri) end
+
+---@return string
+function M.user() end
+
+---@param path string
+---@return string? commit
+---@return string? branch
+function M.git_head(path) end
+
+---`__close` of run objects that hold a tracker in `tracker` and have a method `finish`.
+---@param run table
+---@param problem any
+function M.run_closing(run, problem) end
+
+---@param folder string
+---@return { data: string, model_class: string, model_format?: string, xgb_version?: string, mlflow_version?: string, run_id?: string, model_id?: string, utc_time_created?: string, inputs?: string, outputs?: string, example?: string, metadata?: string }
+function M.read_model(folder) end
+
+---@param json string
+---@return string
+function M.to_yaml(json) end
+
+return M
