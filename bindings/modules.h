@@ -15,13 +15,9 @@
   X("mle.embedded", luaopen_mle_embedded) \
   X("mle.http", luaopen_mle_http) \
   X("mle.jobs", luaopen_mle_jobs)  \
-<<<<<<< HEAD
   X("mle.json", luaopen_mle_json) \
-  X("mle.model", luaopen_mle_model)  \
-=======
-  X("mle.json", luaopen_mle_json)  \
   X("mle.mlflow", luaopen_mle_mlflow) \
->>>>>>> 42fbb5e (mlflow: experiments, runs and models in Lua)
+  X("mle.model", luaopen_mle_model)  \
   X("mle.process", luaopen_mle_process) \
   X("mle.serve", luaopen_mle_serve) \
   X("mle.system", luaopen_mle_system)
