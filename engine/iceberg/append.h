@@ -1,0 +1,36 @@
+/*
+ * append.h -- adding data files to a table as one snapshot.
+ *
+ *     mle_append append = {.files = files, .num_files = 1};
+ *     MLE_GO(mle_append_commit(catalog, table, &append, &next, err));
+ *
+ * Spec, "Snapshots" and "Commit Conflict Resolution and Retry". A fast append: one
+ * new manifest, and a manifest list of it and all the earlier ones. Another
+ * writer's commit in between is met by a new list and new metadata on top of it;
+ * data files and manifest are kept. Retries follow commit.retry.num-retries,
+ * .min-wait-ms, .max-wait-ms and .total-timeout-ms, with jitter.
+ */
+#ifndef MLE_ICEBERG_APPEND_H
+#define MLE_ICEBERG_APPEND_H
+
+#include "engine/iceberg/catalog.h"
+
+typedef struct mle_append {
+  const mle_data_file *files; /* at least one */
+  size_t num_files;
+  const mle_property *summary; /* more facts for the snapshot's summary */
+  size_t num_summary;
+} mle_append;
+
+/* EUNSUPPORTED when a table is of a kind that this version does not write to; says why. */
+mle_status mle_append_check(const mle_table *table, mle_error *err);
+
+/*
+ * Commits and gives the table's new version, whose current snapshot is the new one
+ * unless others committed since. `out_snapshot_id` may be NULL. After EUNKNOWN the
+ * data files must stay; after any other failure they are not in the table.
+ */
+mle_status mle_append_commit(mle_catalog *catalog, const mle_table *table, const mle_append *append,
+                             mle_table **out, int64_t *out_snapshot_id, mle_error *err);
+
+#endif

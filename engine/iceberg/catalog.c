@@ -1,0 +1,286 @@
+#include "engine/iceberg/catalog.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+#include "engine/iceberg/catalog_class.h"
+#include "engine/store/store.h"
+
+#define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
+
+static const mle_catalog_class *const classes[] = {&mle_catalog_sql};
+
+/* ====== Small parts ====== */
+
+const char *mle_property_find(const mle_property *properties, size_t count, const char *key) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(properties[i].key, key) == 0) return properties[i].value[0] == '\0' ? NULL : properties[i].value;
+  return NULL;
+}
+
+const char *mle_table_label(const mle_table_name *name, char text[MLE_TABLE_LABEL]) {
+  snprintf(text, MLE_TABLE_LABEL, "%s.%s", name->space, name->name);
+  return text;
+}
+
+void mle_table_free(mle_table *table) {
+  if (table == NULL) return;
+  mle_metadata_free(table->metadata);
+  mle_free(table->metadata_location);
+  mle_free(table->space);
+  mle_free(table->name);
+  mle_free(table);
+}
+
+mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out, mle_error *err) {
+  char label[MLE_TABLE_LABEL];
+  *out = NULL;
+  mle_table *table = mle_calloc(1, sizeof *table);
+  if (table == NULL) return mle_nomem(err, "loading a table");
+  table->space = mle_strdup(name->space);
+  table->name = mle_strdup(name->name);
+  table->metadata_location = mle_strdup(location);
+  bool copied = table->space != NULL && table->name != NULL && table->metadata_location != NULL;
+  mle_status status = copied ? mle_metadata_read(location, &table->metadata, err) : mle_nomem(err, "loading a table");
+  if (status == MLE_OK) {
+    *out = table;
+    return MLE_OK;
+  }
+  mle_table_free(table);
+  return mle_context(err, "table %s", mle_table_label(name, label));
+}
+
+mle_status mle_names_add(mle_names *names, const char *name, mle_error *err) {
+  const char **longer = mle_arena_grow(&names->arena, names->items, names->count, sizeof *longer);
+  if (longer == NULL) return mle_nomem(err, "listing names");
+  names->items = longer;
+  MLE_TRY(mle_arena_copy(&names->arena, name, &names->items[names->count], err));
+  names->count++;
+  return MLE_OK;
+}
+
+void mle_names_release(mle_names *names) {
+  mle_arena_release(&names->arena);
+  *names = (mle_names){.arena = MLE_ARENA};
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Lists what `status` says was found: sorted, or nothing after a failure. */
+static mle_status finish_names(mle_names *names, mle_status status) {
+  if (status != MLE_OK)
+    mle_names_release(names);
+  else if (names->count > 1)
+    qsort(names->items, names->count, sizeof *names->items, by_text);
+  return status;
+}
+
+/* ====== Names ====== */
+
+/* A name becomes a folder and part of a dotted name, so neither may be ambiguous. */
+static mle_status check_name(const char *what, const char *name, bool dots, mle_error *err) {
+  size_t len = strlen(name);
+  bool bad = len == 0 || len > NAME_MAX_BYTES || name[0] == '.' || name[len - 1] == '.' ||
+             strstr(name, "..") != NULL || (!dots && strchr(name, '.') != NULL);
+  for (const char *at = name; *at != '\0'; at++) bad |= *at == '/' || iscntrl((unsigned char)*at);
+  if (!bad) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL, "'%.80s' is not a %s name; write it as in bank.cc_trx", name, what);
+}
+
+static mle_status check_table(const mle_table_name *name, mle_error *err) {
+  MLE_TRY(check_name("namespace", name->space, true, err));
+  return check_name("table", name->name, false, err);
+}
+
+/* ====== Opening ====== */
+
+static const char *guess_type(const mle_property *properties, size_t count) {
+  const char *uri = mle_property_find(properties, count, "uri");
+  if (uri == NULL) return NULL;
+  if (strncmp(uri, "sqlite", 6) == 0 || strncmp(uri, "jdbc:sqlite", 11) == 0) return "sql";
+  if (strncmp(uri, "http", 4) == 0) return "rest";
+  return "sql";
+}
+
+static mle_status find_class(const char *name, const char *type, const mle_catalog_class **out,
+                             mle_error *err) {
+  if (type == NULL)
+    return mle_fail(err, MLE_EINVAL, "catalog '%s' has neither a type nor a uri; set catalogs.%s.uri", name, name);
+  for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+    *out = classes[i];
+    if (strcmp(classes[i]->type, type) == 0) return MLE_OK;
+  }
+  return mle_fail(err, MLE_EUNSUPPORTED, "catalog '%s' has type '%s'; this version opens 'sql' on SQLite", name, type);
+}
+
+static char *without_slash(const char *uri) {
+  size_t len = strlen(uri);
+  while (len > 1 && uri[len - 1] == '/') len--;
+  return mle_strndup(uri, len);
+}
+
+mle_status mle_catalog_open(const char *name, const mle_property *properties, size_t count,
+                            mle_catalog **out, mle_error *err) {
+  const mle_catalog_class *class;
+  const char *type = mle_property_find(properties, count, "type");
+  const char *warehouse = mle_property_find(properties, count, "warehouse");
+  *out = NULL;
+  if (type == NULL) type = guess_type(properties, count);
+  MLE_TRY(find_class(name, type, &class, err));
+  mle_catalog *catalog;
+  mle_status status = class->open(properties, count, &catalog, err);
+  if (status != MLE_OK) return mle_context(err, "catalog '%s'", name);
+  catalog->class = class;
+  catalog->name = mle_strdup(name);
+  catalog->warehouse = warehouse == NULL ? NULL : without_slash(warehouse);
+  if (catalog->name != NULL && (warehouse == NULL || catalog->warehouse != NULL)) {
+    *out = catalog;
+    return MLE_OK;
+  }
+  mle_catalog_close(catalog);
+  return mle_nomem(err, "opening a catalog");
+}
+
+void mle_catalog_close(mle_catalog *catalog) {
+  if (catalog == NULL) return;
+  mle_free(catalog->name);
+  mle_free(catalog->warehouse);
+  catalog->class->close(catalog);
+}
+
+const char *mle_catalog_name(const mle_catalog *catalog) { return catalog->name; }
+
+/* ====== Namespaces ====== */
+
+mle_status mle_catalog_create_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  bool exists;
+  MLE_TRY(check_name("namespace", space, true, err));
+  MLE_TRY(catalog->class->has_namespace(catalog, space, &exists, err));
+  if (exists) return mle_fail(err, MLE_EEXISTS, "namespace '%s' exists already", space);
+  return catalog->class->create_namespace(catalog, space, err);
+}
+
+mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out, mle_error *err) {
+  *out = false;
+  MLE_TRY(check_name("namespace", space, true, err));
+  return catalog->class->has_namespace(catalog, space, out, err);
+}
+
+mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle_error *err) {
+  *out = (mle_names){.arena = MLE_ARENA};
+  return finish_names(out, catalog->class->list_namespaces(catalog, out, err));
+}
+
+mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out, mle_error *err) {
+  bool exists;
+  *out = (mle_names){.arena = MLE_ARENA};
+  MLE_TRY(mle_catalog_has_namespace(catalog, space, &exists, err));
+  if (!exists) return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
+  return finish_names(out, catalog->class->list_tables(catalog, space, out, err));
+}
+
+/* ====== Tables ====== */
+
+/* As PyIceberg and Java: <warehouse>/<namespace, a folder per level>/<table>. */
+static char *default_location(const mle_catalog *catalog, const mle_table_name *name) {
+  char *location = mle_format("%s/%s/%s", catalog->warehouse, name->space, name->name);
+  if (location == NULL) return NULL;
+  char *at = location + strlen(catalog->warehouse) + 1;
+  for (char *end = at + strlen(name->space); at < end; at++)
+    if (*at == '.') *at = '/';
+  return location;
+}
+
+static mle_status make_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  bool exists;
+  MLE_TRY(catalog->class->has_namespace(catalog, space, &exists, err));
+  return exists ? MLE_OK : catalog->class->create_namespace(catalog, space, err);
+}
+
+static mle_status check_version(const mle_table_request *request, mle_error *err) {
+  const char *version = mle_property_find(request->properties, request->num_properties, "format-version");
+  if (version == NULL || strcmp(version, "2") == 0) return MLE_OK;
+  return mle_fail(err, MLE_EUNSUPPORTED, "format-version %s: this version makes tables of format version 2", version);
+}
+
+static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
+                               const mle_table_request *request, const char *location, mle_arena *arena,
+                               mle_error *err) {
+  const char *path;
+  mle_new_table table = {.location = location,
+                         .properties = request->properties,
+                         .num_properties = request->num_properties};
+  MLE_TRY(mle_store_local_path(location, &path, err));
+  MLE_TRY(mle_schema_from_columns(request->columns, request->num_columns, arena, &table.schema,
+                                  &table.last_column_id, err));
+  MLE_TRY(make_namespace(catalog, name->space, err));
+  return catalog->class->create_table(catalog, name, &table, err);
+}
+
+mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *name,
+                                    const mle_table_request *request, mle_table **out, mle_error *err) {
+  char label[MLE_TABLE_LABEL];
+  bool exists;
+  *out = NULL;
+  MLE_TRY(mle_catalog_has_table(catalog, name, &exists, err));
+  if (exists) return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
+  if (request->location == NULL && catalog->warehouse == NULL)
+    return mle_fail(err, MLE_EINVAL, "catalog '%s' has no warehouse, so table %s needs a location",
+                    catalog->name, mle_table_label(name, label));
+  MLE_TRY(check_version(request, err));
+  mle_arena arena = MLE_ARENA;
+  char *location = request->location == NULL ? default_location(catalog, name) : without_slash(request->location);
+  mle_status status = location == NULL ? mle_nomem(err, "creating a table")
+                                       : create_table(catalog, name, request, location, &arena, err);
+  mle_free(location);
+  mle_arena_release(&arena);
+  if (status != MLE_OK) return mle_context(err, "creating table %s", mle_table_label(name, label));
+  return catalog->class->load(catalog, name, out, err);
+}
+
+mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out, mle_error *err) {
+  *out = NULL;
+  MLE_TRY(check_table(name, err));
+  return catalog->class->load(catalog, name, out, err);
+}
+
+/* Does not read the metadata: a table whose files are broken exists. */
+mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out, mle_error *err) {
+  bool has_space;
+  mle_names names = {.arena = MLE_ARENA};
+  *out = false;
+  MLE_TRY(check_table(name, err));
+  MLE_TRY(catalog->class->has_namespace(catalog, name->space, &has_space, err));
+  if (!has_space) return MLE_OK;
+  mle_status status = catalog->class->list_tables(catalog, name->space, &names, err);
+  for (size_t i = 0; i < names.count && status == MLE_OK; i++) *out |= strcmp(names.items[i], name->name) == 0;
+  mle_names_release(&names);
+  return status;
+}
+
+mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name, mle_error *err) {
+  MLE_TRY(check_table(name, err));
+  return catalog->class->drop_table(catalog, name, err);
+}
+
+mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *from,
+                                    const mle_table_name *to, mle_error *err) {
+  bool exists;
+  char label[MLE_TABLE_LABEL];
+  MLE_TRY(check_table(from, err));
+  MLE_TRY(mle_catalog_has_table(catalog, to, &exists, err));
+  if (exists) return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(to, label));
+  MLE_TRY(make_namespace(catalog, to->space, err));
+  return catalog->class->rename_table(catalog, from, to, err);
+}
+
+mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base, const mle_snapshot *snapshot,
+                              mle_table **out, mle_error *err) {
+  *out = NULL;
+  return catalog->class->commit(catalog, base, snapshot, out, err);
+}

@@ -1,0 +1,214 @@
+#include "engine/iceberg/increment.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+
+/* The ancestors of a snapshot, itself first, as far as metadata knows them. */
+typedef struct chain {
+  const mle_snapshot **snapshots;
+  size_t count;
+  int64_t missing; /* the parent that expired, MLE_NO_SNAPSHOT when the chain is whole */
+} chain;
+
+static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_arena *arena, chain *out,
+                       mle_error *err) {
+  *out = (chain){.missing = MLE_NO_SNAPSHOT};
+  while (head != NULL) {
+    if (out->count > m->num_snapshots)
+      return mle_fail(err, MLE_EFORMAT, "the parents of snapshot %" PRId64 " form a circle", head->id);
+    const mle_snapshot **longer = mle_arena_grow(arena, out->snapshots, out->count, sizeof *longer);
+    if (longer == NULL) return mle_nomem(err, "resolving a range");
+    out->snapshots = longer;
+    out->snapshots[out->count++] = head;
+    if (head->parent_id == MLE_NO_SNAPSHOT) return MLE_OK;
+    out->missing = head->parent_id;
+    head = mle_metadata_snapshot(m, head->parent_id);
+    if (head != NULL) out->missing = MLE_NO_SNAPSHOT;
+  }
+  return MLE_OK;
+}
+
+/* How many snapshots of the chain come after `id`: `id` is the next one, or the missing parent. */
+static bool find_in_chain(const chain *c, int64_t id, size_t *out) {
+  for (*out = 0; *out < c->count; ++*out)
+    if (c->snapshots[*out]->id == id) return true;
+  return c->missing == id && id != MLE_NO_SNAPSHOT;
+}
+
+/* The newest snapshot that both chains have; it may be the expired parent of both. */
+static bool find_common(const chain *a, const chain *b, int64_t *out) {
+  size_t position;
+  for (size_t i = 0; i < b->count; i++) {
+    *out = b->snapshots[i]->id;
+    if (find_in_chain(a, *out, &position)) return true;
+  }
+  *out = b->missing;
+  return b->missing != MLE_NO_SNAPSHOT && find_in_chain(a, b->missing, &position);
+}
+
+/* ====== Which snapshots count ====== */
+
+static mle_status refuse_non_append(const mle_snapshot *snapshot, mle_error *err) {
+  char when[MLE_TIME_TEXT];
+  return mle_fail(err, MLE_EREFUSED,
+                  "snapshot %" PRId64 " (%s, %s) in the range is not an append; on_non_append = \"skip\" "
+                  "leaves it out, \"include_added\" reads the rows it added",
+                  snapshot->id, snapshot->operation == NULL ? "no operation recorded" : snapshot->operation,
+                  mle_time_text(snapshot->timestamp_ms, when));
+}
+
+static mle_status counts(const mle_snapshot *snapshot, mle_on_non_append policy, bool *out,
+                         mle_error *err) {
+  const char *operation = snapshot->operation == NULL ? "" : snapshot->operation;
+  *out = strcmp(operation, "append") == 0;
+  if (*out || strcmp(operation, "replace") == 0 || policy == MLE_NON_APPEND_SKIP) return MLE_OK;
+  if (policy == MLE_NON_APPEND_ERROR) return refuse_non_append(snapshot, err);
+  *out = true;
+  return MLE_OK;
+}
+
+/* The first `length` of the chain, oldest first, less those that do not count. */
+static mle_status keep_snapshots(const chain *c, size_t length, mle_on_non_append policy,
+                                 mle_arena *arena, mle_increment *out, mle_error *err) {
+  int64_t *kept = mle_arena_array(arena, length, sizeof *kept);
+  if (kept == NULL) return mle_nomem(err, "resolving a range");
+  out->snapshots = kept;
+  for (size_t i = length; i-- > 0;) {
+    bool keep;
+    MLE_TRY(counts(c->snapshots[i], policy, &keep, err));
+    if (keep) kept[out->count++] = c->snapshots[i]->id;
+  }
+  return MLE_OK;
+}
+
+/* ====== Where the range starts ====== */
+
+static mle_status read_all(mle_increment *out) {
+  out->full = true;
+  out->from = MLE_NO_SNAPSHOT;
+  return MLE_OK;
+}
+
+static mle_status meet_gap(const chain *c, const mle_increment_options *options, mle_increment *out,
+                           mle_error *err) {
+  if (options->on_gap == MLE_GAP_FULL) return read_all(out);
+  const mle_snapshot *oldest = c->snapshots[c->count - 1];
+  if (options->from == MLE_NO_SNAPSHOT)
+    return mle_fail(err, MLE_EREFUSED,
+                    "history before snapshot %" PRId64 " was expired (its parent %" PRId64 " is gone), so rows "
+                    "from the beginning would be missed; on_gap = \"full\" reads all rows of snapshot %" PRId64,
+                    oldest->id, c->missing, out->to);
+  return mle_fail(err, MLE_EREFUSED,
+                  "history between snapshot %" PRId64 " and %" PRId64 " was expired (the parent %" PRId64
+                  " of snapshot %" PRId64 " is gone); on_gap = \"full\" reads all rows of snapshot %" PRId64,
+                  options->from, out->to, c->missing, oldest->id, out->to);
+}
+
+static mle_status meet_rollback(const chain *c, const chain *old, const mle_increment_options *options,
+                                mle_increment *out, size_t *length, mle_error *err) {
+  int64_t common = MLE_NO_SNAPSHOT;
+  bool found = find_common(c, old, &common);
+  if (options->on_rollback == MLE_ROLLBACK_FULL) return read_all(out);
+  if (options->on_rollback == MLE_ROLLBACK_COMMON_ANCESTOR && found) {
+    out->from = common;
+    find_in_chain(c, common, length);
+    return MLE_OK;
+  }
+  if (options->on_rollback == MLE_ROLLBACK_COMMON_ANCESTOR)
+    return mle_fail(err, MLE_EREFUSED,
+                    "snapshots %" PRId64 " and %" PRId64 " have no common ancestor (the table was replaced); "
+                    "on_rollback = \"full\" reads all rows of snapshot %" PRId64,
+                    options->from, out->to, out->to);
+  return mle_fail(err, MLE_EREFUSED,
+                  "snapshot %" PRId64 " is not an ancestor of snapshot %" PRId64 " (rolled back or replaced); "
+                  "on_rollback = \"common_ancestor\" reads from the last snapshot both have, \"full\" all rows",
+                  options->from, out->to);
+}
+
+/* `from` was not found behind `to`: tells an expired history from a branch left behind. */
+static mle_status find_start(const mle_metadata *m, const chain *c, const mle_increment_options *options,
+                             mle_arena *arena, mle_increment *out, size_t *length, mle_error *err) {
+  chain old;
+  int64_t common;
+  const mle_snapshot *from = mle_metadata_snapshot(m, options->from);
+  MLE_TRY(walk(m, from, arena, &old, err));
+  bool whole = c->missing == MLE_NO_SNAPSHOT;
+  if (from == NULL && whole)
+    return options->on_rollback == MLE_ROLLBACK_FULL
+               ? read_all(out)
+               : mle_fail(err, MLE_ENOTFOUND,
+                          "snapshot %" PRId64 " is unknown to this table, and no known snapshot has it as its "
+                          "parent; on_rollback = \"full\" reads all rows of snapshot %" PRId64,
+                          options->from, out->to);
+  if (whole || find_common(c, &old, &common)) return meet_rollback(c, &old, options, out, length, err);
+  return meet_gap(c, options, out, err);
+}
+
+static mle_status start_range(const mle_metadata *m, const chain *c, const mle_increment_options *options,
+                              mle_arena *arena, mle_increment *out, size_t *length, mle_error *err) {
+  *length = c->count;
+  if (options->from == MLE_NO_SNAPSHOT)
+    return c->missing == MLE_NO_SNAPSHOT ? MLE_OK : meet_gap(c, options, out, err);
+  if (find_in_chain(c, options->from, length)) return MLE_OK;
+  return find_start(m, c, options, arena, out, length, err);
+}
+
+mle_status mle_increment_resolve(const mle_metadata *m, const mle_increment_options *options,
+                                 mle_arena *arena, mle_increment *out, mle_error *err) {
+  int64_t to_id = options->to == MLE_NO_SNAPSHOT ? m->current_snapshot_id : options->to;
+  *out = (mle_increment){.from = options->from, .to = to_id};
+  if (options->from == to_id) return MLE_OK; /* nothing, or a table that has nothing yet */
+  if (to_id == MLE_NO_SNAPSHOT)
+    return mle_fail(err, MLE_EREFUSED, "the table has no snapshot, and so none after %" PRId64, options->from);
+  const mle_snapshot *to = mle_metadata_snapshot(m, to_id);
+  if (to == NULL)
+    return mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata", to_id);
+  chain c;
+  size_t length;
+  MLE_TRY(walk(m, to, arena, &c, err));
+  MLE_TRY(start_range(m, &c, options, arena, out, &length, err));
+  return out->full ? MLE_OK : keep_snapshots(&c, length, options->on_non_append, arena, out, err);
+}
+
+/* ====== Reading it ====== */
+
+mle_status mle_increment_plan(const mle_metadata *m, const mle_increment *range, mle_plan *out,
+                              mle_error *err) {
+  if (range->full) return mle_plan_snapshot(m, mle_metadata_snapshot(m, range->to), out, err);
+  return mle_plan_added(m, range->snapshots, range->count, out, err);
+}
+
+static bool read_count(const mle_snapshot *snapshot, const char *key, int64_t *out) {
+  const char *text = mle_snapshot_summary(snapshot, key);
+  char *end;
+  *out = text == NULL ? -1 : strtoll(text, &end, 10);
+  return text != NULL && *text != '\0' && *end == '\0' && *out >= 0;
+}
+
+/* A summary without added-data-files added none. */
+static bool sum_summaries(const mle_metadata *m, const mle_increment *range, int64_t *out) {
+  for (size_t i = 0; i < range->count; i++) {
+    const mle_snapshot *snapshot = mle_metadata_snapshot(m, range->snapshots[i]);
+    int64_t rows = 0;
+    bool silent = mle_snapshot_summary(snapshot, "added-data-files") == NULL &&
+                  mle_snapshot_summary(snapshot, "total-records") != NULL;
+    if (!silent && !read_count(snapshot, "added-records", &rows)) return false;
+    *out += rows;
+  }
+  return true;
+}
+
+mle_status mle_increment_rows(const mle_metadata *m, const mle_increment *range, int64_t *out,
+                              mle_error *err) {
+  mle_plan plan;
+  *out = 0;
+  if (!range->full && sum_summaries(m, range, out)) return MLE_OK;
+  *out = 0;
+  MLE_TRY(mle_increment_plan(m, range, &plan, err));
+  *out = plan.rows;
+  mle_plan_release(&plan);
+  return MLE_OK;
+}

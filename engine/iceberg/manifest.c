@@ -1,0 +1,270 @@
+#include "engine/iceberg/manifest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+#include "engine/iceberg/manifest_records.h"
+#include "engine/store/store.h"
+
+#define FILE_MAX ((size_t)1 << 30)
+
+/* ====== Manifest list ====== */
+
+static mle_status check_manifest(const mle_manifest_file *file, mle_error *err) {
+  if (file->path == NULL) return mle_fail(err, MLE_EFORMAT, "a manifest without a path");
+  if (file->length < 0) return mle_fail(err, MLE_EFORMAT, "manifest '%s' has a negative length", file->path);
+  if (file->content != MLE_MANIFEST_DATA && file->content != MLE_MANIFEST_DELETES)
+    return mle_fail(err, MLE_EFORMAT, "manifest '%s' has content %d, neither data (0) nor deletes (1)",
+                    file->path, file->content);
+  return MLE_OK;
+}
+
+static mle_status keep_bytes(mle_arena *arena, mle_bytes *bytes, mle_error *err) {
+  if (bytes->data == NULL) return MLE_OK;
+  bytes->data = mle_arena_text(arena, bytes->data, bytes->len);
+  return bytes->data == NULL ? mle_nomem(err, "reading a manifest list") : MLE_OK;
+}
+
+/* Copies what a row points to from the reader's memory into `arena`. */
+static mle_status keep_manifest(mle_arena *arena, mle_manifest_file *file, mle_error *err) {
+  MLE_TRY(mle_arena_copy(arena, file->path, &file->path, err));
+  MLE_TRY(keep_bytes(arena, &file->key_metadata, err));
+  if (file->partitions.items == NULL) return MLE_OK;
+  size_t count = file->partitions.count;
+  mle_field_summary *copies = mle_arena_array(arena, count, sizeof *copies);
+  if (copies == NULL) return mle_nomem(err, "reading a manifest list");
+  memcpy(copies, file->partitions.items, count * sizeof *copies);
+  for (size_t i = 0; i < count; i++) {
+    MLE_TRY(keep_bytes(arena, &copies[i].lower, err));
+    MLE_TRY(keep_bytes(arena, &copies[i].upper, err));
+  }
+  file->partitions.items = copies;
+  return MLE_OK;
+}
+
+static mle_status read_rows(mle_avro_reader *reader, mle_arena *arena, mle_manifest_list *out,
+                            mle_error *err) {
+  for (;;) {
+    bool found;
+    mle_manifest_file file = mle_manifest_file_none;
+    MLE_TRY(mle_avro_next(reader, &file, &found, err));
+    if (!found) return MLE_OK;
+    MLE_TRY(check_manifest(&file, err));
+    MLE_TRY(keep_manifest(arena, &file, err));
+    mle_manifest_file *longer = mle_arena_grow(arena, out->files, out->count, sizeof *longer);
+    if (longer == NULL) return mle_nomem(err, "reading a manifest list");
+    out->files = longer;
+    out->files[out->count++] = file;
+  }
+}
+
+mle_status mle_manifest_list_parse(mle_bytes bytes, mle_arena *arena, mle_manifest_list *out,
+                                   mle_error *err) {
+  mle_avro_reader *reader;
+  *out = (mle_manifest_list){NULL, 0};
+  MLE_TRY(mle_avro_open(bytes.data, bytes.len, &mle_record_manifest_file, &reader, err));
+  mle_status status = read_rows(reader, arena, out, err);
+  mle_avro_close(reader);
+  if (status != MLE_OK) *out = (mle_manifest_list){NULL, 0};
+  return status;
+}
+
+mle_status mle_manifest_list_read(const char *uri, mle_arena *arena, mle_manifest_list *out,
+                                  mle_error *err) {
+  mle_buffer bytes = MLE_BUFFER(FILE_MAX);
+  *out = (mle_manifest_list){NULL, 0};
+  mle_status status = mle_store_read(uri, &bytes, err);
+  if (status == MLE_OK)
+    status = mle_manifest_list_parse((mle_bytes){bytes.data, bytes.len}, arena, out, err);
+  mle_buffer_release(&bytes);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "manifest list '%s'", uri);
+}
+
+/* ====== Manifest ====== */
+
+struct mle_manifest_reader {
+  mle_manifest_file manifest; /* what entries inherit from */
+  mle_buffer bytes;           /* of the file, when it was read here */
+  mle_avro_reader *avro;
+  char *path;                 /* for messages */
+};
+
+/*
+ * Spec, "Sequence Number Inheritance" and "Snapshot ID inheritance". Nulls are
+ * inherited by ADDED entries only; v1 manifests have no sequence numbers at all,
+ * and there all of them are 0.
+ */
+static mle_status inherit(const mle_manifest_file *manifest, mle_manifest_entry *entry,
+                          mle_error *err) {
+  if (entry->snapshot_id == MLE_NULL_LONG) entry->snapshot_id = manifest->added_snapshot_id;
+  bool added = entry->status == MLE_ENTRY_ADDED;
+  int64_t inherited = added ? manifest->sequence_number : MLE_NULL_LONG;
+  if (manifest->sequence_number == 0) inherited = 0;
+  if (entry->sequence_number == MLE_NULL_LONG) entry->sequence_number = inherited;
+  if (entry->file_sequence_number == MLE_NULL_LONG) entry->file_sequence_number = inherited;
+  if (entry->sequence_number == MLE_NULL_LONG && entry->status != MLE_ENTRY_DELETED)
+    return mle_fail(err, MLE_EFORMAT, "the existing file '%s' has no sequence number", entry->file.path);
+  return MLE_OK;
+}
+
+static mle_status check_entry(const mle_manifest_entry *entry, mle_error *err) {
+  const mle_data_file *file = &entry->file;
+  if (file->path == NULL) return mle_fail(err, MLE_EFORMAT, "an entry without a file path");
+  if (entry->status < MLE_ENTRY_EXISTING || entry->status > MLE_ENTRY_DELETED)
+    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown status %d", file->path, entry->status);
+  if (file->record_count < 0 || file->file_size < 0)
+    return mle_fail(err, MLE_EFORMAT, "file '%s' has a negative size or row count", file->path);
+  if (file->content < MLE_FILE_DATA || file->content > MLE_FILE_EQUALITY_DELETES)
+    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown content %d", file->path, file->content);
+  return MLE_OK;
+}
+
+static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes,
+                             mle_manifest_columns columns, mle_error *err) {
+  const mle_avro_record *record =
+      columns == MLE_MANIFEST_PLAN ? &mle_record_entry_plan : &mle_record_entry;
+  mle_status status = mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
+}
+
+static mle_manifest_reader *new_reader(const mle_manifest_file *manifest) {
+  mle_manifest_reader *reader = mle_calloc(1, sizeof *reader);
+  if (reader == NULL) return NULL;
+  reader->manifest = *manifest;
+  reader->bytes = MLE_BUFFER(FILE_MAX);
+  reader->path = mle_strdup(manifest->path);
+  if (reader->path != NULL) return reader;
+  mle_free(reader);
+  return NULL;
+}
+
+mle_status mle_manifest_open_bytes(mle_bytes bytes, const mle_manifest_file *manifest,
+                                   mle_manifest_columns columns, mle_manifest_reader **out,
+                                   mle_error *err) {
+  *out = NULL;
+  mle_manifest_reader *reader = new_reader(manifest);
+  if (reader == NULL) return mle_nomem(err, "reading a manifest");
+  mle_status status = open_bytes(reader, bytes, columns, err);
+  if (status == MLE_OK)
+    *out = reader;
+  else
+    mle_manifest_close(reader);
+  return status;
+}
+
+mle_status mle_manifest_open(const mle_manifest_file *manifest, mle_manifest_columns columns,
+                             mle_manifest_reader **out, mle_error *err) {
+  *out = NULL;
+  mle_manifest_reader *reader = new_reader(manifest);
+  if (reader == NULL) return mle_nomem(err, "reading a manifest");
+  mle_status status = mle_store_read(manifest->path, &reader->bytes, err);
+  if (status != MLE_OK)
+    mle_context(err, "manifest");
+  else
+    status = open_bytes(reader, (mle_bytes){reader->bytes.data, reader->bytes.len}, columns, err);
+  if (status == MLE_OK)
+    *out = reader;
+  else
+    mle_manifest_close(reader);
+  return status;
+}
+
+mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *out, bool *found,
+                             mle_error *err) {
+  *out = mle_manifest_entry_none;
+  mle_status status = mle_avro_next(reader->avro, out, found, err);
+  if (status == MLE_OK && *found) status = check_entry(out, err);
+  if (status == MLE_OK && *found) status = inherit(&reader->manifest, out, err);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
+}
+
+void mle_manifest_close(mle_manifest_reader *reader) {
+  if (reader == NULL) return;
+  mle_avro_close(reader->avro);
+  mle_buffer_release(&reader->bytes);
+  mle_free(reader->path);
+  mle_free(reader);
+}
+
+/* ====== Writing ====== */
+
+#define NUMBER_TEXT 24
+
+static const char *number_text(int64_t value, char text[NUMBER_TEXT]) {
+  if (value == MLE_NULL_LONG) return "null"; /* as the reference implementation writes it */
+  snprintf(text, NUMBER_TEXT, "%lld", (long long)value);
+  return text;
+}
+
+static mle_status put_entries(mle_avro_writer *writer, int64_t snapshot_id,
+                              const mle_data_file *files, size_t count, mle_error *err) {
+  mle_manifest_entry entry = mle_manifest_entry_none; /* null numbers: inherited, so a retry may keep the file */
+  entry.status = MLE_ENTRY_ADDED;
+  entry.snapshot_id = snapshot_id;
+  for (size_t i = 0; i < count; i++) {
+    entry.file = files[i];
+    MLE_TRY(mle_avro_put(writer, &entry, err));
+  }
+  return mle_avro_end(writer, err);
+}
+
+static void describe(mle_manifest_file *out, int64_t snapshot_id, int spec_id, size_t length,
+                     const mle_data_file *files, size_t count) {
+  *out = mle_manifest_file_none;
+  out->length = (int64_t)length;
+  out->spec_id = spec_id;
+  out->added_snapshot_id = snapshot_id;
+  out->added_files = (int32_t)count;
+  out->existing_files = out->deleted_files = 0;
+  out->added_rows = out->existing_rows = out->deleted_rows = 0;
+  for (size_t i = 0; i < count; i++) out->added_rows += files[i].record_count;
+}
+
+mle_status mle_manifest_write(const char *uri, const mle_manifest_header *header,
+                              int64_t snapshot_id, const mle_data_file *files, size_t count,
+                              mle_manifest_file *out, mle_error *err) {
+  char spec_id[NUMBER_TEXT];
+  const mle_avro_pair meta[] = {
+      {"schema", header->schema},
+      {"partition-spec", "[]"},
+      {"partition-spec-id", number_text(header->spec_id, spec_id)},
+      {"format-version", "2"},
+      {"content", "data"},
+      {NULL, NULL},
+  };
+  mle_avro_writer writer;
+  mle_status status = mle_avro_begin(&writer, &mle_record_entry_v2, meta, err);
+  if (status == MLE_OK) status = put_entries(&writer, snapshot_id, files, count, err);
+  if (status == MLE_OK) status = mle_store_create(uri, writer.out.data, writer.out.len, err);
+  describe(out, snapshot_id, header->spec_id, writer.out.len, files, count);
+  out->path = uri;
+  mle_avro_release(&writer);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "writing a manifest");
+}
+
+mle_status mle_manifest_list_write(const char *uri, int64_t snapshot_id, int64_t parent_id,
+                                   int64_t sequence_number, const mle_manifest_file *files,
+                                   size_t count, mle_error *err) {
+  char id[NUMBER_TEXT], parent[NUMBER_TEXT], sequence[NUMBER_TEXT];
+  const mle_avro_pair meta[] = {
+      {"snapshot-id", number_text(snapshot_id, id)},
+      {"parent-snapshot-id", number_text(parent_id, parent)},
+      {"sequence-number", number_text(sequence_number, sequence)},
+      {"format-version", "2"},
+      {NULL, NULL},
+  };
+  mle_avro_writer writer;
+  mle_status status = mle_avro_begin(&writer, &mle_record_manifest_file_v2, meta, err);
+  for (size_t i = 0; i < count && status == MLE_OK; i++) {
+    mle_manifest_file row = files[i];
+    bool ours = row.added_snapshot_id == snapshot_id;
+    if (ours) row.sequence_number = row.min_sequence_number = sequence_number;
+    status = mle_avro_put(&writer, &row, err);
+  }
+  if (status == MLE_OK) status = mle_avro_end(&writer, err);
+  if (status == MLE_OK) status = mle_store_create(uri, writer.out.data, writer.out.len, err);
+  mle_avro_release(&writer);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "writing a manifest list");
+}
