@@ -14,6 +14,7 @@
   X("mle.deploy", luaopen_mle_deploy) \
   X("mle.embedded", luaopen_mle_embedded) \
   X("mle.http", luaopen_mle_http) \
+  X("mle.iceberg", luaopen_mle_iceberg) \
   X("mle.jobs", luaopen_mle_jobs)  \
   X("mle.json", luaopen_mle_json) \
   X("mle.mlflow", luaopen_mle_mlflow) \

@@ -181,27 +181,32 @@ static mle_status skip(mle_avro_cursor *c, const mle_avro_node *node) {
 
 /* ====== Lists ====== */
 
+static mle_status decode_key(mle_avro_cursor *c, const mle_avro_node *node, int32_t *out) {
+  MLE_TRY(choose(c, &node));
+  *out = -1; /* a null key: no field's */
+  return node->type == AVRO_NULL ? MLE_OK : decode_int(c, out);
+}
+
 static mle_status decode_pair(mle_avro_cursor *c, const mle_avro_node *pair, mle_avro_kind kind,
                               void *item) {
   const mle_avro_node *value = pair->members[1].type;
-  if (kind == MLE_AVRO_LONG_MAP) {
-    mle_key_long *entry = item;
-    MLE_TRY(decode_int(c, &entry->key));
-    return mle_avro_long(c, &entry->value);
-  }
-  mle_key_bytes *entry = item;
-  MLE_TRY(decode_int(c, &entry->key));
-  return decode_bytes(c, value, &entry->value);
+  mle_key_long *number = item;
+  mle_key_bytes *bytes = item;
+  MLE_TRY(decode_key(c, pair->members[0].type, kind == MLE_AVRO_LONG_MAP ? &number->key : &bytes->key));
+  MLE_TRY(choose(c, &value));
+  if (value->type == AVRO_NULL) return MLE_OK;
+  return kind == MLE_AVRO_LONG_MAP ? mle_avro_long(c, &number->value) : decode_bytes(c, value, &bytes->value);
 }
 
 static mle_status decode_item(mle_avro_cursor *c, const mle_avro_node *node,
                               const mle_avro_field *field, void *item) {
+  if (field->kind == MLE_AVRO_RECORDS) memcpy(item, field->record->defaults, field->record->size);
+  MLE_TRY(choose(c, &node));
+  if (node->type == AVRO_NULL) return MLE_OK;
   switch (field->kind) {
     case MLE_AVRO_INTS: return decode_int(c, item);
     case MLE_AVRO_LONGS: return mle_avro_long(c, item);
-    case MLE_AVRO_RECORDS:
-      memcpy(item, field->record->defaults, field->record->size);
-      return mle_avro_decode(c, node, item);
+    case MLE_AVRO_RECORDS: return mle_avro_decode(c, node, item);
     default: return decode_pair(c, node, field->kind, item);
   }
 }

@@ -208,24 +208,31 @@ static bool has_ids(const mle_avro_node *record) {
   return false;
 }
 
+/* What a union of null and one type holds; BigQuery wraps even map keys so. */
+static const mle_avro_node *unwrap(const mle_avro_node *node) {
+  if (node->type != AVRO_UNION || node->count != 2) return node;
+  const mle_avro_node *first = node->members[0].type, *second = node->members[1].type;
+  return first->type == AVRO_NULL ? second : second->type == AVRO_NULL ? first : node;
+}
+
 /* A map with keys that are not strings: an array of {key, value}, Appendix A. */
 static bool is_pairs(const mle_avro_node *array, mle_avro_type value, mle_avro_type other) {
-  const mle_avro_node *pair = array->members[0].type;
+  const mle_avro_node *pair = unwrap(array->members[0].type);
   if (pair->type != AVRO_RECORD || pair->count != 2) return false;
-  mle_avro_type found = pair->members[1].type->type;
-  return pair->members[0].type->type == AVRO_INT && (found == value || found == other);
+  mle_avro_type found = unwrap(pair->members[1].type)->type;
+  return unwrap(pair->members[0].type)->type == AVRO_INT && (found == value || found == other);
 }
 
 static bool fits(const mle_avro_node *node, const mle_avro_field *field) {
   mle_avro_type type = node->type;
-  mle_avro_type inside = type == AVRO_ARRAY ? node->members[0].type->type : AVRO_NULL;
+  mle_avro_type inside = type == AVRO_ARRAY ? unwrap(node->members[0].type)->type : AVRO_NULL;
   switch (field->kind) {
     case MLE_AVRO_BOOL: return type == AVRO_BOOLEAN;
-    case MLE_AVRO_INT: return type == AVRO_INT;
+    case MLE_AVRO_INT: return type == AVRO_INT || type == AVRO_LONG; /* range-checked */
     case MLE_AVRO_LONG: return type == AVRO_INT || type == AVRO_LONG;
     case MLE_AVRO_TEXT: return type == AVRO_STRING;
     case MLE_AVRO_BYTES: return type == AVRO_BYTES || type == AVRO_FIXED;
-    case MLE_AVRO_INTS: return inside == AVRO_INT;
+    case MLE_AVRO_INTS:
     case MLE_AVRO_LONGS: return inside == AVRO_INT || inside == AVRO_LONG;
     case MLE_AVRO_LONG_MAP: return inside == AVRO_RECORD && is_pairs(node, AVRO_LONG, AVRO_INT);
     case MLE_AVRO_BYTES_MAP: return inside == AVRO_RECORD && is_pairs(node, AVRO_BYTES, AVRO_FIXED);
@@ -253,7 +260,7 @@ static mle_status bind_value(const mle_avro_node *node, const mle_avro_field *fi
   if (field->kind == MLE_AVRO_RECORD)
     return mle_avro_schema_bind(writable(node), field->record, err);
   if (field->kind == MLE_AVRO_RECORDS)
-    return mle_avro_schema_bind(writable(node->members[0].type), field->record, err);
+    return mle_avro_schema_bind(writable(unwrap(node->members[0].type)), field->record, err);
   return MLE_OK;
 }
 

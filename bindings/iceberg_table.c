@@ -1,0 +1,401 @@
+/* iceberg_table.c -- mle.iceberg.table: one version of a table, its history, its files */
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "bindings/args.h"
+#include "bindings/iceberg.h"
+#include "engine/base/alloc.h"
+#include "engine/iceberg/sql_type.h"
+#include "engine/iceberg/value.h"
+
+#define TEXT_MAX ((size_t)1 << 20)
+
+static void release_table(void *table) { mle_table_free(table); }
+static void release_arena(void *arena) {
+  mle_arena_release(arena);
+  mle_free(arena);
+}
+static void release_plan(void *plan) {
+  mle_plan_release(plan);
+  mle_free(plan);
+}
+static void release_reader(void *reader) { mle_manifest_close(reader); }
+static void release_buffer(void *buffer) {
+  mle_buffer_release(buffer);
+  mle_free(buffer);
+}
+
+const mlb_class mlb_table_class = {"mle.iceberg.table", release_table};
+static const mlb_class arena_class = {"mle.iceberg.arena", release_arena};
+static const mlb_class plan_class = {"mle.iceberg.plan", release_plan};
+static const mlb_class reader_class = {"mle.iceberg.reader", release_reader};
+static const mlb_class buffer_class = {"mle.iceberg.buffer", release_buffer};
+
+static const mle_table *check_table(lua_State *L) { return mlb_check(L, 1, &mlb_table_class); }
+
+/* ====== Helpers ====== */
+
+static void *push_memory(lua_State *L, const mlb_class *class, size_t size) {
+  mlb_box *box = mlb_push(L, class);
+  box->object = mle_calloc(1, size);
+  if (box->object == NULL) luaL_error(L, "not enough memory");
+  return box->object;
+}
+
+static mle_buffer *push_buffer(lua_State *L) {
+  mle_buffer *buffer = push_memory(L, &buffer_class, sizeof *buffer);
+  *buffer = MLE_BUFFER(TEXT_MAX);
+  return buffer;
+}
+
+static void push_pairs(lua_State *L, const mle_property *pairs, size_t count) {
+  lua_createtable(L, 0, (int)count);
+  for (size_t i = 0; i < count; i++) set_text(L, pairs[i].key, pairs[i].value);
+}
+
+/* ====== Facts ====== */
+
+/* { id, name, type = Iceberg's, sql = DuckDB's or nil, required, doc } */
+static void push_field(lua_State *L, const mle_field *field, mle_buffer *text) {
+  lua_createtable(L, 0, 6);
+  set_integer(L, "id", field->id);
+  set_text(L, "name", field->name);
+  set_text(L, "doc", field->doc);
+  lua_pushboolean(L, field->required);
+  lua_setfield(L, -2, "required");
+  mle_buffer_clear(text);
+  if (mle_type_print(field->type, text, NULL) == MLE_OK) set_text(L, "type", text->data);
+  mle_buffer_clear(text);
+  if (mle_sql_type_print(field->type, text, NULL) == MLE_OK) set_text(L, "sql", text->data);
+}
+
+/* table:schema([id]) -> fields */
+static int l_schema(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  const mle_schema *schema = lua_isnoneornil(L, 2) ? m->schema : mle_metadata_schema(m, (int)luaL_checkinteger(L, 2));
+  if (schema == NULL) return luaL_error(L, "the table has no schema %d", (int)lua_tointeger(L, 2));
+  mle_buffer *text = push_buffer(L);
+  lua_createtable(L, (int)schema->num_fields, 0);
+  for (size_t i = 0; i < schema->num_fields; i++) {
+    push_field(L, &schema->fields[i], text);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+static void push_spec(lua_State *L, const mle_metadata *m) {
+  lua_createtable(L, (int)m->spec->num_fields, 0);
+  for (size_t i = 0; i < m->spec->num_fields; i++) {
+    const mle_partition_field *field = &m->spec->fields[i];
+    const mle_field *source = mle_schema_find_id(m->schema, field->source_id);
+    lua_createtable(L, 0, 3);
+    set_text(L, "name", field->name);
+    set_text(L, "transform", field->transform);
+    set_text(L, "source", source == NULL ? NULL : source->name);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+}
+
+/* table:facts() -> what does not change within a version */
+static int l_facts(lua_State *L) {
+  const mle_table *table = check_table(L);
+  const mle_metadata *m = table->metadata;
+  lua_createtable(L, 0, 12);
+  set_text(L, "namespace", table->space);
+  set_text(L, "table", table->name);
+  set_text(L, "uuid", m->uuid);
+  set_text(L, "location", m->location);
+  set_text(L, "metadata_location", table->metadata_location);
+  set_integer(L, "format_version", m->format_version);
+  set_integer(L, "last_sequence_number", m->last_sequence_number);
+  set_integer(L, "last_updated_ms", m->last_updated_ms);
+  set_integer(L, "sort_order_id", m->sort_order_id);
+  set_snapshot(L, "current_snapshot_id", m->current_snapshot_id);
+  push_pairs(L, m->properties, m->num_properties);
+  lua_setfield(L, -2, "properties");
+  push_spec(L, m);
+  lua_setfield(L, -2, "partition_fields");
+  return 1;
+}
+
+/* ====== History ====== */
+
+static void push_snapshot(lua_State *L, const mle_snapshot *snapshot) {
+  lua_createtable(L, 0, 8);
+  set_integer(L, "id", snapshot->id);
+  set_snapshot(L, "parent_id", snapshot->parent_id);
+  set_integer(L, "sequence_number", snapshot->sequence_number);
+  set_integer(L, "timestamp_ms", snapshot->timestamp_ms);
+  set_text(L, "operation", snapshot->operation);
+  set_text(L, "manifest_list", snapshot->manifest_list);
+  if (snapshot->schema_id >= 0) set_integer(L, "schema_id", snapshot->schema_id);
+  push_pairs(L, snapshot->summary, snapshot->num_summary);
+  lua_setfield(L, -2, "summary");
+}
+
+/* table:snapshots() -> snapshots, in the order of the metadata */
+static int l_snapshots(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  lua_createtable(L, (int)m->num_snapshots, 0);
+  for (size_t i = 0; i < m->num_snapshots; i++) {
+    push_snapshot(L, &m->snapshots[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* table:snapshot(id) -> snapshot, or nil */
+static int l_snapshot(lua_State *L) {
+  const mle_snapshot *snapshot = mle_metadata_snapshot(check_table(L)->metadata, luaL_checkinteger(L, 2));
+  if (snapshot == NULL)
+    lua_pushnil(L);
+  else
+    push_snapshot(L, snapshot);
+  return 1;
+}
+
+/* table:history() -> { { snapshot_id, timestamp_ms }, ... }: what was current, oldest first */
+static int l_history(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  lua_createtable(L, (int)m->num_log, 0);
+  for (size_t i = 0; i < m->num_log; i++) {
+    lua_createtable(L, 0, 2);
+    set_integer(L, "snapshot_id", m->log[i].snapshot_id);
+    set_integer(L, "timestamp_ms", m->log[i].timestamp_ms);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* table:refs() -> { { name, type, snapshot_id }, ... } */
+static int l_refs(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  lua_createtable(L, (int)m->num_refs, 0);
+  for (size_t i = 0; i < m->num_refs; i++) {
+    lua_createtable(L, 0, 3);
+    set_text(L, "name", m->refs[i].name);
+    set_text(L, "type", m->refs[i].type);
+    set_integer(L, "snapshot_id", m->refs[i].snapshot_id);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* ====== Ranges ====== */
+
+static int choose(lua_State *L, int arg, const char *key, const char *const *choices) {
+  const char *given = mlb_opt_text(L, arg, key, choices[0]);
+  for (int i = 0; choices[i] != NULL; i++)
+    if (strcmp(choices[i], given) == 0) return i;
+  return luaL_error(L, "option '%s' must not be '%s'", key, given);
+}
+
+/* table:range{from, to, on_non_append, on_gap, on_rollback} -> { from, to, snapshots, full, rows } */
+static int l_range(lua_State *L) {
+  static const char *const known[] = {"from", "to", "on_non_append", "on_gap", "on_rollback", NULL};
+  static const char *const on_non_append[] = {"error", "skip", "include_added", NULL};
+  static const char *const on_gap[] = {"error", "full", NULL};
+  static const char *const on_rollback[] = {"error", "common_ancestor", "full", NULL};
+  const mle_metadata *m = check_table(L)->metadata;
+  mlb_options(L, 2, known);
+  const mle_increment_options options = {
+      .from = mlb_opt_integer(L, 2, "from", MLE_NO_SNAPSHOT),
+      .to = mlb_opt_integer(L, 2, "to", MLE_NO_SNAPSHOT),
+      .on_non_append = (mle_on_non_append)choose(L, 2, "on_non_append", on_non_append),
+      .on_gap = (mle_on_gap)choose(L, 2, "on_gap", on_gap),
+      .on_rollback = (mle_on_rollback)choose(L, 2, "on_rollback", on_rollback),
+  };
+  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
+  mle_increment range;
+  int64_t rows;
+  mle_error err;
+  mlb_try(L, mle_increment_resolve(m, &options, arena, &range, &err), &err);
+  mlb_try(L, mle_increment_rows(m, &range, &rows, &err), &err);
+  lua_createtable(L, 0, 5);
+  set_snapshot(L, "from", range.from);
+  set_snapshot(L, "to", range.to);
+  set_integer(L, "rows", rows);
+  lua_pushboolean(L, range.full);
+  lua_setfield(L, -2, "full");
+  lua_createtable(L, (int)range.count, 0);
+  for (size_t i = 0; i < range.count; i++) {
+    lua_pushinteger(L, range.snapshots[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "snapshots");
+  return 1;
+}
+
+static void read_ids(lua_State *L, int arg, mle_increment *out) {
+  int64_t *ids = NULL;
+  if (lua_getfield(L, arg, "snapshots") == LUA_TTABLE) out->count = (size_t)luaL_len(L, -1);
+  ids = lua_newuserdatauv(L, (out->count + 1) * sizeof *ids, 0); /* [list, ids] */
+  for (size_t i = 0; i < out->count; i++) {
+    int is_integer;
+    lua_geti(L, -2, (lua_Integer)i + 1);
+    ids[i] = lua_tointegerx(L, -1, &is_integer);
+    if (!is_integer) luaL_error(L, "snapshot ids are whole numbers");
+    lua_pop(L, 1);
+  }
+  lua_remove(L, -2);
+  out->snapshots = ids;
+}
+
+bool mlb_range(lua_State *L, int arg, const mle_metadata *metadata, mle_increment *out) {
+  *out = (mle_increment){.from = MLE_NO_SNAPSHOT, .full = true};
+  bool listed = !lua_isnoneornil(L, arg) && lua_getfield(L, arg, "snapshots") == LUA_TTABLE;
+  if (!lua_isnoneornil(L, arg)) lua_pop(L, 1);
+  if (listed) {
+    out->full = mlb_opt_boolean(L, arg, "full", false);
+    out->to = mlb_opt_integer(L, arg, "to", MLE_NO_SNAPSHOT);
+    read_ids(L, arg, out);
+    return out->to != MLE_NO_SNAPSHOT;
+  }
+  out->to = mlb_opt_integer(L, arg, "snapshot_id", metadata->current_snapshot_id);
+  lua_newuserdatauv(L, 1, 0);
+  if (out->to != MLE_NO_SNAPSHOT && mle_metadata_snapshot(metadata, out->to) == NULL)
+    luaL_error(L, "snapshot %I is not in the table's metadata", (LUAI_UACINT)out->to);
+  return out->to != MLE_NO_SNAPSHOT;
+}
+
+/* ====== Files ====== */
+
+/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id }, ... } }; see mlb_range */
+static int l_plan(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  mle_increment range;
+  mle_error err;
+  bool any = mlb_range(L, 2, m, &range);
+  mle_plan *plan = push_memory(L, &plan_class, sizeof *plan);
+  if (any) mlb_try(L, mle_increment_plan(m, &range, plan, &err), &err);
+  lua_createtable(L, 0, 3);
+  set_integer(L, "rows", plan->rows);
+  set_integer(L, "bytes", plan->bytes);
+  lua_createtable(L, (int)plan->num_files, 0);
+  for (size_t i = 0; i < plan->num_files; i++) {
+    lua_createtable(L, 0, 4);
+    set_text(L, "path", plan->files[i].path);
+    set_integer(L, "rows", plan->files[i].record_count);
+    set_integer(L, "bytes", plan->files[i].file_size);
+    set_integer(L, "snapshot_id", plan->files[i].snapshot_id);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "files");
+  return 1;
+}
+
+static int64_t find_count(const mle_list *list, int id) {
+  const mle_key_long *items = list->items;
+  for (size_t i = 0; i < list->count; i++)
+    if (items[i].key == id) return items[i].value;
+  return -1;
+}
+
+/* Sets metrics[key] to the printed bound of a field, where there is one. */
+static void set_bound(lua_State *L, const char *key, const mle_list *list, const mle_field *field, mle_buffer *text) {
+  const mle_key_bytes *items = list->items;
+  for (size_t i = 0; i < list->count; i++) {
+    if (items[i].key != field->id) continue;
+    mle_buffer_clear(text);
+    if (mle_value_print(field->type, items[i].value, text, NULL) == MLE_OK) set_text(L, key, text->data);
+  }
+}
+
+/* { name = { values, nulls, nans, size, lower, upper } } of top-level columns */
+static void push_metrics(lua_State *L, const mle_schema *schema, const mle_data_file *file, mle_buffer *text) {
+  static const char *const names[] = {"values", "nulls", "nans", "size"};
+  const mle_list *const lists[] = {&file->value_counts, &file->null_counts, &file->nan_counts, &file->column_sizes};
+  lua_createtable(L, 0, (int)schema->num_fields);
+  for (size_t i = 0; i < schema->num_fields; i++) {
+    const mle_field *field = &schema->fields[i];
+    lua_createtable(L, 0, 6);
+    for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
+      int64_t count = find_count(lists[j], field->id);
+      if (count >= 0) set_integer(L, names[j], count);
+    }
+    set_bound(L, "lower", &file->lower_bounds, field, text);
+    set_bound(L, "upper", &file->upper_bounds, field, text);
+    lua_setfield(L, -2, field->name);
+  }
+}
+
+static void push_file(lua_State *L, const mle_metadata *m, const mle_manifest_entry *entry, mle_buffer *text) {
+  static const char *const contents[] = {"data", "position deletes", "equality deletes"};
+  const mle_data_file *file = &entry->file;
+  lua_createtable(L, 0, 8);
+  set_text(L, "path", file->path);
+  set_text(L, "format", file->format);
+  set_text(L, "content", contents[file->content]);
+  set_integer(L, "rows", file->record_count);
+  set_integer(L, "bytes", file->file_size);
+  set_integer(L, "snapshot_id", entry->snapshot_id);
+  set_integer(L, "sequence_number", entry->sequence_number);
+  push_metrics(L, m->schema, file, text);
+  lua_setfield(L, -2, "columns");
+}
+
+/* Appends the live files of a manifest to the list below the top. [files, reader] */
+static void add_files(lua_State *L, const mle_metadata *m, const mle_manifest_file *manifest, mle_buffer *text) {
+  mle_manifest_reader *reader;
+  mle_manifest_entry entry;
+  bool found;
+  mle_error err;
+  mlb_box *box = mlb_push(L, &reader_class);
+  mlb_try(L, mle_manifest_open(manifest, MLE_MANIFEST_ALL, &reader, &err), &err);
+  box->object = reader;
+  for (;;) {
+    mlb_try(L, mle_manifest_next(reader, &entry, &found, &err), &err);
+    if (!found) break;
+    if (entry.status == MLE_ENTRY_DELETED) continue;
+    push_file(L, m, &entry, text);
+    lua_rawseti(L, -3, luaL_len(L, -3) + 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* table:files([snapshot_id]) -> all live files, deletes too, with their metrics */
+static int l_files(lua_State *L) {
+  const mle_metadata *m = check_table(L)->metadata;
+  int64_t id = luaL_optinteger(L, 2, m->current_snapshot_id);
+  const mle_snapshot *snapshot = mle_metadata_snapshot(m, id);
+  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
+  mle_buffer *text = push_buffer(L);
+  mle_manifest_list list = {NULL, 0};
+  mle_error err;
+  lua_newtable(L);
+  if (snapshot != NULL) mlb_try(L, mle_snapshot_manifests(snapshot, arena, &list, &err), &err);
+  for (size_t i = 0; i < list.count; i++) add_files(L, m, &list.files[i], text);
+  return 1;
+}
+
+/* table:check_append(): raises when this version cannot append to it */
+static int l_check_append(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_append_check(check_table(L), &err), &err);
+  return 0;
+}
+
+static const luaL_Reg methods[] = {
+    {"facts", l_facts},
+    {"schema", l_schema},
+    {"snapshots", l_snapshots},
+    {"snapshot", l_snapshot},
+    {"history", l_history},
+    {"refs", l_refs},
+    {"range", l_range},
+    {"plan", l_plan},
+    {"files", l_files},
+    {"check_append", l_check_append},
+    {NULL, NULL},
+};
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+
+void mlb_register_table(lua_State *L) {
+  mlb_register(L, &mlb_table_class, methods);
+  mlb_register(L, &arena_class, no_methods);
+  mlb_register(L, &plan_class, no_methods);
+  mlb_register(L, &reader_class, no_methods);
+  mlb_register(L, &buffer_class, no_methods);
+}

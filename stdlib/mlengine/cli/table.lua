@@ -1,0 +1,250 @@
+--- `mlengine table`: what a table's metadata says. None of it opens DuckDB.
+
+local arguments = require "mlengine.arguments"
+local check = require "mlengine.check"
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local system = require "mle.system"
+
+local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
+  .. " [--from SNAPSHOT] [--to SNAPSHOT] [--snapshot ID] [--json]"
+
+-- ====== Finding the table ======
+
+--- The first of three or more parts may be a catalog of the project.
+local function load_table(name)
+  local iceberg, config = require "mlengine.iceberg", require "mlengine.config"
+  local first, rest = name:match "^([^.]+)%.(.+%..+)$"
+  if first and pcall(config.catalog, first) then return iceberg.catalog(first):load_table(rest) end
+  return iceberg.catalog():load_table(name)
+end
+
+local function to_id(text, option)
+  if not text then return nil end
+  local id = math.tointeger(tonumber(text))
+  if id then return id end
+  errors.raise("usage", ("%s takes a snapshot id, not '%s'; mlengine table snapshots lists them"):format(option, text))
+end
+
+-- ====== Text ======
+
+local function grouped(number)
+  local text, times = tostring(number), 1
+  while times > 0 do
+    text, times = text:gsub("^(%-?%d+)(%d%d%d)", "%1,%2")
+  end
+  return text
+end
+
+local function bytes_text(bytes)
+  local units, unit = { "B", "KiB", "MiB", "GiB", "TiB" }, 1
+  while bytes >= 1024 and unit < #units do bytes, unit = bytes / 1024, unit + 1 end
+  return unit == 1 and ("%d B"):format(bytes) or ("%.1f %s"):format(bytes, units[unit])
+end
+
+--- "2026-11-24 03:30:00"; to the second is enough beside an id.
+local function time_text(ms) return (system.time_text(ms):sub(1, 19):gsub("T", " ")) end
+
+--- Numbers to the right, texts to the left.
+local function print_rows(header, rows)
+  if #rows == 0 then return end
+  local widths, right = {}, {}
+  for i, title in ipairs(header) do
+    widths[i], right[i] = #title, true
+    for _, row in ipairs(rows) do
+      local text = tostring(row[i] or "")
+      widths[i] = math.max(widths[i], utf8.len(text) or #text)
+      if row[i] and not text:find "^[%d,.-]+$" then right[i] = false end
+    end
+  end
+  for at = 0, #rows do
+    local cells = {}
+    for i in ipairs(header) do
+      local text = tostring((rows[at] or header)[i] or "")
+      local gap = (" "):rep(widths[i] - (utf8.len(text) or #text))
+      cells[i] = right[i] and gap .. text or text .. gap
+    end
+    print((table.concat(cells, "  "):gsub("%s+$", "")))
+  end
+end
+
+local function print_pairs(pairs_)
+  local width = 0
+  for _, pair in ipairs(pairs_) do width = math.max(width, #pair[1]) end
+  for _, pair in ipairs(pairs_) do print(("%-" .. width .. "s  %s"):format(pair[1], pair[2])) end
+end
+
+local function short_path(path, location)
+  return path:sub(1, #location + 1) == location .. "/" and path:sub(#location + 2) or path
+end
+
+-- ====== What is shown ======
+
+local function partitioned_by(table_)
+  local parts = {}
+  for i, field in ipairs(table_.partition_fields) do
+    parts[i] = field.transform == "identity" and field.source or ("%s(%s)"):format(field.transform, field.source or "?")
+  end
+  return #parts == 0 and "no" or table.concat(parts, ", ")
+end
+
+local function summary_number(snapshot, key)
+  local value = snapshot and math.tointeger(tonumber(snapshot.summary[key]))
+  return value and grouped(value) or "-"
+end
+
+local function facts(table_)
+  local current = table_.current_snapshot
+  return {
+    name = table_.name, catalog = table_.catalog.name, uuid = table_.uuid, location = table_.location,
+    metadata_location = table_.metadata_location, format_version = table_.format_version, schema = table_.schema,
+    properties = table_.properties, partition_fields = json.array(table_.partition_fields), current_snapshot = current,
+    num_snapshots = #table_:snapshots(),
+  }
+end
+
+local function show_snapshot(table_)
+  local current = table_.current_snapshot
+  if not current then return "none yet" end
+  return ("%d  %s  %s"):format(current.id, time_text(current.timestamp_ms), current.operation or "")
+end
+
+local function show(table_, given)
+  if given.json then return print(json.encode(facts(table_), true)) end
+  local current = table_.current_snapshot
+  print_pairs {
+    { "table", ("%s (catalog '%s', format version %d)"):format(table_.name, table_.catalog.name, table_.format_version) },
+    { "uuid", table_.uuid or "-" },
+    { "location", table_.location },
+    { "metadata", short_path(table_.metadata_location, table_.location) },
+    { "partitioned", partitioned_by(table_) },
+    { "snapshot", show_snapshot(table_) },
+    { "snapshots", tostring(#table_:snapshots()) },
+    { "rows", summary_number(current, "total-records") },
+    { "data files", summary_number(current, "total-data-files") },
+  }
+  print()
+  local rows = {}
+  for i, field in ipairs(table_.schema) do
+    rows[i] = { field.id, field.name, field.type, field.required and "required" or "" }
+  end
+  print_rows({ "id", "column", "type", "" }, rows)
+end
+
+local function show_snapshots(table_, given)
+  local list = table_:snapshots()
+  if given.json then return print(json.encode(json.array(list), true)) end
+  local current, rows = table_.current_snapshot, {}
+  for i, s in ipairs(list) do
+    rows[i] = {
+      current and s.id == current.id and "*" or "", s.id, s.parent_id or "-", time_text(s.timestamp_ms), s.operation or "-",
+      summary_number(s, "added-records"), summary_number(s, "total-records"),
+    }
+  end
+  if #rows == 0 then return print "no snapshots yet" end
+  print_rows({ "", "snapshot", "parent", "committed (UTC)", "operation", "added rows", "total rows" }, rows)
+end
+
+local function show_history(table_, given)
+  local list = table_:history()
+  if given.json then return print(json.encode(json.array(list), true)) end
+  local rows = {}
+  for i, entry in ipairs(list) do
+    rows[i] = { time_text(entry.timestamp_ms), entry.snapshot_id, table_.handle:snapshot(entry.snapshot_id) and "" or "expired" }
+  end
+  if #rows == 0 then return print "no history yet" end
+  print_rows({ "current since (UTC)", "snapshot", "" }, rows)
+end
+
+local function show_refs(table_, given)
+  local list = table_:refs()
+  if given.json then return print(json.encode(json.array(list), true)) end
+  local rows = {}
+  for i, ref in ipairs(list) do rows[i] = { ref.name, ref.type, ref.snapshot_id } end
+  if #rows == 0 then return print "no branches or tags yet" end
+  print_rows({ "name", "type", "snapshot" }, rows)
+end
+
+local function print_files(files, location)
+  local rows, total_rows, total_bytes = {}, 0, 0
+  for i, file in ipairs(files) do
+    rows[i] = { short_path(file.path, location), file.content or "data", grouped(file.rows), bytes_text(file.bytes), file.snapshot_id }
+    total_rows, total_bytes = total_rows + file.rows, total_bytes + file.bytes
+  end
+  print_rows({ "file", "content", "rows", "size", "added by snapshot" }, rows)
+  print(("%s files, %s rows, %s"):format(grouped(#files), grouped(total_rows), bytes_text(total_bytes)))
+end
+
+local function show_files(table_, given)
+  local files = table_:files(to_id(given.snapshot, "--snapshot"))
+  if given.json then return print(json.encode(json.array(files), true)) end
+  print_files(files, table_.location)
+end
+
+local function show_plan(table_, given)
+  local id = to_id(given.snapshot, "--snapshot")
+  if id then table_:snapshot(id) end
+  local plan = table_.handle:plan { snapshot_id = id }
+  if given.json then return print(json.encode({ files = json.array(plan.files), rows = plan.rows, bytes = plan.bytes }, true)) end
+  print_files(plan.files, table_.location)
+end
+
+local function show_increment(table_, given)
+  local range = table_:range { from = to_id(given.from, "--from"), to = to_id(given.to, "--to") }
+  local plan = range.to and table_.handle:plan(range) or { files = {}, rows = 0, bytes = 0 }
+  if given.json then
+    range.snapshots, range.files = json.array(range.snapshots), json.array(plan.files)
+    return print(json.encode(range, true))
+  end
+  print(("after %s up to %s: %s rows in %d snapshots"):format(
+    range.from or "the beginning", range.to or "nothing", grouped(range.rows), #range.snapshots))
+  if #plan.files > 0 then print_files(plan.files, table_.location) end
+end
+
+local actions <const> = {
+  show = show, snapshots = show_snapshots, history = show_history, refs = show_refs, files = show_files,
+  plan = show_plan, increment = show_increment,
+}
+
+--- Which options an action takes, besides --json.
+local takes <const> = { files = { "snapshot" }, plan = { "snapshot" }, increment = { "from", "to" } }
+
+local function check_options(action, given)
+  for _, name in ipairs { "from", "to", "snapshot" } do
+    local known = false
+    for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
+    if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
+  end
+end
+
+local function action_names()
+  local names = {}
+  for name in pairs(actions) do names[#names + 1] = name end
+  return names
+end
+
+return {
+  summary = "look into an Iceberg table",
+  usage = usage,
+  details = [[
+  show        columns, location, current snapshot
+  snapshots   every snapshot that metadata knows; * is the current one
+  history     what was current when
+  refs        branches and tags
+  files       live files, deletes too; with --json also metrics and bounds of each column
+  plan        the data files that a full scan reads
+  increment   what was appended after --from, up to --to (default: all, up to now)
+
+CATALOG is a name of mlengine.conf.lua; without it, "default".]],
+  run = function(args)
+    local given, names = arguments.parse(args, {
+      ["--json"] = "flag", ["--from"] = "SNAPSHOT", ["--to"] = "SNAPSHOT", ["--snapshot"] = "ID",
+    }, usage, { 2, 2 })
+    local action = actions[names[1]]
+    if not action then
+      errors.raise("usage", ("there is no 'table %s'%s; usage: %s"):format(names[1], check.hint(names[1], action_names()), usage))
+    end
+    check_options(names[1], given)
+    action(load_table(names[2]), given)
+  end,
+}

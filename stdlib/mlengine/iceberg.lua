@@ -1,0 +1,390 @@
+--- Apache Iceberg tables: catalogs, appends, scans, and what was added since.
+---
+---     local iceberg = require "mlengine.iceberg"
+---     local trx = iceberg.catalog():load_table "bank.cc_trx"
+---     trx:append(frame.read "batch.csv")
+---     local batch = trx:increment { from = last_snapshot }     -- a frame of the rows added since
+---
+--- Names are PyIceberg's. Everything but append, scan and increment reads metadata
+--- alone and starts in milliseconds.
+
+local check = require "mlengine.check"
+local errors = require "mlengine.error"
+local iceberg = require "mle.iceberg"
+local tracking = require "mlengine.iceberg.tracking"
+
+local M = {}
+
+local LISTED_MAX <const> = 10000 -- names a hint is looked for among
+
+-- ====== Names ======
+
+--- "bank.cc_trx" or "a.b.trx": the last part is the table.
+local function split_name(name)
+  check.type(name, "string", "the table's name")
+  local space, table_name = name:match "^(.+)%.([^.]+)$"
+  if space then return space, table_name end
+  errors.raise("invalid", ("'%s' is not a table name; write NAMESPACE.TABLE, as in bank.cc_trx"):format(name))
+end
+
+-- ====== Snapshots ======
+
+---@class mlengine.iceberg.Snapshot
+---@field id integer
+---@field parent_id? integer
+---@field sequence_number integer
+---@field timestamp_ms integer
+---@field operation? string           "append", "replace", "overwrite" or "delete"
+---@field summary table<string, string>
+---@field schema_id? integer
+
+--- What `append` hands back: the snapshot and its counts as numbers.
+local function facts_of(snapshot)
+  for key, value in pairs(snapshot.summary) do
+    local name = key:gsub("%-", "_")
+    if (name:find "^added_" or name:find "^total_") and math.tointeger(tonumber(value)) then
+      snapshot[name] = math.tointeger(tonumber(value))
+    end
+  end
+  return snapshot
+end
+
+-- ====== Tables ======
+
+---@class mlengine.iceberg.Field
+---@field id integer
+---@field name string
+---@field type string      Iceberg's: "long", "decimal(9, 2)", "list<struct<x: int>>"
+---@field sql? string      DuckDB's name of it; nil for types that are not read
+---@field required boolean
+---@field doc? string
+
+---@class mlengine.iceberg.Table
+---@field name string              "bank.cc_trx"
+---@field uuid string
+---@field location string
+---@field metadata_location string
+---@field format_version integer
+---@field schema mlengine.iceberg.Field[]
+---@field properties table<string, string>
+---@field partition_fields { name: string, transform: string, source?: string }[]
+---@field current_snapshot? mlengine.iceberg.Snapshot nil while the table has none
+---@field catalog mlengine.iceberg.Catalog
+---@field handle mle.iceberg.Table
+local Table = {}
+Table.__index = Table
+Table.__name = "mlengine.iceberg.Table"
+function Table:__tostring() return ("table %s"):format(self.name) end
+
+local known_facts <const> = { "uuid", "location", "metadata_location", "format_version", "properties", "partition_fields" }
+
+--- Takes over a version of the table: the fields are facts of that version.
+local function adopt(self, handle)
+  local facts = handle:facts()
+  self.handle = handle
+  for _, name in ipairs(known_facts) do self[name] = facts[name] end
+  self.schema = handle:schema()
+  self.current_snapshot = facts.current_snapshot_id and handle:snapshot(facts.current_snapshot_id)
+  return self
+end
+
+local function new_table(catalog, name, handle)
+  return adopt(setmetatable({ catalog = catalog, name = name }, Table), handle)
+end
+
+---Loads the table's newest version into this object.
+---@return mlengine.iceberg.Table itself
+function Table:refresh()
+  local space, name = split_name(self.name)
+  local handle = self.catalog.handle:load(space, name)
+  local uuid = handle:facts().uuid
+  if uuid ~= self.uuid then
+    errors.raise("refused", ("table %s was dropped and made anew (its UUID was %s, now %s); load it again"):format(self.name, self.uuid, uuid))
+  end
+  return adopt(self, handle)
+end
+
+---Every snapshot that metadata still knows, oldest first.
+---@return mlengine.iceberg.Snapshot[]
+function Table:snapshots() return self.handle:snapshots() end
+
+---@param id integer
+---@return mlengine.iceberg.Snapshot raises when the table has none of that id
+function Table:snapshot(id)
+  check.type(id, "integer", "the snapshot's id")
+  local found = self.handle:snapshot(id)
+  if found then return found end
+  errors.raise("not found", ("table %s has no snapshot %d; mlengine table snapshots %s lists them"):format(self.name, id, self.name))
+end
+
+---What was current when, oldest first; it holds rolled back snapshots too.
+---@return { snapshot_id: integer, timestamp_ms: integer }[]
+function Table:history() return self.handle:history() end
+
+---Branches and tags.
+---@return { name: string, type: string, snapshot_id: integer }[]
+function Table:refs() return self.handle:refs() end
+
+---The live files of a snapshot with their metrics, delete files too.
+---@param snapshot_id? integer the current one
+---@return table[]
+function Table:files(snapshot_id)
+  if snapshot_id then self:snapshot(snapshot_id) end
+  return self.handle:files(snapshot_id)
+end
+
+local range_types <const> = {
+  from = "integer|nil", to = "integer|nil", on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil",
+}
+
+local choices <const> = {
+  on_non_append = { "error", "skip", "include_added" },
+  on_gap = { "error", "full" },
+  on_rollback = { "error", "common_ancestor", "full" },
+}
+
+local function check_range(options)
+  options = check.options(options, range_types, "table:range")
+  for name, allowed in pairs(choices) do
+    local value, found = options[name], options[name] == nil
+    for _, choice in ipairs(allowed) do found = found or choice == value end
+    if not found then
+      errors.raise("invalid", ("option '%s' must be one of %s, not '%s'%s"):format(name, table.concat(allowed, ", "), value, check.hint(value, allowed)))
+    end
+  end
+  return options
+end
+
+---@class mlengine.iceberg.RangeOptions
+---@field from? integer        exclusive; nil: from the beginning
+---@field to? integer          inclusive; nil: the current snapshot
+---@field on_non_append? "error"|"skip"|"include_added" an overwrite or delete in the range
+---@field on_gap? "error"|"full"                        history in the range was expired
+---@field on_rollback? "error"|"common_ancestor"|"full" `from` is no ancestor of `to` any more
+
+---@class mlengine.iceberg.Range
+---@field from? integer        nil: from the beginning
+---@field to? integer          nil: the table has no snapshot
+---@field snapshots integer[]  whose added rows these are, oldest first
+---@field full boolean         all rows of `to`, because an option said so
+---@field rows integer
+---@field empty boolean
+
+---Which snapshots lie between two of them, along the parent chain. Reads metadata
+---alone. A range that would lose or repeat rows raises, naming the snapshot and the
+---option; `from` equal to `to` is empty.
+---@param options? mlengine.iceberg.RangeOptions
+---@return mlengine.iceberg.Range
+function Table:range(options)
+  local range = self.handle:range(check_range(options))
+  range.empty = range.rows == 0
+  return range
+end
+
+--- Rows of this version of the table as a frame; `what` is a range or { snapshot_id = }.
+local function read(self, what, columns)
+  local handle, rows = require("mle.iceberg_data").read(self.handle, what, columns)
+  local frames = require "mlengine.frame"
+  return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(self, what, columns) })
+end
+
+---The rows of a range as a frame with the fields `rows`, `range`, `empty`,
+---`snapshots`, `tags` (for the MLflow run) and `dataset`. It is what was added: rows
+---that a later snapshot deleted are still among them.
+---@param range? mlengine.iceberg.Range|mlengine.iceberg.RangeOptions
+---@return mlengine.Frame
+function Table:increment(range)
+  if not (range and range.snapshots) then range = self:range(range) end
+  local frame = read(self, range)
+  frame.range, frame.snapshots = range, range.snapshots
+  frame.empty = frame.rows == 0
+  frame.tags = tracking.tags(self, range, frame.rows)
+  frame.dataset = tracking.dataset(self, range, frame.rows, frame.tags)
+  return frame
+end
+
+---@class mlengine.iceberg.ScanOptions
+---@field columns? string[]     all
+---@field where? string         a SQL condition
+---@field snapshot_id? integer  the current one
+
+---All rows of a snapshot.
+---
+---     trx:scan { columns = { "amount" }, where = "amount > 100" }
+---@param options? mlengine.iceberg.ScanOptions
+---@return mlengine.Frame
+function Table:scan(options)
+  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|nil" }, "table:scan")
+  local id = options.snapshot_id or (self.current_snapshot and self.current_snapshot.id)
+  if id then self:snapshot(id) end
+  local range = { to = id, snapshots = {}, full = true }
+  local frame = read(self, range, not options.where and options.columns or nil)
+  if options.where then
+    frame = frame:where(options.where)
+    if options.columns then frame = frame:select(table.unpack(options.columns)) end
+  end
+  frame.tags = tracking.tags(self, range, frame.rows)
+  frame.dataset = tracking.dataset(self, range, frame.rows, frame.tags)
+  return frame
+end
+
+--- Facts of ours for the snapshot's summary; the user's may not hide Iceberg's own.
+local function summary_of(properties)
+  local summary = {
+    ["engine-name"] = "mlengine",
+    ["engine-version"] = require "mlengine.version",
+  }
+  local context = package.loaded["mlengine.context"]
+  local current = context and context.current()
+  if current and current.run_id then summary["mlengine.run_id"] = tostring(current.run_id) end
+  for key, value in pairs(properties or {}) do
+    if key == "operation" or key:find "^added%-" or key:find "^total%-" or key:find "^deleted%-" or key == "engine-name" then
+      errors.raise("invalid", ("the snapshot property '%s' is Iceberg's own; choose another name"):format(key))
+    end
+    summary[key] = tostring(value)
+  end
+  return summary
+end
+
+---Appends the frame's rows as one snapshot; other writers may append at the same
+---time. Columns go by name: a missing optional one is null, an extra one or one of
+---another type raises. A frame without rows makes no snapshot: what comes back then
+---is the current one, with `added_records` 0.
+---@param rows mlengine.Frame
+---@param options? { properties?: table<string, string> } facts for the snapshot's summary
+---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
+function Table:append(rows, options)
+  options = check.options(options, { properties = "table|nil" }, "table:append")
+  local summary = summary_of(options.properties)
+  local written <close> = require("mle.iceberg_data").write(self.handle, rows)
+  if written:facts().files == 0 then
+    local current = self.current_snapshot and facts_of(self:snapshot(self.current_snapshot.id)) or { summary = {} }
+    current.added_records, current.added_data_files, current.added_files_size = 0, 0, 0
+    return current
+  end
+  local handle, id = self.catalog.handle:append(self.handle, written, summary)
+  adopt(self, handle)
+  return facts_of(self:snapshot(id))
+end
+
+-- ====== Catalogs ======
+
+---@class mlengine.iceberg.Catalog
+---@field name string
+---@field properties table<string, string>
+---@field named boolean  it is one of the project's settings
+---@field handle mle.iceberg.Catalog
+local Catalog = {}
+Catalog.__index = Catalog
+Catalog.__name = "mlengine.iceberg.Catalog"
+function Catalog:__tostring() return ("catalog '%s'"):format(self.name) end
+
+---@param namespace string
+function Catalog:create_namespace(namespace) self.handle:create_namespace(namespace) end
+
+---@return string[]
+function Catalog:list_namespaces() return self.handle:namespaces() end
+
+---@param namespace? string all of them
+---@return string[] "bank.cc_trx", ...
+function Catalog:list_tables(namespace)
+  local names = {}
+  for _, space in ipairs(namespace and { namespace } or self:list_namespaces()) do
+    for _, name in ipairs(self.handle:tables(space)) do names[#names + 1] = space .. "." .. name end
+  end
+  return names
+end
+
+---@param name string
+---@return boolean
+function Catalog:table_exists(name) return self.handle:has_table(split_name(name)) end
+
+--- The catalog's failure, with the nearest name there is.
+local function not_found(self, name)
+  local names = self:list_tables()
+  local hint = #names <= LISTED_MAX and check.hint(name, names) or ""
+  if hint == "" and #names == 0 then hint = "; it has no tables yet" end
+  errors.raise("not found", ("catalog '%s' has no table %s%s"):format(self.name, name, hint))
+end
+
+---@param name string "bank.cc_trx"
+---@return mlengine.iceberg.Table
+function Catalog:load_table(name)
+  local space, table_name = split_name(name)
+  if not self.handle:has_table(space, table_name) then not_found(self, name) end
+  return new_table(self, name, self.handle:load(space, table_name))
+end
+
+---Makes a table, and its namespace where that is missing.
+---
+---     catalog:create_table("bank.cc_trx", batch.schema)
+---@param name string
+---@param schema { name: string, type: string, nullable?: boolean }[] types in DuckDB's words
+---@param options? { properties?: table<string, string>, location?: string }
+---@return mlengine.iceberg.Table
+function Catalog:create_table(name, schema, options)
+  options = check.options(options, { properties = "table|nil", location = "string|nil" }, "catalog:create_table")
+  check.type(schema, "table", "the schema")
+  local space, table_name = split_name(name)
+  return new_table(self, name, self.handle:create_table(space, table_name, schema, options.properties, options.location))
+end
+
+---The table of that name as it is, or a new one. `append` checks the columns.
+---@param name string
+---@param schema { name: string, type: string, nullable?: boolean }[]
+---@param options? { properties?: table<string, string>, location?: string }
+---@return mlengine.iceberg.Table
+function Catalog:create_table_if_not_exists(name, schema, options)
+  if self:table_exists(name) then return self:load_table(name) end
+  local ok, made = pcall(self.create_table, self, name, schema, options)
+  if ok then return made end
+  if type(made) == "table" and made.kind == "exists" then return self:load_table(name) end -- another was quicker
+  error(made, 0)
+end
+
+---Forgets the table; its files stay.
+---@param name string
+function Catalog:drop_table(name)
+  local space, table_name = split_name(name)
+  if not self.handle:has_table(space, table_name) then not_found(self, name) end
+  self.handle:drop_table(space, table_name)
+end
+
+---@param from string
+---@param to string
+---@return mlengine.iceberg.Table
+function Catalog:rename_table(from, to)
+  local space, name = split_name(from)
+  if not self.handle:has_table(space, name) then not_found(self, from) end
+  self.handle:rename_table(space, name, split_name(to))
+  return self:load_table(to)
+end
+
+---A catalog of the project's settings by name ("default"), or one with these
+---properties, under PyIceberg's names (`uri`, `warehouse`, ...).
+---@param which? string|table<string, string>
+---@return mlengine.iceberg.Catalog
+function M.catalog(which)
+  check.type(which, "string|table|nil", "the catalog")
+  local named = type(which) ~= "table"
+  local name = named and (which or "default") or which.name or "default"
+  local properties = named and require("mlengine.config").catalog(which) or {}
+  if not named then
+    for key, value in pairs(which) do
+      if key ~= "name" then properties[key] = tostring(value) end
+    end
+  end
+  local self = { name = name, properties = properties, named = named, handle = iceberg.open(name, properties) }
+  return setmetatable(self, Catalog)
+end
+
+--- Makes a frame again from what `Frame:recipe()` said: frames of tables travel between processes.
+function M.from_recipe(recipe)
+  local loaded = M.catalog(recipe.catalog):load_table(recipe.table)
+  if loaded.uuid ~= recipe.uuid then
+    errors.raise("refused", ("table %s is not the one this frame was read from (its UUID was %s, now %s)"):format(recipe.table, recipe.uuid, loaded.uuid))
+  end
+  return read(loaded, recipe.range, recipe.columns)
+end
+
+return M

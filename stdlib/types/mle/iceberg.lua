@@ -1,0 +1,118 @@
+---@meta mle.iceberg
+
+---Catalogs and tables, metadata alone. mlengine.iceberg is what scripts use.
+local M = {}
+
+---A catalog, where tables are found by name.
+---@class mle.iceberg.Catalog
+local Catalog = {}
+
+---@param space string
+function Catalog:create_namespace(space) end
+
+---@param space string
+---@return boolean
+function Catalog:has_namespace(space) end
+
+---@return string[]
+function Catalog:namespaces() end
+
+---@param space string
+---@return string[]
+function Catalog:tables(space) end
+
+---@param space string
+---@param name string
+---@return boolean
+function Catalog:has_table(space, name) end
+
+---@param space string
+---@param name string
+---@param columns { name: string, type: string, nullable?: boolean }[]
+---@param properties? table<string, string>
+---@param location? string
+---@return mle.iceberg.Table
+function Catalog:create_table(space, name, columns, properties, location) end
+
+---@param space string
+---@param name string
+---@return mle.iceberg.Table
+function Catalog:load(space, name) end
+
+---@param space string
+---@param name string
+function Catalog:drop_table(space, name) end
+
+---@param space string
+---@param name string
+---@param new_space string
+---@param new_name string
+function Catalog:rename_table(space, name, new_space, new_name) end
+
+---Commits written files as one snapshot.
+---@param table mle.iceberg.Table
+---@param written mle.iceberg.Written
+---@param summary? table<string, string>
+---@return mle.iceberg.Table next its next version
+---@return integer snapshot_id
+function Catalog:append(table, written, summary) end
+
+function Catalog:close() end
+
+---One version of a table.
+---@class mle.iceberg.Table
+local Table = {}
+
+---@return table
+function Table:facts() end
+
+---@param id? integer
+---@return mlengine.iceberg.Field[]
+function Table:schema(id) end
+
+---@return mlengine.iceberg.Snapshot[]
+function Table:snapshots() end
+
+---@param id integer
+---@return mlengine.iceberg.Snapshot?
+function Table:snapshot(id) end
+
+---@return { snapshot_id: integer, timestamp_ms: integer }[]
+function Table:history() end
+
+---@return { name: string, type: string, snapshot_id: integer }[]
+function Table:refs() end
+
+---@param options? mlengine.iceberg.RangeOptions
+---@return { from?: integer, to?: integer, snapshots: integer[], full: boolean, rows: integer }
+function Table:range(options) end
+
+---The data files that are read: of a range, or of one snapshot.
+---@param what? { snapshot_id?: integer }|mlengine.iceberg.Range
+---@return { rows: integer, bytes: integer, files: { path: string, rows: integer, bytes: integer, snapshot_id: integer }[] }
+function Table:plan(what) end
+
+---@param snapshot_id? integer
+---@return table[]
+function Table:files(snapshot_id) end
+
+---Raises when this version cannot append to the table.
+function Table:check_append() end
+
+function Table:close() end
+
+---Data files on disk; closing removes them unless they were committed.
+---@class mle.iceberg.Written
+local Written = {}
+
+---@return { files: integer, rows: integer, bytes: integer }
+function Written:facts() end
+
+function Written:close() end
+
+---@param name string
+---@param properties table<string, string> PyIceberg's names
+---@return mle.iceberg.Catalog
+function M.open(name, properties) end
+
+return M
