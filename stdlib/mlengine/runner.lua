@@ -1,8 +1,9 @@
 --- `mlengine run`: a job script, or a pipeline of them, from the command line to
---- the exit code. This process never runs a user's Lua; see jobs/loader.lua and
---- jobs/worker.lua for those that do.
+--- the exit code. This process never runs a user's Lua; jobs/loader.lua and
+--- jobs/worker.lua are what does.
 
 local check = require "mlengine.check"
+local due = require "mlengine.jobs.due"
 local errors = require "mlengine.error"
 local files = require "mlengine.jobs.files"
 local json = require "mlengine.json"
@@ -13,6 +14,7 @@ local project = require "mlengine.project"
 local report = require "mlengine.jobs.report"
 local script = require "mlengine.script"
 local settle = require "mlengine.jobs.settle"
+local specs_of = require "mlengine.jobs.spec"
 local supervise = require "mlengine.jobs.supervise"
 local system = require "mle.system"
 
@@ -31,135 +33,38 @@ local OK <const>, FAILED <const>, TIMED_OUT <const>, INTERRUPTED <const> = 0, 1,
 ---@field skip_code? integer
 ---@field abandoned? fun(): boolean polled while a job runs; true stops it
 
--- ====== Parameters ======
+---@class mlengine.runner.Session
+---@field state mle.jobs.State
+---@field folder string
+---@field reporter mlengine.jobs.Reporter
+---@field asked? any            the user asked to stop
 
---- { { job?, name, value }... } of "rows=5" and "New Batch.rows=5".
-local function parse_params(list)
-  local given = {}
-  for i, text in ipairs(list or {}) do
-    local name, value = text:match "^([^=]+)=(.*)$"
-    if not name then errors.raise("usage", ("-p takes name=value, not '%s'"):format(text)) end
-    local job, inner = name:match "^(.+)%.([%w_]+)$"
-    given[i] = { job = job, name = inner or name, value = value }
+-- ====== Steps ======
+
+local function skip(state, spec, reason, blocked)
+  local run = state:create_skipped({
+    pipeline_run = spec.pipeline_run, pipeline = spec.pipeline, job = spec.job, script = spec.script,
+    script_text = spec.text, consumer = spec.consumer, rehearsal = spec.rehearsal,
+    params = json.encode(spec.params),
+  }, reason)
+  local now = system.now_ms()
+  return { run = run, state = "skipped", reason = reason, created = now, ended = now, blocked = blocked }
+end
+
+--- Runs one job, or skips it when it is not due; `forced` when the user named it.
+local function run_step(session, spec, results, forced)
+  spec.inputs = due.inputs(session.state, spec, results)
+  local reason, blocked = due.why_not(spec, results)
+  local result
+  if reason and not forced then
+    result = skip(session.state, spec, reason, blocked)
+  else
+    result = supervise.run(session.state, session.folder, spec, session.reporter)
   end
-  return given
+  session.asked = session.asked or result.asked or process.asked()
+  session.reporter:finished(spec, result)
+  return result
 end
-
-local function names_of(specs, into)
-  for name in pairs(specs) do into[#into + 1] = name end
-end
-
---- Gives each job the parameters it declares; one that no job declares is an error.
-local function give_params(specs, list)
-  local given, taken, names = parse_params(list), {}, {}
-  for _, spec in ipairs(specs) do
-    local declared = params.declared(spec.text)
-    names_of(declared or {}, names)
-    for i, one in ipairs(given) do
-      local meant = not one.job or one.job == spec.job
-      if meant and (not declared or declared[one.name] or #specs == 1) then
-        spec.params[one.name] = one.value
-        taken[i] = true
-      end
-    end
-    if declared then params.values(declared, spec.params) end
-  end
-  for i, one in ipairs(given) do
-    if not taken[i] then
-      table.sort(names)
-      errors.raise("usage", ("no job of this pipeline has a parameter '%s'%s; there are: %s"):format(
-        one.name, check.hint(one.name, names), table.concat(names, ", ")))
-    end
-  end
-end
-
--- ====== What is to run ======
-
-local function new_spec(file, fields)
-  fields.file, fields.script = file, files.in_project(file)
-  fields.text = script.read(file)
-  script.load_text(fields.text, file) -- a mistake in its syntax is found before anything runs
-  fields.params = fields.params or {}
-  fields.inputs, fields.resources = {}, fields.resources or {}
-  return fields
-end
-
-local function with_options(spec, options)
-  spec.rehearsal, spec.rehearsal_range = options.rehearsal, options.rehearsal_range
-  spec.trace, spec.abandoned = options.trace, options.abandoned
-  return spec
-end
-
-local function path_beside(pipeline_file, name)
-  if name:sub(1, 1) == "/" then return name end
-  local folder, more = script.folder(pipeline_file), 1
-  local path = folder == "." and name or folder .. "/" .. name
-  while more > 0 do path, more = path:gsub("%f[^/\0][^/.][^/]*/%.%./", "", 1) end
-  return path
-end
-
-local function job_spec(pipeline, job, file, options)
-  if not system.stat(file) then errors.raise("not found", ("job '%s': there is no script '%s'"):format(job.name, file)) end
-  local given = {}
-  for name, value in pairs(job.params) do given[name] = value end
-  return with_options(new_spec(file, {
-    pipeline = pipeline.name, job = job.name, after = job.after, params = given, resources = job.resources,
-    timeout = job.timeout and supervise.timeout(job.timeout), consumer = job.consumer or pipeline.name .. "/" .. job.name,
-  }), options)
-end
-
-local function script_spec(file, options)
-  local name = files.in_project(file)
-  return with_options(new_spec(file, { job = name, after = {}, consumer = name }), options)
-end
-
--- ====== Inputs ======
-
-local function plain(value)
-  if value == json.null then return nil end
-  return value
-end
-
---- What a job is given of a parent: its output of just now, else the last one, which
---- is new (`fresh`) as long as no run of the job that had it succeeded.
-local function input_from(state, spec, parent, result)
-  if result and result.state == "succeeded" then
-    return { on = parent.on, run = result.run, outputs = plain(result.outputs), fresh = true }
-  end
-  if parent.on ~= "success" then return { on = parent.on } end
-  local text = state:output(spec.pipeline, parent.name, spec.job)
-  if not text then return { on = parent.on } end
-  local last = json.decode(text)
-  return { on = parent.on, run = last.run, outputs = plain(last.outputs), fresh = not last.consumed }
-end
-
-local function fill_inputs(state, spec, results)
-  for _, parent in ipairs(spec.after) do
-    spec.inputs[parent.name] = input_from(state, spec, parent, results[parent.name])
-  end
-end
-
-local bad <const> = { failed = true, ["timed-out"] = true, stopped = true, lost = true }
-
---- Why a job is not due; nil when it is. Its parents have ended, or are not part of this run.
-local function why_not(spec, results)
-  local follows, fresh, names = 0, false, {}
-  for _, parent in ipairs(spec.after) do
-    local result = results[parent.name]
-    local failed = result and bad[result.state]
-    if parent.on == "success" then
-      if failed then return ("'%s' %s"):format(parent.name, result.state) end
-      if result and result.blocked then return ("'%s' did not run"):format(parent.name) end
-      follows, fresh = follows + 1, fresh or spec.inputs[parent.name].fresh
-      names[#names + 1] = ("'%s'"):format(parent.name)
-    elseif parent.on == "failure" and not failed then
-      return ("'%s' did not fail"):format(parent.name)
-    end
-  end
-  if follows > 0 and not fresh then return "nothing new from " .. table.concat(names, ", ") end
-end
-
--- ====== Running ======
 
 local function exit_code(result, options)
   if result.state == "succeeded" then return OK end
@@ -168,28 +73,13 @@ local function exit_code(result, options)
   return result.state == "stopped" and INTERRUPTED or FAILED
 end
 
-local function skip(state, spec, reason, blocked)
-  local run = state:create_skipped({
-    pipeline_run = spec.pipeline_run, pipeline = spec.pipeline, job = spec.job, script = spec.script,
-    script_text = spec.text, consumer = spec.consumer, rehearsal = spec.rehearsal, params = json.encode(spec.params),
-  }, reason)
-  local now = system.now_ms()
-  return { run = run, state = "skipped", reason = reason, created = now, ended = now, blocked = blocked }
-end
+-- ====== Pipelines ======
 
-local function run_step(session, spec, results, forced)
-  fill_inputs(session.state, spec, results)
-  local reason = not forced and why_not(spec, results)
-  local result
-  if reason then
-    local blocked = not reason:find "^nothing new" and not reason:find "did not fail$"
-    result = skip(session.state, spec, reason, blocked)
-  else
-    result = supervise.run(session.state, session.folder, spec, session.reporter)
-    session.asked = session.asked or result.asked
+local function run_steps(session, specs, results, forced)
+  for i, spec in ipairs(specs) do
+    results[spec.job] = run_step(session, spec, results, forced and i == 1)
+    if session.asked or results[spec.job].state == "stopped" then return end
   end
-  session.reporter:finished(spec, result)
-  return result
 end
 
 --- How a pipeline ended, and its exit code: the first step that did not go well decides.
@@ -197,7 +87,9 @@ local function sum_up(specs, results, options)
   local all_skipped, complete = true, true
   for _, spec in ipairs(specs) do
     local result = results[spec.job]
-    if result and bad[result.state] then return result.state == "stopped" and "stopped" or "failed", exit_code(result, options) end
+    if result and due.is_bad(result.state) then
+      return result.state == "stopped" and "stopped" or "failed", exit_code(result, options)
+    end
     complete = complete and result
     all_skipped = all_skipped and result and result.state == "skipped"
   end
@@ -206,22 +98,19 @@ local function sum_up(specs, results, options)
   return "succeeded", OK
 end
 
-local function run_steps(session, specs, results, forced)
-  for i, spec in ipairs(specs) do
-    results[spec.job] = run_step(session, spec, results, forced and i == 1)
-    session.asked = session.asked or process.asked()
-    if session.asked or results[spec.job].state == "stopped" then return end
-  end
+--- Rehearsals may run beside the pipeline itself.
+local function lock_pipeline(session, name, rehearsal)
+  if rehearsal then return nil end
+  return session.state:lock("pipeline", name, ("process %d"):format(system.pid()))
 end
 
-local function run_pipeline(session, pipeline, specs, options, forced)
+local function run_pipeline(session, pipeline, specs, options)
   local begun, results = system.monotonic_ns(), {}
-  local alone <close> = not options.rehearsal
-    and session.state:lock("pipeline", pipeline.name, ("process %d"):format(system.pid())) or nil
+  local alone <close> = lock_pipeline(session, pipeline.name, options.rehearsal)
   local id, lock <close> = session.state:create_pipeline(pipeline.name, pipeline.file, options.rehearsal)
   for _, spec in ipairs(specs) do spec.pipeline_run = id end
   session.reporter:pipeline_started(pipeline.name, id, options.rehearsal)
-  local ok, problem = pcall(run_steps, session, specs, results, forced)
+  local ok, problem = pcall(run_steps, session, specs, results, options.job or options.from)
   local how, code = sum_up(specs, results, options)
   if not ok then how = "failed" end
   session.state:finish_pipeline(id, how, not ok and errors.message(problem) or nil)
@@ -230,15 +119,14 @@ local function run_pipeline(session, pipeline, specs, options, forced)
   return code
 end
 
--- ====== Choosing jobs of a pipeline ======
-
 local function find_job(pipeline, name)
   local names = {}
   for i, job in ipairs(pipeline.jobs) do
     if name == job.name or name == pipeline.name .. "/" .. job.name then return job end
     names[i] = job.name
   end
-  errors.raise("usage", ("pipeline '%s' has no job '%s'%s; there are: %s"):format(pipeline.name, name, check.hint(name, names), table.concat(names, ", ")))
+  errors.raise("usage", ("pipeline '%s' has no job '%s'%s; there are: %s"):format(
+    pipeline.name, name, check.hint(name, names), table.concat(names, ", ")))
 end
 
 --- A job and all that come after it, in order.
@@ -256,33 +144,35 @@ local function from_job(pipeline, first)
 end
 
 local function chosen_jobs(pipeline, options)
-  if options.job and options.from then errors.raise("usage", "--job runs one job and --from runs it and those after it; give one of them") end
+  if options.job and options.from then
+    errors.raise("usage", "--job runs one job and --from runs it and those after it; give one of them")
+  end
   if options.job then return { find_job(pipeline, options.job) } end
   if options.from then return from_job(pipeline, find_job(pipeline, options.from)) end
   return pipeline.jobs
-end
-
-local function width_of(specs)
-  local width = 0
-  for _, spec in ipairs(specs) do width = math.max(width, utf8.len(spec.job) or #spec.job) end
-  return width
 end
 
 local function start_pipeline(session, file, options)
   local pipeline = loader.load(file)
   pipeline.file = files.in_project(file)
   local specs = {}
-  for i, job in ipairs(chosen_jobs(pipeline, options)) do specs[i] = job_spec(pipeline, job, path_beside(file, job.script), options) end
-  give_params(specs, options.params)
-  session.reporter.width = width_of(specs)
-  return run_pipeline(session, pipeline, specs, options, options.job or options.from)
+  for i, job in ipairs(chosen_jobs(pipeline, options)) do
+    specs[i] = specs_of.of_job(pipeline, job, file, options)
+  end
+  specs_of.give(specs, options.params)
+  session.reporter:align(specs)
+  return run_pipeline(session, pipeline, specs, options)
 end
 
+-- ====== Scripts ======
+
 local function start_script(session, file, options)
-  if options.from then errors.raise("usage", "--from is for pipelines; " .. file .. " is a job script") end
+  if options.from then errors.raise("usage", ("--from is for pipelines; %s is a job script"):format(file)) end
   local owner = require("mlengine.jobs.identity").find(file, options.job)
-  local spec = owner and job_spec(owner.pipeline, owner.job, file, options) or script_spec(file, options)
-  give_params({ spec }, options.params)
+  local spec = owner and specs_of.of_job(owner.pipeline, owner.job, owner.file, options)
+    or specs_of.of_script(file, options)
+  spec.file = file -- as the user named it
+  specs_of.give({ spec }, options.params)
   return exit_code(run_step(session, spec, {}, true), options)
 end
 
@@ -309,7 +199,9 @@ function M.run(file, options)
   script.load_text(text, file)
   process.hold_signals()
   local state <close>, folder = M.open_state()
-  local session = { state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace } }
+  local session = {
+    state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace },
+  }
   local start = loader.is_pipeline(text) and start_pipeline or start_script
   local ok, result = pcall(start, session, file, options)
   local asked = session.asked or process.asked()
@@ -318,26 +210,25 @@ function M.run(file, options)
   return result, asked ~= nil
 end
 
+-- ====== Help ======
+
+local function page(title, text)
+  local declared = params.declared(text)
+  if not declared then return title .. "\n  its parameters are computed: read the script" end
+  return title .. "\n" .. (next(declared) and params.help(declared) or "  no parameters")
+end
+
 ---What `mlengine run FILE --help` prints: the script's own parameters.
 ---@param file string
 ---@return string
 function M.describe(file)
   local text = script.read(file)
   script.load_text(text, file)
-  local specs = { { file = file, text = text } }
-  if loader.is_pipeline(text) then
-    specs = {}
-    for i, job in ipairs(loader.load(file).jobs) do
-      local path = path_beside(file, job.script)
-      specs[i] = { job = job.name, file = path, text = script.read(path) }
-    end
-  end
+  if not loader.is_pipeline(text) then return page(file, text) end
   local pages = {}
-  for i, spec in ipairs(specs) do
-    local declared = params.declared(spec.text)
-    local lines = not declared and "  its parameters are computed: read the script"
-      or next(declared) and params.help(declared) or "  no parameters"
-    pages[i] = (spec.job and ("%s (%s)"):format(spec.job, spec.file) or spec.file) .. "\n" .. lines
+  for i, job in ipairs(loader.load(file).jobs) do
+    local path = specs_of.path(file, job.script)
+    pages[i] = page(("%s (%s)"):format(job.name, path), script.read(path))
   end
   return table.concat(pages, "\n\n")
 end

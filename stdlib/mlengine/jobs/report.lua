@@ -16,11 +16,11 @@ local STDERR <const> = 2
 local Reporter = {}
 Reporter.__index = Reporter
 
----@param options { json?: boolean, width?: integer, trace?: boolean }
+---@param options { json?: boolean, trace?: boolean }
 ---@return mlengine.jobs.Reporter
 function M.new(options)
   return setmetatable({
-    json = options.json or false, width = options.width or 0, trace = options.trace,
+    json = options.json or false, width = 0, trace = options.trace,
     live = not options.json and system.is_terminal(STDERR), shown = false, begun = {},
   }, Reporter)
 end
@@ -71,6 +71,15 @@ local function facts_of(result)
   table.sort(names)
   for i = 1, math.min(#names, FACTS_MAX) do facts[#facts + 1] = names[i] .. " " .. shorten(result.outputs[names[i]]) end
   return facts
+end
+
+---Makes room for the longest name of the steps to come.
+---@param specs mlengine.jobs.Spec[]
+function Reporter:align(specs)
+  for _, spec in ipairs(specs) do
+    local name = name_of(spec)
+    self.width = math.max(self.width, utf8.len(name) or #name)
+  end
 end
 
 -- ====== Events ======
