@@ -41,7 +41,8 @@ static int l_open(lua_State *L) {
 /* state:lock(kind, name, holder) -> lock */
 static int l_lock(lua_State *L) {
   mle_state *state = check_state(L);
-  const char *kind = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3), *holder = luaL_checkstring(L, 4);
+  const char *kind = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3),
+             *holder = luaL_checkstring(L, 4);
   mlb_box *box = mlb_push(L, &lock_class);
   mle_lock *lock;
   mle_error err;
@@ -83,7 +84,8 @@ static void read_inputs(lua_State *L, int arg, mle_run_spec *spec) {
   if (lua_getfield(L, arg, "inputs") == LUA_TNIL) return;
   luaL_checktype(L, -1, LUA_TTABLE);
   size_t count = (size_t)luaL_len(L, -1);
-  mle_run_input *inputs = lua_newuserdatauv(L, (count + 1) * sizeof *inputs, 0); /* [list, inputs] */
+  mle_run_input *inputs =
+      lua_newuserdatauv(L, (count + 1) * sizeof *inputs, 0); /* [list, inputs] */
   for (size_t i = 0; i < count; i++) {
     lua_geti(L, -2, (lua_Integer)i + 1);
     inputs[i].parent = mlb_need_text(L, lua_gettop(L), "parent");
@@ -95,8 +97,9 @@ static void read_inputs(lua_State *L, int arg, mle_run_spec *spec) {
 }
 
 static mle_run_spec read_spec(lua_State *L, int arg) {
-  static const char *const known[] = {"pipeline_run", "pipeline", "job", "script", "script_text", "consumer",
-                                      "rehearsal", "params", "inputs", NULL};
+  static const char *const known[] = {"pipeline_run", "pipeline", "job",       "script",
+                                      "script_text",  "consumer", "rehearsal", "params",
+                                      "inputs",       NULL};
   luaL_checktype(L, arg, LUA_TTABLE);
   mlb_options(L, arg, known);
   mle_run_spec spec = {.pipeline_run = mlb_opt_integer(L, arg, "pipeline_run", 0),
@@ -158,8 +161,10 @@ static int l_create_pipeline(lua_State *L) {
 static int l_finish_pipeline(lua_State *L) {
   mle_state *state = check_state(L);
   mle_error err;
-  mlb_try(L, mle_pipeline_run_end(state, luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
-                                  luaL_optstring(L, 4, NULL), &err), &err);
+  mlb_try(L,
+          mle_pipeline_run_end(state, luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
+                               luaL_optstring(L, 4, NULL), &err),
+          &err);
   return 0;
 }
 
@@ -182,7 +187,7 @@ static bool opt_id(lua_State *L, int arg, const char *key, int64_t *out) {
 /* state:pin_range(run, { consumer, table_uuid, branch, table_name, expected, from, to, rows }) */
 static int l_pin_range(lua_State *L) {
   static const char *const known[] = {"consumer", "table_uuid", "branch", "table_name", "expected",
-                                      "from", "to", "rows", NULL};
+                                      "from",     "to",         "rows",   NULL};
   mle_state *state = check_state(L);
   int64_t run = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
@@ -203,8 +208,10 @@ static int l_pin_range(lua_State *L) {
 /* state:intend(run, kind, data) */
 static int l_intend(lua_State *L) {
   mle_error err;
-  mlb_try(L, mle_run_intend(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
-                            luaL_checkstring(L, 4), &err), &err);
+  mlb_try(L,
+          mle_run_intend(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
+                         luaL_checkstring(L, 4), &err),
+          &err);
   return 0;
 }
 
@@ -218,8 +225,10 @@ static int l_settle(lua_State *L) {
 /* state:note(run, kind, data) */
 static int l_note(lua_State *L) {
   mle_error err;
-  mlb_try(L, mle_run_note(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
-                          luaL_checkstring(L, 4), &err), &err);
+  mlb_try(L,
+          mle_run_note(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
+                       luaL_checkstring(L, 4), &err),
+          &err);
   return 0;
 }
 
@@ -273,8 +282,10 @@ static int l_action_done(lua_State *L) {
 static int l_finish(lua_State *L) {
   bool ended;
   mle_error err;
-  mlb_try(L, mle_run_end(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
-                         luaL_checkstring(L, 4), luaL_optstring(L, 5, NULL), &ended, &err), &err);
+  mlb_try(L,
+          mle_run_end(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3),
+                      luaL_checkstring(L, 4), luaL_optstring(L, 5, NULL), &ended, &err),
+          &err);
   lua_pushboolean(L, ended);
   return 1;
 }
@@ -289,7 +300,8 @@ static int l_recover(lua_State *L) {
 /* ====== Watermarks ====== */
 
 static mle_watermark_key check_key(lua_State *L) {
-  return (mle_watermark_key){luaL_checkstring(L, 2), luaL_checkstring(L, 3), luaL_checkstring(L, 4)};
+  return (mle_watermark_key){luaL_checkstring(L, 2), luaL_checkstring(L, 3),
+                             luaL_checkstring(L, 4)};
 }
 
 /* state:watermark(consumer, table_uuid, branch) -> snapshot id, or nil */
@@ -308,7 +320,9 @@ static int l_watermark(lua_State *L) {
 static int l_adopt(lua_State *L) {
   mle_watermark_key key = check_key(L);
   mle_error err;
-  mlb_try(L, mle_watermark_adopt(check_state(L), &key, luaL_checkstring(L, 5), luaL_checkinteger(L, 6), &err),
+  mlb_try(L,
+          mle_watermark_adopt(check_state(L), &key, luaL_checkstring(L, 5), luaL_checkinteger(L, 6),
+                              &err),
           &err);
   return 0;
 }
@@ -330,15 +344,15 @@ static int l_last_consumed(lua_State *L) {
 /* ====== History: JSON texts ====== */
 
 /* Pushes what `read` gives, nil for NULL; `read` is called with the box on the stack. */
-#define RETURN_JSON(L, read)                               \
-  do {                                                     \
-    char *json_text_;                                      \
-    mle_error err;                                         \
-    mlb_box *box_ = mlb_push(L, &text_class);              \
-    mlb_try(L, read, &err);                                \
-    if ((box_->object = json_text_) == NULL) return 0;     \
-    lua_pushstring(L, box_->object);                       \
-    return 1;                                              \
+#define RETURN_JSON(L, read)                           \
+  do {                                                 \
+    char *json_text_;                                  \
+    mle_error err;                                     \
+    mlb_box *box_ = mlb_push(L, &text_class);          \
+    mlb_try(L, read, &err);                            \
+    if ((box_->object = json_text_) == NULL) return 0; \
+    lua_pushstring(L, box_->object);                   \
+    return 1;                                          \
   } while (0)
 
 /* state:history(limit) */
@@ -365,7 +379,8 @@ static int l_result(lua_State *L) {
 /* state:output(pipeline, job, child) */
 static int l_output(lua_State *L) {
   mle_state *state = check_state(L);
-  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3), *child = luaL_checkstring(L, 4);
+  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3),
+             *child = luaL_checkstring(L, 4);
   RETURN_JSON(L, mle_history_output_json(state, pipeline, job, child, &json_text_, &err));
 }
 

@@ -44,7 +44,8 @@ static mle_buffer *push_buffer(lua_State *L) {
 static void read_locks(lua_State *L, int arg, mle_process_options *options) {
   if (lua_getfield(L, arg, "locks") == LUA_TNIL) return;
   size_t count = (size_t)luaL_len(L, -1);
-  if (count > MLE_PROCESS_LOCKS_MAX) luaL_error(L, "a process takes at most %d locks", MLE_PROCESS_LOCKS_MAX);
+  if (count > MLE_PROCESS_LOCKS_MAX)
+    luaL_error(L, "a process takes at most %d locks", MLE_PROCESS_LOCKS_MAX);
   mle_lock **locks = lua_newuserdatauv(L, (count + 1) * sizeof *locks, 0); /* [list, locks] */
   for (size_t i = 0; i < count; i++) {
     lua_geti(L, -2, (lua_Integer)i + 1);
@@ -96,7 +97,8 @@ static int l_next(lua_State *L) {
       lua_pushinteger(L, event.code);
       lua_pushinteger(L, event.signal);
       return 3;
-    default: return 0;
+    default:
+      return 0;
   }
 }
 

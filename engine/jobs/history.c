@@ -3,28 +3,29 @@
 
 #include <stddef.h>
 
-#define RANGES                                                                                     \
-  "(select json_group_array(json_object('table', table_name, 'branch', branch, 'from', from_id,"   \
+#define RANGES                                                                                   \
+  "(select json_group_array(json_object('table', table_name, 'branch', branch, 'from', from_id," \
   " 'to', to_id, 'rows', rows, 'consumer', consumer)) from ranges where run = r.id)"
 
-#define NOTES                                                                           \
-  "(select json_group_array(json_object('kind', kind, 'data', json(data)))"             \
+#define NOTES                                                               \
+  "(select json_group_array(json_object('kind', kind, 'data', json(data)))" \
   " from (select * from notes where run = r.id order by id))"
 
 /* MLflow's run, as the run announced it. */
-#define MLFLOW_RUN                                                               \
-  "(select json_extract(data, '$.run_id') from intents where run = r.id and"     \
+#define MLFLOW_RUN                                                           \
+  "(select json_extract(data, '$.run_id') from intents where run = r.id and" \
   " kind = 'mlflow_run' order by id desc limit 1)"
 
-#define SUMMARY                                                                                     \
-  "'run', r.id, 'pipeline_run', r.pipeline_run, 'pipeline', r.pipeline, 'job', r.job,"              \
-  " 'script', r.script, 'consumer', r.consumer, 'rehearsal', r.rehearsal, 'attempt', r.attempt,"    \
-  " 'state', r.state, 'reason', r.reason, 'pid', r.pid, 'created', r.created, 'started', r.started," \
-  " 'ended', r.ended, 'outputs', json(r.outputs), 'ranges', json(" RANGES "), 'notes', json(" NOTES \
-  "), 'mlflow_run', " MLFLOW_RUN
+#define SUMMARY                                                                                  \
+  "'run', r.id, 'pipeline_run', r.pipeline_run, 'pipeline', r.pipeline, 'job', r.job,"           \
+  " 'script', r.script, 'consumer', r.consumer, 'rehearsal', r.rehearsal, 'attempt', r.attempt," \
+  " 'state', r.state, 'reason', r.reason, 'pid', r.pid, 'created', r.created, 'started', "       \
+  "r.started,"                                                                                   \
+  " 'ended', r.ended, 'outputs', json(r.outputs), 'ranges', json(" RANGES                        \
+  "), 'notes', json(" NOTES "), 'mlflow_run', " MLFLOW_RUN
 
-#define LIST_OF(alias, table, where)                                                          \
-  "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))"         \
+#define LIST_OF(alias, table, where)                                                  \
+  "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))" \
   " from (select * from " table " " alias " where " where " order by id))"
 
 mle_status mle_history_json(mle_state *state, int64_t limit, char **out, mle_error *err) {
@@ -36,37 +37,46 @@ mle_status mle_history_json(mle_state *state, int64_t limit, char **out, mle_err
 
 static mle_status require(const char *found, int64_t run, mle_error *err) {
   if (found != NULL) return MLE_OK;
-  return mle_fail(err, MLE_ENOTFOUND, "there is no run %lld; mlengine history lists them", (long long)run);
+  return mle_fail(err, MLE_ENOTFOUND, "there is no run %lld; mlengine history lists them",
+                  (long long)run);
 }
 
 mle_status mle_history_run_json(mle_state *state, int64_t run, char **out, mle_error *err) {
   MLE_TRY(mle_db_get_text(
       mle_state_db(state), out, err,
-      "select json_object(" SUMMARY ", 'params', json(r.params), 'trace', r.trace, 'sha256', r.sha256,"
+      "select json_object(" SUMMARY
+      ", 'params', json(r.params), 'trace', r.trace, 'sha256', r.sha256,"
       " 'script_text', (select text from scripts s where s.sha256 = r.sha256),"
       " 'inputs', (select json_group_object(parent, parent_run) from inputs where run = r.id),"
-      " 'intents', json(" LIST_OF("i", "intents", "i.run = r.id") "),"
-      " 'actions', json(" LIST_OF("a", "actions", "a.run = r.id") ")) from runs r where r.id = ?",
+      " 'intents', json(" LIST_OF(
+          "i", "intents", "i.run = r.id") "),"
+                                          " 'actions', json(" LIST_OF(
+                                              "a", "actions",
+                                              "a.run = r.id") ")) from runs r where r.id = ?",
       "i", run));
   return require(*out, run, err);
 }
 
 mle_status mle_history_result_json(mle_state *state, int64_t run, char **out, mle_error *err) {
-  MLE_TRY(mle_db_get_text(mle_state_db(state), out, err,
-                          "select json_object(" SUMMARY ", 'trace', r.trace) from runs r where r.id = ?", "i", run));
+  MLE_TRY(mle_db_get_text(
+      mle_state_db(state), out, err,
+      "select json_object(" SUMMARY ", 'trace', r.trace) from runs r where r.id = ?", "i", run));
   return require(*out, run, err);
 }
 
 mle_status mle_history_output_json(mle_state *state, const char *pipeline, const char *job,
                                    const char *child, char **out, mle_error *err) {
-  return mle_db_get_text(
-      mle_state_db(state), out, err,
-      "select json_object('run', p.id, 'outputs', json(p.outputs), 'consumed', json(case when exists ("
-      "  select 1 from inputs i join runs c on c.id = i.run where i.parent_run = p.id and c.pipeline = ?1"
-      "  and c.job = ?3 and c.state = 'succeeded' and c.rehearsal is null) then 'true' else 'false' end))"
-      " from runs p where p.pipeline = ?1 and p.job = ?2 and p.state = 'succeeded' and p.rehearsal is null"
-      " order by p.id desc limit 1",
-      "sss", pipeline, job, child);
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_object('run', p.id, 'outputs', json(p.outputs), 'consumed', "
+                         "json(case when exists ("
+                         "  select 1 from inputs i join runs c on c.id = i.run where i.parent_run "
+                         "= p.id and c.pipeline = ?1"
+                         "  and c.job = ?3 and c.state = 'succeeded' and c.rehearsal is null) then "
+                         "'true' else 'false' end))"
+                         " from runs p where p.pipeline = ?1 and p.job = ?2 and p.state = "
+                         "'succeeded' and p.rehearsal is null"
+                         " order by p.id desc limit 1",
+                         "sss", pipeline, job, child);
 }
 
 mle_status mle_history_unsettled_json(mle_state *state, int64_t run, char **out, mle_error *err) {

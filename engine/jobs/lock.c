@@ -37,8 +37,8 @@ static mle_status fail_busy(const char *path, const char *kind, const char *name
   mle_buffer holder = MLE_BUFFER(HOLDER_MAX);
   if (mle_file_read(path, &holder, NULL) != MLE_OK || holder.len == 0)
     mle_buffer_puts(&holder, "another process", NULL);
-  mle_status status = mle_fail(err, MLE_EBUSY, "%s '%s' is in use by %s; wait for it, or stop it", kind,
-                               name, holder.data == NULL ? "another process" : holder.data);
+  mle_status status = mle_fail(err, MLE_EBUSY, "%s '%s' is in use by %s; wait for it, or stop it",
+                               kind, name, holder.data == NULL ? "another process" : holder.data);
   mle_buffer_release(&holder);
   return status;
 }

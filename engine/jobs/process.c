@@ -68,7 +68,8 @@ static void become_job(plan *p) {
   mle_signals_default();
   prctl(PR_SET_PDEATHSIG, SIGUSR1); /* until the program itself asks (mle_signals_die_with) */
   if (getppid() != p->engine) _exit(127);
-  sched_setaffinity(0, sizeof p->cpus, &p->cpus); /* refused in some containers; then all are used */
+  sched_setaffinity(0, sizeof p->cpus,
+                    &p->cpus); /* refused in some containers; then all are used */
   if (place_descriptors(p)) execv("/proc/self/exe", p->argv);
   _exit(127);
 }
@@ -107,7 +108,8 @@ static mle_status fill_argv(plan *p, const char *const *argv, mle_error *err) {
   p->argv[count++] = program;
   for (; *argv != NULL; argv++) {
     if (count == ARGV_MAX - 1) return mle_fail(err, MLE_EINVAL, "too many arguments for a process");
-    p->argv[count++] = (char *)(uintptr_t)*argv; /* execv takes them without const, and leaves them be */
+    p->argv[count++] =
+        (char *)(uintptr_t)*argv; /* execv takes them without const, and leaves them be */
   }
   p->argv[count] = NULL;
   return MLE_OK;
@@ -141,7 +143,8 @@ static void close_pipes(pipes *p) {
 
 static void fill_descriptors(plan *p, const mle_process_options *o, const pipes *from, int answer) {
   const int fixed[] = {from->null, from->out[1], from->err[1], from->input, answer};
-  for (p->count = 0; p->count < MLE_PROCESS_LOCKS_FD; p->count++) p->descriptors[p->count] = fixed[p->count];
+  for (p->count = 0; p->count < MLE_PROCESS_LOCKS_FD; p->count++)
+    p->descriptors[p->count] = fixed[p->count];
   for (size_t i = 0; i < o->num_locks && i < MLE_PROCESS_LOCKS_MAX; i++)
     p->descriptors[p->count++] = mle_lock_fd(o->locks[i]);
 }
@@ -173,7 +176,8 @@ static mle_process *new_process(void) {
   return process;
 }
 
-mle_status mle_process_start(const mle_process_options *options, mle_process **out, mle_error *err) {
+mle_status mle_process_start(const mle_process_options *options, mle_process **out,
+                             mle_error *err) {
   mle_status status = MLE_OK;
   pipes p = {-1, {-1, -1}, {-1, -1}, -1};
   plan next;
@@ -210,7 +214,8 @@ void mle_process_signal(mle_process *process, int signal) {
 static void reap(mle_process *process) {
   siginfo_t info = {0};
   int wait_status = 0;
-  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT) == 0) kill(-process->pid, SIGKILL);
+  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT) == 0)
+    kill(-process->pid, SIGKILL);
   while (waitpid(process->pid, &wait_status, 0) < 0 && errno == EINTR) continue;
   process->ended = true;
   process->ended_ns = mle_monotonic_ns();
@@ -270,7 +275,8 @@ static bool take_line(mle_process *process, int index, mle_process_event *out) {
   if (newline == NULL && s->fd >= 0 && held < sizeof s->bytes) return false;
   size_t len = newline == NULL ? held : (size_t)(newline - text);
   s->start += len + (newline != NULL);
-  *out = (mle_process_event){.kind = MLE_PROCESS_LINE, .is_error = index == 1, .text = text, .len = len};
+  *out = (mle_process_event){
+      .kind = MLE_PROCESS_LINE, .is_error = index == 1, .text = text, .len = len};
   log_line(process, out->is_error, text, len);
   return true;
 }
@@ -301,7 +307,8 @@ static bool take_event(mle_process *process, mle_process_event *out) {
   }
   if (!process->ended || !given_all(process)) return false;
   if (take_line(process, 0, out) || take_line(process, 1, out)) return true;
-  *out = (mle_process_event){.kind = MLE_PROCESS_ENDED, .code = process->code, .signal = process->signal};
+  *out = (mle_process_event){
+      .kind = MLE_PROCESS_ENDED, .code = process->code, .signal = process->signal};
   return true;
 }
 
@@ -321,7 +328,8 @@ static mle_status wait_for_more(mle_process *process, int64_t timeout_ms, mle_er
   return MLE_OK;
 }
 
-mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out, mle_error *err) {
+mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out,
+                            mle_error *err) {
   int64_t end = mle_monotonic_ns() + timeout_ms * 1000000;
   *out = (mle_process_event){.kind = MLE_PROCESS_NOTHING};
   while (!take_event(process, out)) {

@@ -64,11 +64,12 @@ typedef struct mle_process_event {
   bool is_error;    /* LINE: written to standard error */
   const char *text; /* LINE: until the next call */
   size_t len;
-  int signal;       /* ASKED: which; ENDED: the one that ended it, else 0 */
-  int code;         /* ENDED: its exit code */
+  int signal; /* ASKED: which; ENDED: the one that ended it, else 0 */
+  int code;   /* ENDED: its exit code */
 } mle_process_event;
 
-mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out, mle_error *err);
+mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out,
+                            mle_error *err);
 
 /* Sends a signal to the whole group. */
 void mle_process_signal(mle_process *process, int signal);

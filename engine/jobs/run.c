@@ -47,9 +47,11 @@ static mle_status finish(mle_state *state, mle_status status, mle_error *err) {
 
 /* ====== Making a run ====== */
 
-static mle_status insert_script(mle_db *db, const char *text, char sha256[MLE_SHA256_HEX], mle_error *err) {
+static mle_status insert_script(mle_db *db, const char *text, char sha256[MLE_SHA256_HEX],
+                                mle_error *err) {
   MLE_TRY(mle_sha256_hex(text, strlen(text), sha256, err));
-  return mle_db_run(db, err, "insert or ignore into scripts (sha256, text) values (?, ?)", "ss", sha256, text);
+  return mle_db_run(db, err, "insert or ignore into scripts (sha256, text) values (?, ?)", "ss",
+                    sha256, text);
 }
 
 static mle_status insert_run(mle_db *db, const mle_run_spec *spec, const char *run_state,
@@ -57,26 +59,28 @@ static mle_status insert_run(mle_db *db, const mle_run_spec *spec, const char *r
   char sha256[MLE_SHA256_HEX];
   int64_t now = mle_now_ms();
   MLE_TRY(insert_script(db, spec->script_text, sha256, err));
-  MLE_TRY(mle_db_run(db, err,
-                     "insert into runs (pipeline_run, pipeline, job, script, sha256, consumer, rehearsal,"
-                     " attempt, params, state, reason, created, ended) values"
-                     " (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11,"
-                     "  case ?9 when 'skipped' then ?11 end)",
-                     "isssssssssi", spec->pipeline_run, spec->pipeline, spec->job, spec->script, sha256,
-                     spec->consumer, spec->rehearsal, spec->params, run_state, reason, now));
+  MLE_TRY(mle_db_run(
+      db, err,
+      "insert into runs (pipeline_run, pipeline, job, script, sha256, consumer, rehearsal,"
+      " attempt, params, state, reason, created, ended) values"
+      " (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11,"
+      "  case ?9 when 'skipped' then ?11 end)",
+      "isssssssssi", spec->pipeline_run, spec->pipeline, spec->job, spec->script, sha256,
+      spec->consumer, spec->rehearsal, spec->params, run_state, reason, now));
   *out_run = mle_db_inserted(db);
   return MLE_OK;
 }
 
 static mle_status insert_inputs(mle_db *db, const mle_run_spec *spec, int64_t run, mle_error *err) {
   for (size_t i = 0; i < spec->num_inputs; i++)
-    MLE_TRY(mle_db_run(db, err, "insert into inputs (run, parent, parent_run) values (?, ?, ?)", "isi", run,
-                       spec->inputs[i].parent, spec->inputs[i].run));
+    MLE_TRY(mle_db_run(db, err, "insert into inputs (run, parent, parent_run) values (?, ?, ?)",
+                       "isi", run, spec->inputs[i].parent, spec->inputs[i].run));
   return MLE_OK;
 }
 
 /* The lock is taken before the row can be seen: no recovery finds it free. */
-static mle_status take_lock(mle_state *state, const char *kind, int64_t id, mle_lock **out, mle_error *err) {
+static mle_status take_lock(mle_state *state, const char *kind, int64_t id, mle_lock **out,
+                            mle_error *err) {
   char name[NUMBER_TEXT];
   return mle_lock_take(mle_state_folder(state), kind, number_text(id, name), out, err);
 }
@@ -105,17 +109,19 @@ mle_status mle_run_create_skipped(mle_state *state, const mle_run_spec *spec, co
 static mle_status fail_ended(mle_state *state, int64_t run, mle_error *err) {
   char *now = NULL;
   mle_db_get_text(mle_state_db(state), &now, NULL, "select state from runs where id = ?", "i", run);
-  mle_status status = mle_fail(err, MLE_ECONFLICT, "run %lld is %s already; its result is not recorded",
-                               (long long)run, now == NULL ? "unknown" : now);
+  mle_status status =
+      mle_fail(err, MLE_ECONFLICT, "run %lld is %s already; its result is not recorded",
+               (long long)run, now == NULL ? "unknown" : now);
   mle_free(now);
   return status;
 }
 
 mle_status mle_run_start(mle_state *state, int64_t run, int64_t pid, mle_error *err) {
   mle_db *db = mle_state_db(state);
-  MLE_TRY(mle_db_run(db, err,
-                     "update runs set state = 'running', pid = ?, started = ? where id = ? and state = 'starting'",
-                     "iii", pid, mle_now_ms(), run));
+  MLE_TRY(mle_db_run(
+      db, err,
+      "update runs set state = 'running', pid = ?, started = ? where id = ? and state = 'starting'",
+      "iii", pid, mle_now_ms(), run));
   return mle_db_changes(db) == 1 ? MLE_OK : fail_ended(state, run, err);
 }
 
@@ -126,29 +132,36 @@ static const char *optional(bool has, int64_t value, char text[NUMBER_TEXT]) {
   return has ? number_text(value, text) : NULL;
 }
 
-mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range *r, mle_error *err) {
+mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range *r,
+                             mle_error *err) {
   char expected[NUMBER_TEXT], from[NUMBER_TEXT], to[NUMBER_TEXT];
-  return mle_db_run(mle_state_db(state), err,
-                    "insert into ranges (run, consumer, table_uuid, branch, table_name, expected, from_id,"
-                    " to_id, rows) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    "isssssssi", run, r->consumer, r->table_uuid, r->branch, r->table_name,
-                    optional(r->has_expected, r->expected, expected), optional(r->has_from, r->from, from),
-                    optional(r->has_to, r->to, to), r->rows);
+  return mle_db_run(
+      mle_state_db(state), err,
+      "insert into ranges (run, consumer, table_uuid, branch, table_name, expected, from_id,"
+      " to_id, rows) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "isssssssi", run, r->consumer, r->table_uuid, r->branch, r->table_name,
+      optional(r->has_expected, r->expected, expected), optional(r->has_from, r->from, from),
+      optional(r->has_to, r->to, to), r->rows);
 }
 
-mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data, mle_error *err) {
-  return mle_db_run(mle_state_db(state), err, "insert into intents (run, kind, data, at) values (?, ?, ?, ?)",
-                    "issi", run, kind, data, mle_now_ms());
+mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data,
+                          mle_error *err) {
+  return mle_db_run(mle_state_db(state), err,
+                    "insert into intents (run, kind, data, at) values (?, ?, ?, ?)", "issi", run,
+                    kind, data, mle_now_ms());
 }
 
 mle_status mle_intent_settle(mle_state *state, int64_t intent, mle_error *err) {
-  return mle_db_run(mle_state_db(state), err, "update intents set settled = ? where id = ? and settled is null",
-                    "ii", mle_now_ms(), intent);
+  return mle_db_run(mle_state_db(state), err,
+                    "update intents set settled = ? where id = ? and settled is null", "ii",
+                    mle_now_ms(), intent);
 }
 
-mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const char *data, mle_error *err) {
-  return mle_db_run(mle_state_db(state), err, "insert into notes (run, kind, data, at) values (?, ?, ?, ?)",
-                    "issi", run, kind, data, mle_now_ms());
+mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const char *data,
+                        mle_error *err) {
+  return mle_db_run(mle_state_db(state), err,
+                    "insert into notes (run, kind, data, at) values (?, ?, ?, ?)", "issi", run,
+                    kind, data, mle_now_ms());
 }
 
 /* ====== The commit ====== */
@@ -157,33 +170,38 @@ static mle_status fail_moved(mle_db *db, const mle_db_rows *range, mle_error *er
   const char *consumer = mle_db_text(range, 0), *table = mle_db_text(range, 3);
   int64_t by;
   mle_db_get_int(db, 0, &by, NULL,
-                 "select run from watermarks where consumer = ? and table_uuid = ? and branch = ?", "sss",
-                 consumer, mle_db_text(range, 1), mle_db_text(range, 2));
+                 "select run from watermarks where consumer = ? and table_uuid = ? and branch = ?",
+                 "sss", consumer, mle_db_text(range, 1), mle_db_text(range, 2));
   if (by == 0)
     return mle_fail(err, MLE_ECONFLICT,
                     "the watermark of '%s' on %s was moved by hand while this run was reading; "
-                    "nothing is consumed, run it again", consumer, table);
+                    "nothing is consumed, run it again",
+                    consumer, table);
   return mle_fail(err, MLE_ECONFLICT,
                   "run %lld moved the watermark of '%s' on %s while this run was reading; "
-                  "nothing is consumed, run it again", (long long)by, consumer, table);
+                  "nothing is consumed, run it again",
+                  (long long)by, consumer, table);
 }
 
-/* Compare-and-swap of one watermark. `range`: consumer, table_uuid, branch, table_name, expected, to_id. */
+/* Compare-and-swap of one watermark.
+ * `range`: consumer, table_uuid, branch, table_name, expected, to_id. */
 static mle_status advance(mle_db *db, const mle_db_rows *range, int64_t run, mle_error *err) {
-  const char *consumer = mle_db_text(range, 0), *uuid = mle_db_text(range, 1), *branch = mle_db_text(range, 2);
+  const char *consumer = mle_db_text(range, 0), *uuid = mle_db_text(range, 1),
+             *branch = mle_db_text(range, 2);
   if (mle_db_is_null(range, 5)) return MLE_OK; /* the table has no snapshot yet */
   if (mle_db_is_null(range, 4))
-    MLE_TRY(mle_db_run(db, err,
-                       "insert or ignore into watermarks (consumer, table_uuid, branch, table_name, snapshot,"
-                       " run, updated) values (?, ?, ?, ?, ?, ?, ?)",
-                       "ssssiii", consumer, uuid, branch, mle_db_text(range, 3), mle_db_int(range, 5), run,
-                       mle_now_ms()));
+    MLE_TRY(mle_db_run(
+        db, err,
+        "insert or ignore into watermarks (consumer, table_uuid, branch, table_name, snapshot,"
+        " run, updated) values (?, ?, ?, ?, ?, ?, ?)",
+        "ssssiii", consumer, uuid, branch, mle_db_text(range, 3), mle_db_int(range, 5), run,
+        mle_now_ms()));
   else
     MLE_TRY(mle_db_run(db, err,
                        "update watermarks set snapshot = ?, table_name = ?, run = ?, updated = ?"
                        " where consumer = ? and table_uuid = ? and branch = ? and snapshot = ?",
-                       "isiisssi", mle_db_int(range, 5), mle_db_text(range, 3), run, mle_now_ms(), consumer,
-                       uuid, branch, mle_db_int(range, 4)));
+                       "isiisssi", mle_db_int(range, 5), mle_db_text(range, 3), run, mle_now_ms(),
+                       consumer, uuid, branch, mle_db_int(range, 4)));
   return mle_db_changes(db) == 1 ? MLE_OK : fail_moved(db, range, err);
 }
 
@@ -203,17 +221,17 @@ static mle_status advance_all(mle_db *db, int64_t run, bool only_empty, mle_erro
   return status;
 }
 
-static mle_status insert_actions(mle_db *db, int64_t run, const mle_run_action *actions, size_t count,
-                                 mle_error *err) {
+static mle_status insert_actions(mle_db *db, int64_t run, const mle_run_action *actions,
+                                 size_t count, mle_error *err) {
   for (size_t i = 0; i < count; i++)
-    MLE_TRY(mle_db_run(db, err, "insert into actions (run, kind, data) values (?, ?, ?)", "iss", run,
-                       actions[i].kind, actions[i].data));
+    MLE_TRY(mle_db_run(db, err, "insert into actions (run, kind, data) values (?, ?, ?)", "iss",
+                       run, actions[i].kind, actions[i].data));
   return MLE_OK;
 }
 
 /* Called inside the transaction, after the row was updated. */
-static mle_status commit_run(mle_state *state, int64_t run, bool only_empty, const mle_run_action *actions,
-                             size_t count, mle_error *err) {
+static mle_status commit_run(mle_state *state, int64_t run, bool only_empty,
+                             const mle_run_action *actions, size_t count, mle_error *err) {
   mle_db *db = mle_state_db(state);
   if (mle_db_changes(db) != 1) return fail_ended(state, run, err);
   MLE_TRY(advance_all(db, run, only_empty, err));
@@ -224,36 +242,39 @@ mle_status mle_run_succeed(mle_state *state, int64_t run, const char *outputs,
                            const mle_run_action *actions, size_t num_actions, mle_error *err) {
   mle_db *db = mle_state_db(state);
   if (strlen(outputs) > MLE_RUN_OUTPUTS_MAX)
-    return mle_fail(err, MLE_EREFUSED, "the outputs take %zu bytes; at most %zu are kept", strlen(outputs),
-                    MLE_RUN_OUTPUTS_MAX);
+    return mle_fail(err, MLE_EREFUSED, "the outputs take %zu bytes; at most %zu are kept",
+                    strlen(outputs), MLE_RUN_OUTPUTS_MAX);
   MLE_TRY(mle_db_begin(db, err));
-  mle_status status = mle_db_run(
-      db, err, "update runs set state = 'succeeded', outputs = ?, ended = ? where id = ? and state = 'running'",
-      "sii", outputs, mle_now_ms(), run);
+  mle_status status = mle_db_run(db, err,
+                                 "update runs set state = 'succeeded', outputs = ?, ended = ? "
+                                 "where id = ? and state = 'running'",
+                                 "sii", outputs, mle_now_ms(), run);
   if (status == MLE_OK) status = commit_run(state, run, false, actions, num_actions, err);
   return finish(state, status, err);
 }
 
-mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason, const mle_run_action *actions,
-                        size_t num_actions, mle_error *err) {
+mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason,
+                        const mle_run_action *actions, size_t num_actions, mle_error *err) {
   mle_db *db = mle_state_db(state);
   MLE_TRY(mle_db_begin(db, err));
   mle_status status = mle_db_run(
-      db, err, "update runs set state = 'skipped', reason = ?, ended = ? where id = ? and state = 'running'",
+      db, err,
+      "update runs set state = 'skipped', reason = ?, ended = ? where id = ? and state = 'running'",
       "sii", reason, mle_now_ms(), run);
   if (status == MLE_OK) status = commit_run(state, run, true, actions, num_actions, err);
   return finish(state, status, err);
 }
 
 mle_status mle_action_done(mle_state *state, int64_t action, mle_error *err) {
-  return mle_db_run(mle_state_db(state), err, "update actions set done = ? where id = ? and done is null", "ii",
-                    mle_now_ms(), action);
+  return mle_db_run(mle_state_db(state), err,
+                    "update actions set done = ? where id = ? and done is null", "ii", mle_now_ms(),
+                    action);
 }
 
 /* ====== Other ends ====== */
 
-mle_status mle_run_end(mle_state *state, int64_t run, const char *how, const char *reason, const char *trace,
-                       bool *out_ended, mle_error *err) {
+mle_status mle_run_end(mle_state *state, int64_t run, const char *how, const char *reason,
+                       const char *trace, bool *out_ended, mle_error *err) {
   mle_db *db = mle_state_db(state);
   *out_ended = false;
   MLE_TRY(mle_db_run(db, err,
@@ -288,7 +309,8 @@ mle_status mle_pipeline_run_end(mle_state *state, int64_t id, const char *how, c
                                 mle_error *err) {
   char name[NUMBER_TEXT];
   MLE_TRY(mle_db_run(mle_state_db(state), err,
-                     "update pipeline_runs set state = ?, reason = ?, ended = ? where id = ? and state = 'running'",
+                     "update pipeline_runs set state = ?, reason = ?, ended = ? where id = ? and "
+                     "state = 'running'",
                      "ssii", how, reason, mle_now_ms(), id));
   mle_lock_remove(mle_state_folder(state), PIPELINE_LOCK, number_text(id, name));
   return MLE_OK;
@@ -304,14 +326,16 @@ static mle_status end_when_gone(mle_state *state, const char *kind, int64_t id, 
   number_text(id, name);
   MLE_TRY(mle_lock_is_held(mle_state_folder(state), kind, name, &held, err));
   if (held) return MLE_OK;
-  if (strcmp(kind, PIPELINE_LOCK) == 0) return mle_pipeline_run_end(state, id, "lost", lost_reason, err);
+  if (strcmp(kind, PIPELINE_LOCK) == 0)
+    return mle_pipeline_run_end(state, id, "lost", lost_reason, err);
   MLE_TRY(mle_run_end(state, id, "lost", lost_reason, NULL, &ended, err));
   mle_lock_remove(mle_state_folder(state), kind, name);
   return MLE_OK;
 }
 
-/* One after the other, each in a statement of its own: an open one would keep an old view of the file. */
-static mle_status end_all_gone(mle_state *state, const char *kind, const char *next, mle_error *err) {
+/* One after the other, each in a statement of its own: an open one would keep an old view. */
+static mle_status end_all_gone(mle_state *state, const char *kind, const char *next,
+                               mle_error *err) {
   int64_t id = 0;
   for (;;) {
     MLE_TRY(mle_db_get_int(mle_state_db(state), 0, &id, err, next, "i", id));
@@ -322,7 +346,8 @@ static mle_status end_all_gone(mle_state *state, const char *kind, const char *n
 
 mle_status mle_state_recover(mle_state *state, mle_error *err) {
   MLE_TRY(end_all_gone(state, RUN_LOCK,
-                       "select min(id) from runs where state in ('starting', 'running') and id > ?", err));
+                       "select min(id) from runs where state in ('starting', 'running') and id > ?",
+                       err));
   return end_all_gone(state, PIPELINE_LOCK,
                       "select min(id) from pipeline_runs where state = 'running' and id > ?", err);
 }

@@ -29,14 +29,14 @@ typedef struct mle_run_input {
 
 /* What runs. Texts may be NULL where it says so. */
 typedef struct mle_run_spec {
-  int64_t pipeline_run;    /* 0: not part of one */
-  const char *pipeline;    /* NULL: a script on its own */
+  int64_t pipeline_run; /* 0: not part of one */
+  const char *pipeline; /* NULL: a script on its own */
   const char *job;
-  const char *script;      /* its path in the project */
+  const char *script; /* its path in the project */
   const char *script_text;
   const char *consumer;
-  const char *rehearsal;   /* NULL: the job itself */
-  const char *params;      /* JSON object */
+  const char *rehearsal; /* NULL: the job itself */
+  const char *params;    /* JSON object */
   const mle_run_input *inputs;
   size_t num_inputs;
 } mle_run_spec;
@@ -54,7 +54,8 @@ mle_status mle_run_create_skipped(mle_state *state, const mle_run_spec *spec, co
 
 mle_status mle_run_start(mle_state *state, int64_t run, int64_t pid, mle_error *err);
 
-/* What a run reads of a table: (from, to]. Has-flags are false for "from the beginning" and an empty table. */
+/* What a run reads of a table: (from, to]. `has_from` is false for a read from the
+ * beginning, `has_to` for a table without a snapshot. */
 typedef struct mle_run_range {
   const char *consumer, *table_uuid, *branch, *table_name;
   bool has_expected, has_from, has_to;
@@ -64,12 +65,15 @@ typedef struct mle_run_range {
 } mle_run_range;
 
 /* Records the range, as the intent to read it. A second call for the same table is EEXISTS. */
-mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range *range, mle_error *err);
+mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range *range,
+                             mle_error *err);
 
 /* `data` is JSON. An intent is settled when what it announced has an end. */
-mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data, mle_error *err);
+mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data,
+                          mle_error *err);
 mle_status mle_intent_settle(mle_state *state, int64_t intent, mle_error *err);
-mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const char *data, mle_error *err);
+mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const char *data,
+                        mle_error *err);
 
 /* What is to be done after the commit, by the run or by recovery. */
 typedef struct mle_run_action {

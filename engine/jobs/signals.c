@@ -8,7 +8,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Sent by the kernel when the engine dies; before the handler is set, its default action ends the process. */
+/* Sent by the kernel when the engine dies; until there is a handler, it ends the process. */
 #define ENGINE_DIED SIGUSR1
 
 static int held_fd = -1;

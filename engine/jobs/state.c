@@ -72,10 +72,11 @@ static mle_status read_version(mle_state *state, int64_t *out, mle_error *err) {
 
 static mle_status refuse_newer(const mle_state *state, int64_t version, mle_error *err) {
   if (version <= MLE_STATE_VERSION) return MLE_OK;
-  return mle_fail(err, MLE_EREFUSED,
-                  "the state '%s' was written by a newer mlengine (schema %lld, this program knows %d); "
-                  "use that version, or another project folder",
-                  mle_db_path(state->db), (long long)version, MLE_STATE_VERSION);
+  return mle_fail(
+      err, MLE_EREFUSED,
+      "the state '%s' was written by a newer mlengine (schema %lld, this program knows %d); "
+      "use that version, or another project folder",
+      mle_db_path(state->db), (long long)version, MLE_STATE_VERSION);
 }
 
 /* Another process may be making the same tables: look again under the write lock. */

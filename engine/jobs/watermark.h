@@ -23,8 +23,8 @@ mle_status mle_watermark_find(mle_state *state, const mle_watermark_key *key, bo
  * Sets a watermark where there is none, for history that was consumed before this
  * state was made. EEXISTS when there is one.
  */
-mle_status mle_watermark_adopt(mle_state *state, const mle_watermark_key *key, const char *table_name,
-                               int64_t snapshot, mle_error *err);
+mle_status mle_watermark_adopt(mle_state *state, const mle_watermark_key *key,
+                               const char *table_name, int64_t snapshot, mle_error *err);
 
 /* The range this consumer last consumed rows from; `out_found` is false when it never did. */
 typedef struct mle_consumed {

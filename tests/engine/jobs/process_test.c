@@ -244,8 +244,9 @@ static void a_child_holds_the_locks_it_was_given(void **unused) {
   mle_lock_describe(lock, "run 7 (process 8)");
   mle_lock_free(lock);
   assert_int_equal(mle_lock_take(folder, "consumer", "Fraud/Retrain", &lock, &err), MLE_EBUSY);
-  assert_string_equal(err.message,
-                      "consumer 'Fraud/Retrain' is in use by run 7 (process 8); wait for it, or stop it");
+  assert_string_equal(
+      err.message,
+      "consumer 'Fraud/Retrain' is in use by run 7 (process 8); wait for it, or stop it");
   mle_process_signal(process, SIGKILL);
   while (next_event(process).kind != MLE_PROCESS_ENDED) continue;
   must(mle_lock_is_held(folder, "consumer", "Fraud/Retrain", &held, &err), &err);

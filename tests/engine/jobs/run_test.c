@@ -39,9 +39,13 @@ static void must(mle_status status, const mle_error *err) {
 }
 
 static mle_run_spec spec_of(const char *rehearsal) {
-  return (mle_run_spec){.pipeline = "Fraud", .job = "Retrain", .script = "retrain.lua",
-                        .script_text = "return 1", .consumer = "Fraud/Retrain",
-                        .rehearsal = rehearsal, .params = "{}"};
+  return (mle_run_spec){.pipeline = "Fraud",
+                        .job = "Retrain",
+                        .script = "retrain.lua",
+                        .script_text = "return 1",
+                        .consumer = "Fraud/Retrain",
+                        .rehearsal = rehearsal,
+                        .params = "{}"};
 }
 
 static int64_t start_run(const char *rehearsal, mle_lock **lock) {
@@ -54,9 +58,16 @@ static int64_t start_run(const char *rehearsal, mle_lock **lock) {
 }
 
 static mle_run_range range_of(int64_t expected, int64_t to, int64_t rows) {
-  return (mle_run_range){.consumer = "Fraud/Retrain", .table_uuid = "u-1", .branch = "main",
-                         .table_name = "bank.trx", .has_expected = expected != 0, .expected = expected,
-                         .has_from = expected != 0, .from = expected, .has_to = to != 0, .to = to,
+  return (mle_run_range){.consumer = "Fraud/Retrain",
+                         .table_uuid = "u-1",
+                         .branch = "main",
+                         .table_name = "bank.trx",
+                         .has_expected = expected != 0,
+                         .expected = expected,
+                         .has_from = expected != 0,
+                         .from = expected,
+                         .has_to = to != 0,
+                         .to = to,
                          .rows = rows};
 }
 
@@ -236,7 +247,8 @@ static void a_run_whose_lock_is_free_is_lost(void **unused) {
   assert_run(gone, "\"mlflow_run\":\"abc\"");
   char *json;
   must(mle_history_unsettled_json(state, 0, &json, &err), &err);
-  assert_non_null(strstr(json, "\"state\":\"lost\",\"intents\":[{\"id\":1,\"kind\":\"mlflow_run\""));
+  assert_non_null(
+      strstr(json, "\"state\":\"lost\",\"intents\":[{\"id\":1,\"kind\":\"mlflow_run\""));
   mle_free(json);
   must(mle_intent_settle(state, 1, &err), &err);
   must(mle_history_unsettled_json(state, 0, &json, &err), &err);
