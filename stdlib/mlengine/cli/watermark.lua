@@ -24,16 +24,12 @@ local function load_table(name)
 end
 
 --- The snapshot that MLflow's last finished run of this consumer read up to.
-local function snapshot_of_mlflow(consumer, table_)
-  local runs = require("mlengine.mlflow").search_runs {
-    filter = ("tags.`mlengine.consumer` = '%s' and tags.iceberg_table_uuid = '%s' and status = 'FINISHED'"):format(consumer, table_.uuid),
-    max_results = 1,
-  }
-  local run = runs[1]
-  local tags = run and (run.tags or run.data and run.data.tags)
-  local snapshot = tags and math.tointeger(tonumber(tags.iceberg_snapshot_id))
+local function tracked_snapshot(consumer, table_)
+  local run = require("mlengine.jobs.increment").tracked_run(consumer, table_)
+  local snapshot = run and math.tointeger(tonumber(run.data.tags.iceberg_snapshot_id))
   if snapshot then return snapshot end
-  errors.raise("not found", ("MLflow has no finished run of '%s' that read %s; name the snapshot with --snapshot ID"):format(consumer, table_.name))
+  errors.raise("not found", ("MLflow has no finished run of '%s' that read %s; name the snapshot with --snapshot ID"):format(
+    consumer, table_.name))
 end
 
 local function adopt(state, given)
@@ -41,7 +37,7 @@ local function adopt(state, given)
   local table_ = load_table(given.table)
   local snapshot = given.snapshot and math.tointeger(tonumber(given.snapshot))
   if given.snapshot and not snapshot then errors.raise("usage", ("--snapshot takes a snapshot id, not '%s'"):format(given.snapshot)) end
-  snapshot = snapshot or snapshot_of_mlflow(given.consumer, table_)
+  snapshot = snapshot or tracked_snapshot(given.consumer, table_)
   table_:snapshot(snapshot) -- raises when the table has no such snapshot
   state:adopt(given.consumer, table_.uuid, "main", table_.name, snapshot)
   print(("'%s' has consumed %s up to snapshot %d"):format(given.consumer, table_.name, snapshot))

@@ -61,19 +61,28 @@ local function initial_from(initial, table_)
   return nil
 end
 
---- Runs of this consumer that the state knows nothing of: it was lost, or is another's.
+---The last finished run of a consumer that MLflow knows to have read a table; nil without one.
+---@param consumer string
+---@param table_ table
+---@return mlengine.mlflow.PastRun?
+function M.tracked_run(consumer, table_)
+  local file = require("mlengine.config").tracking_uri():match "^sqlite:///(/.*)$"
+  if file and not system.stat(file) then return nil end
+  local quote = consumer:find "'" and '"' or "'" -- MLflow's language has no other escape
+  if consumer:find(quote, 1, true) then return nil end
+  local filter = "attributes.status = 'FINISHED' and tags.iceberg_table_uuid = '%s' and tags.`mlengine.consumer` = %s%s%s"
+  return require("mlengine.mlflow").search_runs {
+    filter = filter:format(table_.uuid, quote, consumer, quote), max_results = 1,
+  }[1]
+end
+
+--- No watermark, but MLflow has runs: the state that consumed those rows is not this one.
 local function refuse_forgotten(table_, consumer)
-  local uri = require("mlengine.config").tracking_uri()
-  local file = uri:match "^sqlite:///(/.*)$"
-  if file and not system.stat(file) then return end
-  local known = require("mlengine.mlflow").search_runs {
-    filter = ("tags.`mlengine.consumer` = '%s' and tags.iceberg_table_uuid = '%s' and status = 'FINISHED'"):format(consumer, table_.uuid),
-    max_results = 1,
-  }
-  if #known == 0 then return end
-  errors.raise("refused", ("there is no watermark of '%s' on %s, but MLflow has its run %s: this state is not the one that wrote it. "
-    .. "Take over what that run consumed: mlengine watermark adopt --consumer '%s' --table %s"):format(
-    consumer, table_.name, known[1].info and known[1].info.run_id or known[1].run_id or "", consumer, table_.name))
+  local known = M.tracked_run(consumer, table_)
+  if not known then return end
+  errors.raise("refused", ("there is no watermark of '%s' on %s, but its MLflow run %s has read from it: another state consumed these rows. "
+    .. "Take that over with: mlengine watermark adopt --consumer '%s' --table %s"):format(
+    consumer, table_.name, known.info.run_id, consumer, table_.name))
 end
 
 --- What is consumed: from the watermark, or from where the first run begins.
@@ -132,7 +141,11 @@ function M.read(current, table_, options)
     if wanted.first then announce(table_, consumer, range) end
     current.ranges[key] = range
   end
-  return table_:increment(current.ranges[key])
+  local frame = table_:increment(current.ranges[key])
+  if frame.tags and consumer ~= current.consumer and not current.rehearsal then
+    frame.tags["mlengine.consumer"] = consumer -- the run that logs them read for this one
+  end
+  return frame
 end
 
 return M

@@ -10,7 +10,7 @@ local M = {}
 
 --- What an announced MLflow run ends as, by the state of the run that announced it.
 local status_of <const> = { succeeded = "FINISHED", skipped = "FINISHED", failed = "FAILED" }
-local KILLED <const> = "KILLED"
+M.KILLED = "KILLED"
 
 local actions = {
   mlflow_finish = function(data)
@@ -19,8 +19,8 @@ local actions = {
 }
 
 local intents = {
-  mlflow_run = function(data, state)
-    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, status_of[state] or KILLED, system.now_ms())
+  mlflow_run = function(data, status)
+    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, status, system.now_ms())
   end,
 }
 
@@ -32,20 +32,22 @@ local function attempt(what, run, handler, done, item, ...)
   log.warning("run %d: %s '%s' is left for later: %s", run, what, item.kind, require("mlengine.error").message(problem))
 end
 
-local function settle(state, left)
+local function settle(state, left, status)
+  status = status or status_of[left.state] or M.KILLED
   for _, action in ipairs(left.actions) do
     attempt("action", left.run, actions[action.kind], function(id) state:action_done(id) end, action)
   end
   for _, intent in ipairs(left.intents) do
-    attempt("intent", left.run, intents[intent.kind], function(id) state:settle(id) end, intent, left.state)
+    attempt("intent", left.run, intents[intent.kind], function(id) state:settle(id) end, intent, status)
   end
 end
 
 ---Settles one run that has ended.
 ---@param state mle.jobs.State
 ---@param run integer
-function M.run(state, run)
-  for _, left in ipairs(json.decode(state:unsettled(run))) do settle(state, left) end
+---@param status? string of its MLflow runs, when the run's state does not say it: its process was killed
+function M.run(state, run, status)
+  for _, left in ipairs(json.decode(state:unsettled(run))) do settle(state, left, status) end
 end
 
 ---Ends as lost what was left by processes that are gone, and settles it.

@@ -163,9 +163,9 @@ function M.run(state, state_folder, spec, reporter)
   local watch = { child = child, deadline = system.monotonic_ns() + timeout * NS }
   reporter:started(spec, run)
   local code, signal = follow(watch, timeout, reporter, spec)
-  state:finish(run, judge(watch, code, signal)) -- nothing happens when its process has said it
+  local silent = state:finish(run, judge(watch, code, signal)) -- false when its process has said how it ended
   state:forget_lock(run)
-  settle.run(state, run)
+  settle.run(state, run, silent and settle.KILLED or nil)
   return result_of(state, run, watch)
 end
 
