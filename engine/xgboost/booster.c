@@ -230,7 +230,7 @@ static mle_status add_metric(mle_booster *b, mle_metric **out, mle_error *err) {
 /* "0-logloss:0.48999999999999999": the index, the metric up to the last colon, its value. */
 static mle_status parse_metric(mle_booster *b, const char *text, size_t len, mle_error *err) {
   char item[160], *end;
-  mle_metric *metric;
+  mle_metric *metric = NULL;
   if (len >= sizeof item) return mle_fail(err, MLE_EFORMAT, "a metric of %zu letters", len);
   memcpy(item, text, len);
   item[len] = '\0';

@@ -184,8 +184,8 @@ static mle_status read_object(reader *r, mle_node *out, mle_error *err) {
   const mle_node **link = &out->as.first;
   while (!next_is(r, '}')) {
     mle_node *member;
-    const char *name;
-    size_t name_len;
+    const char *name = NULL;
+    size_t name_len = 0;
     if (out->count == MEMBERS_MAX) return bad(r, err, "an object has more than 1024 members");
     MLE_TRY(read_bytes(r, &name, &name_len, err));
     if (has_member(out, name, name_len)) return bad(r, err, "a name stands twice in one object");

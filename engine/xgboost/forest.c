@@ -292,7 +292,7 @@ mle_status mle_forest_add(mle_forest *forest, const mle_node *tree, size_t num_f
                           mle_error *err) {
   arrays a = {0};
   category_lists lists = {0};
-  size_t count;
+  size_t count = 0;
   mle_status status;
   MLE_TRY(get_num_nodes(tree, &count, err));
   MLE_GO(arrays_init(&a, count, err));

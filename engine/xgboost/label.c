@@ -85,7 +85,7 @@ static mle_status check_binary(mle_spool *spool, size_t column, const mle_label 
 static mle_status check_classes(mle_spool *spool, size_t column, const mle_label *label,
                                 mle_error *err) {
   survey s;
-  char range[64] = "from 0";
+  char range[80] = "from 0";
   MLE_TRY(look(spool, column, is_class, label->num_classes, &s, err));
   if (s.bad == 0) return MLE_OK;
   if (label->num_classes > 0)
