@@ -12,10 +12,10 @@
 --- rounds are kept, as Python keeps them: predictions, logged models and the server use
 --- the whole model unless `save_best = true` cut it at its best round.
 
+local booster = require "mlengine.xgboost.booster"
 local check = require "mlengine.check"
 local columns = require "mlengine.xgboost.columns"
 local context = require "mlengine.context"
-local model_reader = require "mle.model"
 local native = require "mle.xgboost"
 local parameters = require "mlengine.xgboost.params"
 local progress = require "mlengine.xgboost.progress"
@@ -24,24 +24,6 @@ local raise = require("mlengine.error").raise
 local system = require "mle.system"
 
 local M = { version = native.version() }
-
-local PREDICT_LIST_MAX <const> = 10000
-
----@class mlengine.xgboost.Booster
----@field params table<string, string|number|boolean> as given, for run:log_params
----@field features? string[]  in the model's order; nil when it was trained without names
----@field label? string       the label's column
----@field objective string
----@field num_boosted_rounds integer
----@field best_iteration? integer round from 0, with early stopping
----@field best_score? number
----@field evals_result table<string, table<string, number[]>> set, metric, value of each round
----@field signature? { inputs: { name: string, type: string, required: boolean }[] } in MLflow's types
-local Booster = {}
-Booster.__index = Booster
-Booster.__name = "mlengine.xgboost.Booster"
-
--- ====== Training ======
 
 local train_options <const> = {
   dtrain = "table",
@@ -58,11 +40,6 @@ local train_options <const> = {
   save_best = "boolean|nil",
   run = "table|nil",
 }
-
-local function check_frame(value, what)
-  if type(value) == "table" and value.handle then return value end
-  return raise("invalid", what .. " must be a frame")
-end
 
 local function has_several(evals)
   local first = next(evals)
@@ -83,7 +60,7 @@ local function list_evals(evals, ordered_needed)
     for name, frame in pairs(evals) do list[#list + 1] = { check.type(name, "string", "the name of a set in evals"), frame } end
     table.sort(list, function(a, b) return a[1] < b[1] end)
   end
-  for _, pair in ipairs(list) do check_frame(pair[2], "evals." .. pair[1]) end
+  for _, pair in ipairs(list) do columns.check_frame(pair[2], "evals." .. pair[1]) end
   return list
 end
 
@@ -162,12 +139,12 @@ local function note_metrics(history, evals, metrics)
   return flat
 end
 
-local function run_rounds(booster, job)
+local function run_rounds(trainer, job)
   local history, run, more, round = {}, job.options.run, true, 0
   local bar <close> = progress.start(job.num_boost_round)
   while more do
     local metrics
-    more, metrics = booster:round()
+    more, metrics = trainer:round()
     local flat = note_metrics(history, job.evals, metrics)
     if run and next(flat) then run:log_metrics(flat, round) end
     round = round + 1
@@ -196,22 +173,22 @@ end
 local function fit(job)
   local train <close>, evals, read = read_matrices(job)
   local texts = parameters.texts(job.params, job.names)
-  local booster <close> = native.booster(texts, train, evals, {
+  local trainer <close> = native.booster(texts, train, evals, {
     names = job.names,
     types = job.types,
     num_boost_round = job.num_boost_round,
     early_stopping_rounds = job.options.early_stopping_rounds,
     maximize = job.options.maximize == nil and -1 or (job.options.maximize and 1 or 0),
   })
-  local history, rounds = run_rounds(booster, job)
-  local best_iteration, best_score = booster:best()
-  booster:finish(job.options.save_best or false)
+  local history, rounds = run_rounds(trainer, job)
+  local best_iteration, best_score = trainer:best()
+  trainer:finish(job.options.save_best or false)
   local result = {
     best_iteration = best_iteration,
     best_score = best_score,
     evals_result = history,
     signature = signature_of(job.features, train),
-    bytes = booster:save "ubj",
+    bytes = trainer:save "ubj",
   }
   for _, matrix in pairs(read) do matrix:close() end
   return result, rounds
@@ -220,7 +197,7 @@ end
 ---Resolves the options into what `fit` needs, refusing what is wrong before a row is read.
 local function prepare(options)
   check.options(options, train_options, "xgboost.train", 3)
-  check_frame(options.dtrain, "option 'dtrain' of xgboost.train")
+  columns.check_frame(options.dtrain, "option 'dtrain' of xgboost.train")
   local rounds = options.num_boost_round or 10
   if rounds < 1 then raise("invalid", "option 'num_boost_round' of xgboost.train must be at least 1") end
   local evals = list_evals(options.evals or {}, options.early_stopping_rounds)
@@ -255,18 +232,6 @@ local function shown_params(job)
   return shown
 end
 
----Wraps a model's bytes; `fields` is what training knows beyond them.
-local function new_booster(bytes, fields)
-  local model = model_reader.parse(bytes)
-  local info = model:info()
-  fields.model, fields.bytes = model, bytes
-  fields.features = info.feature_names
-  fields.objective = info.objective
-  fields.num_boosted_rounds = info.num_rounds
-  fields.info = info
-  return setmetatable(fields, Booster)
-end
-
 ---@class mlengine.xgboost.TrainOptions
 ---@field dtrain mlengine.Frame
 ---@field label string              column of dtrain and of each set in evals
@@ -294,133 +259,12 @@ function M.train(options)
   if options.run then log_end(options.run, result, rounds, options.dtrain.dataset) end
   result.params = shown_params(job)
   result.label = options.label
-  return new_booster(result.bytes, result)
-end
-
--- ====== Models ======
-
---- Files that a folder of MLflow's xgboost flavour may hold the model in.
-local model_files <const> = { "model.ubj", "model.json", "model.xgb" }
-
-local function read_model(path)
-  local info = system.stat(path)
-  if not info then raise("not found", ("there is no model at '%s'"):format(path)) end
-  if info.kind ~= "folder" then return system.read(path) end
-  for _, name in ipairs(model_files) do
-    if system.stat(path .. "/" .. name) then return system.read(path .. "/" .. name) end
-  end
-  return raise("not found", ("the folder '%s' holds no %s"):format(path, table.concat(model_files, ", ")))
+  return booster.new(result.bytes, result)
 end
 
 ---Loads a model that XGBoost 1.0 to 3.x saved as UBJSON or JSON, from a file, a folder or bytes.
 ---@param path_or_bytes string
 ---@return mlengine.xgboost.Booster
-function M.load_model(path_or_bytes)
-  check.type(path_or_bytes, "string", "what xgboost.load_model loads")
-  local is_bytes = path_or_bytes:find "^%s*{" ~= nil
-  local bytes = is_bytes and path_or_bytes or read_model(path_or_bytes)
-  local booster = new_booster(bytes, { params = {}, evals_result = {} })
-  booster.best_iteration = math.tointeger(tonumber(booster.model:attribute "best_iteration"))
-  booster.best_score = tonumber(booster.model:attribute "best_score")
-  return booster
-end
-
----The model's bytes, as Booster.save_raw gives them in Python.
----@param format? "ubj"|"json" "ubj"
----@return string
-function Booster:save_raw(format)
-  format = format or "ubj"
-  local is_json = self.bytes:find "^%s*{%s*[\"}]" ~= nil
-  if format == (is_json and "json" or "ubj") then return self.bytes end
-  local library <close> = native.load(self.bytes)
-  return library:save(format)
-end
-
----Saves the model; the name's ending says the format, .ubj or .json.
----@param path string
-function Booster:save(path)
-  local format = check.type(path, "string", "the path of a model"):match "%.(%w+)$"
-  if format ~= "ubj" and format ~= "json" then
-    raise("invalid", ("a model is saved as .ubj or .json, so '%s' must end in one"):format(path))
-  end
-  system.replace(path, self:save_raw(format))
-end
-
--- ====== Prediction ======
-
----A model without names takes the columns as they stand.
-local function expressions_for(self, frame, what, label)
-  check_frame(frame, what .. " takes a frame: what is given")
-  local names = self.features or columns.names(frame, label)
-  if #names ~= self.info.num_features then
-    raise("invalid", ("%s: the model takes %d columns, these rows have %d"):format(what, self.info.num_features, #names))
-  end
-  local wanted = table.move(names, 1, #names, 1, {})
-  if label then wanted[#wanted + 1] = label end
-  return columns.expressions(frame, wanted, what)
-end
-
-local predict_options <const> = { output_margin = "boolean|nil", library = "boolean|nil" }
-
-local function predict(self, frame, options, what)
-  options = check.options(options, predict_options, what, 4)
-  local library <close> = options.library and native.load(self.bytes) or nil
-  return native.predict(self.model, frame, expressions_for(self, frame, what), {
-    margin = options.output_margin,
-    library = library,
-  })
-end
-
----Predictions as a frame of one column `prediction`, or `prediction_0`, `prediction_1`, ... where a
----row has several; rows in the order of `frame`. `library = true` scores in XGBoost's own code: the
----same bits, slower.
----@param frame mlengine.Frame
----@param options? { output_margin?: boolean, library?: boolean }
----@return mlengine.Frame
-function Booster:predict(frame, options)
-  local scores <close> = predict(self, frame, options, "predict")
-  local names = {}
-  for i = 1, scores:width() do names[i] = scores:width() == 1 and "prediction" or ("prediction_%d"):format(i - 1) end
-  return require("mlengine.frame").wrap(scores:frame(names))
-end
-
----Predictions of at most 10,000 rows as a list of numbers, or of lists where a row has several.
----@param frame mlengine.Frame
----@param options? { output_margin?: boolean, library?: boolean }
----@return (number|number[])[]
-function Booster:predict_list(frame, options)
-  local scores <close> = predict(self, frame, options, "predict_list")
-  if scores:rows() > PREDICT_LIST_MAX then
-    raise("refused", ("predict_list gives at most %d rows, these are %d; use predict"):format(PREDICT_LIST_MAX, scores:rows()))
-  end
-  local list = {}
-  for row = 1, scores:rows() do
-    local values = {}
-    for i = 1, scores:width() do values[i] = scores:at(row, i) end
-    list[row] = scores:width() == 1 and values[1] or values
-  end
-  return list
-end
-
----How well the model predicts the label of these rows: auc, logloss, accuracy, precision and
----recall (threshold 0.5) of two classes; accuracy and mlogloss of several; rmse and mae of a
----number. Rows of one class only have no auc.
----@param frame mlengine.Frame
----@param options? { label?: string }
----@return table<string, number>
-function Booster:evaluate(frame, options)
-  local label = check.options(options, { label = "string|nil" }, "evaluate").label or self.label
-  if not label then raise("invalid", "evaluate: name the label's column: model:evaluate(frame, { label = ... })") end
-  return native.evaluate(self.model, frame, expressions_for(self, frame, "evaluate", label))
-end
-
----Gives the model back; later calls on it raise.
-function Booster:close() self.model:close() end
-
-Booster.__close = Booster.close
-
-function Booster:__tostring()
-  return ("Booster (%s, %d features, %d rounds)"):format(self.objective, self.info.num_features, self.num_boosted_rounds)
-end
+function M.load_model(path_or_bytes) return booster.load(path_or_bytes) end
 
 return M

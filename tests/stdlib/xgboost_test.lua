@@ -166,6 +166,15 @@ function TestXgboost.test_mistakes_are_refused_before_training()
   refused("dtrain: boom", xgboost.train, options { dtrain = sql "select error('boom')::int as a, 1 as fraud" })
 end
 
+--- Boxes must keep alive what they use: collect at every allocation.
+function TestXgboost.test_the_collector_may_run_at_any_time()
+  collectgarbage("incremental", 1, 1000, 1)
+  local model = xgboost.train(options { evals = { test = rows(2000, 2500) }, early_stopping_rounds = 2 })
+  local loaded = xgboost.load_model(model:save_raw "json")
+  lu.assertEquals(loaded:predict_list(rows(0, 20)), model:predict_list(rows(0, 20), { library = true }))
+  collectgarbage "generational"
+end
+
 function TestXgboost.test_signature_is_json()
   local model = xgboost.train(options())
   lu.assertEquals(json.decode(json.encode(model.signature)), model.signature)

@@ -41,6 +41,14 @@ local function describe(column)
   return { name = column.name, type = column.type, feature = kind and kind.feature, expression = expression }
 end
 
+---@param value any
+---@param what string
+---@return mlengine.Frame
+function M.check_frame(value, what)
+  if type(value) == "table" and value.handle then return value end
+  return raise("invalid", what .. " must be a frame")
+end
+
 ---The columns of a frame, in order and by name.
 local function all(frame)
   local list, by_name, names = {}, {}, {}
