@@ -1,14 +1,13 @@
 #include "engine/http/client.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
-#include <pthread.h>
 #include <string.h>
 #include <strings.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
+#include "engine/http/curl.h"
 #include "engine/http/retry.h"
 
 #define HEADERS_MAX ((size_t)64 << 10)
@@ -18,21 +17,15 @@ struct mle_http_client {
   char detail[CURL_ERROR_SIZE];
 };
 
-static pthread_once_t started = PTHREAD_ONCE_INIT;
-static CURLcode start_code;
-
-static void start_curl(void) {
-  start_code = curl_global_init_mem(CURL_GLOBAL_DEFAULT, mle_alloc, mle_free, mle_realloc,
-                                    mle_strdup, mle_calloc);
-}
+static const mle_curl *curl; /* set by the first client */
 
 mle_status mle_http_client_new(mle_http_client **out, mle_error *err) {
   *out = NULL;
-  pthread_once(&started, start_curl);
-  if (start_code != CURLE_OK)
-    return mle_fail(err, MLE_EIO, "cannot start libcurl: %s", curl_easy_strerror(start_code));
+  const mle_curl *opened;
+  MLE_TRY(mle_curl_open(&opened, err));
+  curl = opened;
   mle_http_client *client = mle_calloc(1, sizeof *client);
-  if (client != NULL) client->easy = curl_easy_init();
+  if (client != NULL) client->easy = curl->easy_init();
   if (client == NULL || client->easy == NULL) {
     mle_free(client);
     return mle_nomem(err, "making an HTTP client");
@@ -43,7 +36,7 @@ mle_status mle_http_client_new(mle_http_client **out, mle_error *err) {
 
 void mle_http_client_free(mle_http_client *client) {
   if (client == NULL) return;
-  curl_easy_cleanup(client->easy);
+  curl->easy_cleanup(client->easy);
   mle_free(client);
 }
 
@@ -105,7 +98,7 @@ static bool has_header(const char *const *headers, const char *name) {
 static mle_status add_line(struct curl_slist **list, const char *line, mle_error *err) {
   if (strpbrk(line, "\r\n") != NULL)
     return mle_fail(err, MLE_EINVAL, "a header may not hold a line break");
-  struct curl_slist *longer = curl_slist_append(*list, line);
+  struct curl_slist *longer = curl->slist_append(*list, line);
   if (longer == NULL) return mle_nomem(err, "building a request");
   *list = longer;
   return MLE_OK;
@@ -124,32 +117,32 @@ static mle_status build_headers(const mle_http_request *request, struct curl_sli
 static void set_body(CURL *easy, const mle_http_request *request) {
   bool head = strcmp(request->method, "HEAD") == 0;
   if (request->body != NULL) {
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-    curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+    curl->easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
   }
-  if (head) curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-  if (!head) curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+  if (head) curl->easy_setopt(easy, CURLOPT_NOBODY, 1L);
+  if (!head) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
 static void set_options(mle_http_client *client, const mle_http_request *request,
                         mle_http_response *response) {
   CURL *easy = client->easy;
-  curl_easy_reset(easy); /* keeps the connections */
+  curl->easy_reset(easy); /* keeps the connections */
   client->detail[0] = '\0';
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, client->detail);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_URL, request->url);
-  curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
-  curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
+  curl->easy_setopt(easy, CURLOPT_ERRORBUFFER, client->detail);
+  curl->easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+  curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl->easy_setopt(easy, CURLOPT_URL, request->url);
+  curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
+  curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
   if (request->unix_socket != NULL)
-    curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &response->body);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &response->headers);
-  curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
-  curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+  curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+  curl->easy_setopt(easy, CURLOPT_WRITEDATA, &response->body);
+  curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+  curl->easy_setopt(easy, CURLOPT_HEADERDATA, &response->headers);
+  curl->easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   set_body(easy, request);
 }
 
@@ -194,7 +187,7 @@ static mle_status fail_attempt(const mle_http_client *client, const mle_http_req
   if (code == CURLE_WRITE_ERROR)
     return mle_fail(err, MLE_EREFUSED, "%s %s: the answer is larger than the %zu bytes allowed",
                     request->method, url, request->response_max);
-  const char *what = client->detail[0] != '\0' ? client->detail : curl_easy_strerror(code);
+  const char *what = client->detail[0] != '\0' ? client->detail : curl->easy_strerror(code);
   mle_status status = mle_fail(err, status_of(code, request), "%s %s: %s", request->method, url, what);
   if (err != NULL) err->retryable = status == MLE_EIO || status == MLE_ETIMEOUT;
   return status;
@@ -210,14 +203,14 @@ static mle_status attempt(mle_http_client *client, const mle_http_request *reque
   set_options(client, request, response);
   mle_status status;
   MLE_GO(build_headers(request, &headers, err));
-  curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
-  *out_code = curl_easy_perform(client->easy);
+  curl->easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
+  *out_code = curl->easy_perform(client->easy);
   if (*out_code != CURLE_OK)
     status = fail_attempt(client, request, *out_code, err);
   else
-    curl_easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &response->status);
+    curl->easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &response->status);
 done:
-  curl_slist_free_all(headers);
+  curl->slist_free_all(headers);
   return status;
 }
 

@@ -1,8 +1,8 @@
 #include "engine/http/retry.h"
 
 #include <ctype.h>
-#include <curl/curl.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "engine/base/hash.h"
 
@@ -28,7 +28,9 @@ int64_t mle_retry_after_s(const char *value, int64_t now_s) {
     long long seconds = strtoll(value, &end, 10);
     return *end == '\0' || isspace((unsigned char)*end) ? (int64_t)seconds : -1;
   }
-  time_t at = curl_getdate(value, NULL);
-  if (at == (time_t)-1) return -1;
+  struct tm at_tm = {0};
+  const char *end = strptime(value, "%a, %d %b %Y %H:%M:%S GMT", &at_tm); /* RFC 9110, 5.6.7 */
+  if (end == NULL) return -1;
+  time_t at = timegm(&at_tm);
   return at > now_s ? (int64_t)at - now_s : 0;
 }

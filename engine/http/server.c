@@ -1,7 +1,6 @@
 #include "engine/http/server.h"
 
 #include <ctype.h>
-#include <microhttpd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,12 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/http/connections.h"
+#include "engine/http/microhttpd.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
+
+static const mle_microhttpd *mhd; /* set by the first server */
 
 struct mle_http_server {
   mle_http_server_options options;
@@ -55,19 +57,19 @@ static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Con
   char *bytes = answer->body.data;
   answer->body = MLE_BUFFER(0);
   struct MHD_Response *response =
-      bytes == NULL ? MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
-                    : MHD_create_response_from_buffer_with_free_callback(len, bytes, mle_free);
+      bytes == NULL ? mhd->create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
+                    : mhd->create_response_from_buffer_with_free_callback(len, bytes, mle_free);
   if (response == NULL) {
     mle_free(bytes);
     return MHD_NO;
   }
-  MHD_add_response_header(response, "Content-Type", answer->content_type);
+  mhd->add_response_header(response, "Content-Type", answer->content_type);
   for (int i = 0; i < answer->num_headers; i++)
-    MHD_add_response_header(response, answer->header[i].name, answer->header[i].value);
+    mhd->add_response_header(response, answer->header[i].name, answer->header[i].value);
   if (atomic_load_explicit(&server->draining, memory_order_relaxed))
-    MHD_add_response_header(response, "Connection", "close");
-  enum MHD_Result result = MHD_queue_response(connection, (unsigned)answer->status, response);
-  MHD_destroy_response(response);
+    mhd->add_response_header(response, "Connection", "close");
+  enum MHD_Result result = mhd->queue_response(connection, (unsigned)answer->status, response);
+  mhd->destroy_response(response);
   return result;
 }
 
@@ -86,7 +88,7 @@ static enum MHD_Result send_refusal(const mle_http_server *server,
 }
 
 static const char *header_of(struct MHD_Connection *connection, const char *name) {
-  const char *value = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+  const char *value = mhd->lookup_connection_value(connection, MHD_HEADER_KIND, name);
   return value == NULL ? "" : value;
 }
 
@@ -121,7 +123,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
     return;
   }
   const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+      mhd->get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   *context = info == NULL ? NULL : mle_connections_add(&server->connections, info->connect_fd);
 }
 
@@ -132,7 +134,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
   exchange *e = mle_calloc(1, sizeof *e);
   if (e == NULL) return NULL;
   const union MHD_ConnectionInfo *info =
-      MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+      mhd->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   e->connection = info == NULL ? NULL : info->socket_context;
   e->body = MLE_BUFFER(server->options.body_max);
   mle_connection_touch(e->connection);
@@ -211,7 +213,7 @@ static struct MHD_Daemon *start_daemon(mle_http_server *server) {
   const mle_http_server_options *o = &server->options;
   unsigned workers = num_workers(o->workers);
   unsigned connections = o->connections_max < workers ? workers : o->connections_max;
-  return MHD_start_daemon(
+  return mhd->start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
       server,
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
@@ -230,6 +232,9 @@ static struct MHD_Daemon *start_daemon(mle_http_server *server) {
 mle_status mle_http_server_start(const mle_http_server_options *options, mle_address *inout,
                                  mle_http_server **out, mle_error *err) {
   *out = NULL;
+  const mle_microhttpd *opened;
+  MLE_TRY(mle_microhttpd_open(&opened, err));
+  mhd = opened;
   mle_http_server *server = mle_calloc(1, sizeof *server);
   if (server == NULL) return mle_nomem(err, "starting a server");
   server->options = *options;
@@ -256,7 +261,7 @@ void mle_http_server_tick(mle_http_server *server) {
 
 void mle_http_server_drain(mle_http_server *server) {
   if (atomic_exchange(&server->draining, true)) return;
-  MHD_quiesce_daemon(server->daemon);
+  mhd->quiesce_daemon(server->daemon);
   shutdown(server->listen_fd, SHUT_RD); /* who connects now is refused, not left waiting */
 }
 
@@ -269,7 +274,7 @@ void mle_http_server_stop(mle_http_server *server, int64_t grace_ms) {
   mle_http_server_drain(server);
   int64_t deadline = mle_monotonic_ns() + grace_ms * 1000000;
   while (mle_http_server_in_flight(server) > 0 && mle_monotonic_ns() < deadline) usleep(2000);
-  MHD_stop_daemon(server->daemon);
+  mhd->stop_daemon(server->daemon);
   close(server->listen_fd);
   mle_connections_release(&server->connections);
   mle_free(server);
