@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/file.h"
 #include "engine/xgboost/narrow.h"
 
 #define BATCH_BYTES ((size_t)8 << 20)
@@ -131,6 +132,7 @@ static mle_status file_failure(const mle_spool *s, mle_error *err) {
 }
 
 static mle_status open_file(mle_spool *s, mle_error *err) {
+  MLE_TRY(mle_make_folders(s->folder, 0700, err));
   char *path = mle_format("%s/mlengine-spool-XXXXXX", s->folder);
   if (path == NULL) return mle_nomem(err, "keeping rows");
   s->fd = mkstemp(path);

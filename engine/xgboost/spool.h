@@ -25,7 +25,7 @@
 typedef struct mle_spool mle_spool;
 
 typedef struct mle_spool_options {
-  const char *folder; /* for the file; NULL: $TMPDIR, else /tmp */
+  const char *folder; /* for the file, made when needed; NULL: $TMPDIR, else /tmp */
   size_t memory_max;  /* bytes before the file is used; 0: a quarter of the machine's memory */
 } mle_spool_options;
 

@@ -21,7 +21,6 @@ local parameters = require "mlengine.xgboost.params"
 local progress = require "mlengine.xgboost.progress"
 local project = require "mlengine.project"
 local raise = require("mlengine.error").raise
-local system = require "mle.system"
 
 local M = { version = native.version() }
 
@@ -74,9 +73,7 @@ end
 ---Where rows go that do not fit in a fifth of the job's memory.
 local function spool_options()
   local job = context.current()
-  local temp = project.current().state .. "/tmp"
-  system.make_folders(temp)
-  return temp, job and job.resources.memory and job.resources.memory // 5
+  return project.current().state .. "/tmp", job and job.resources.memory and job.resources.memory // 5
 end
 
 local function names_and_types(features)

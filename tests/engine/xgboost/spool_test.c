@@ -1,10 +1,12 @@
 #include "tests/engine/xgboost/synthetic.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -145,8 +147,25 @@ static mle_status fill_in(const char *folder, size_t num_rows, mle_error *err) {
 static void a_folder_that_takes_nothing_is_named(void **state) {
   (void)state;
   mle_error err;
-  assert_int_equal(fill_in("/no/such/folder", MANY, &err), MLE_EIO);
-  assert_non_null(strstr(err.message, "'/no/such/folder': No such file or directory"));
+  assert_int_not_equal(fill_in("/proc/none/here", MANY, &err), MLE_OK);
+  assert_non_null(strstr(err.message, "/proc/none"));
+}
+
+/* As on a full disk: the write fails, nothing else happens. */
+static void a_full_disk_is_an_error(void **state) {
+  (void)state;
+  struct rlimit old, small;
+  mle_error err;
+  signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+  small = old;
+  small.rlim_cur = 1 << 20;
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  mle_status status = fill_in(NULL, MANY, &err);
+  setrlimit(RLIMIT_FSIZE, &old);
+  assert_int_equal(status, MLE_EIO);
+  assert_non_null(strstr(err.message, "keeping rows for training in '"));
+  assert_non_null(strstr(err.message, "File too large"));
 }
 
 static void a_broken_source_fails_the_filling(void **state) {
@@ -181,6 +200,7 @@ int main(void) {
       cmocka_unit_test(what_is_lost_is_counted),
       cmocka_unit_test(an_empty_stream_gives_no_batch),
       cmocka_unit_test(a_folder_that_takes_nothing_is_named),
+      cmocka_unit_test(a_full_disk_is_an_error),
       cmocka_unit_test(a_broken_source_fails_the_filling),
       cmocka_unit_test(running_out_of_memory_is_clean),
   };
