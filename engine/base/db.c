@@ -31,6 +31,9 @@ static mle_status status_of(int code) {
 
 static mle_status fail_db(const mle_db *db, const char *doing, mle_error *err) {
   int code = sqlite3_extended_errcode(db->handle);
+  if ((code & 0xFF) == SQLITE_IOERR && sqlite3_system_errno(db->handle) != 0)
+    return mle_fail(err, MLE_EIO, "%s in '%s': %s", doing, db->path,
+                    strerror(sqlite3_system_errno(db->handle)));
   return mle_fail(err, status_of(code), "%s in '%s': %s", doing, db->path,
                   sqlite3_errmsg(db->handle));
 }

@@ -259,10 +259,12 @@ static void log_line(mle_process *process, bool is_error, const char *text, size
   char *line = full ? mle_format("%s err the log is full; later lines are not kept\n", time)
                     : mle_format("%s %s %.*s\n", time, is_error ? "err" : "out", (int)len, text);
   size_t size = line == NULL ? 0 : strlen(line);
-  bool written = size > 0 && write(process->log_fd, line, size) == (ssize_t)size;
+  ssize_t put = line == NULL ? 0 : write(process->log_fd, line, size);
+  bool written = put == (ssize_t)size && line != NULL;
+  const char *problem = put < 0 ? strerror(errno) : "the disk is full";
   mle_free(line);
   process->logged += (int64_t)size;
-  if (!written) mle_log(MLE_WARN, "a job's log cannot be written: %s", strerror(errno));
+  if (!written) mle_log(MLE_WARN, "a job's log cannot be written: %s", problem);
   if (full || !written) close_fd(&process->log_fd);
 }
 

@@ -13,7 +13,6 @@ local process = require "mle.process"
 local project = require "mlengine.project"
 local report = require "mlengine.jobs.report"
 local script = require "mlengine.script"
-local settle = require "mlengine.jobs.settle"
 local specs_of = require "mlengine.jobs.spec"
 local supervise = require "mlengine.jobs.supervise"
 local system = require "mle.system"
@@ -178,15 +177,6 @@ end
 
 -- ====== The command ======
 
----Opens the current project's state, and ends what dead processes left.
----@return mle.jobs.State state, string folder
-function M.open_state()
-  local folder = project.make_state()
-  local state = require("mle.jobs").open(folder)
-  settle.recover(state)
-  return state, folder
-end
-
 ---Runs a script or a pipeline.
 ---@param file string
 ---@param options mlengine.runner.Options
@@ -198,7 +188,7 @@ function M.run(file, options)
   local text = script.read(file)
   script.load_text(text, file)
   process.hold_signals()
-  local state <close>, folder = M.open_state()
+  local state <close>, folder = require("mlengine.jobs.state").open()
   local session = {
     state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace },
   }

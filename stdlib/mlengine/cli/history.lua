@@ -99,7 +99,7 @@ return {
   usage = usage,
   run = function(args)
     local given, names = arguments.parse(args, { ["--json"] = "flag", ["--limit"] = "N" }, usage, { 0, 1 })
-    local state <close> = require("mlengine.runner").open_state()
+    local state <close> = require("mlengine.jobs.state").open()
     if names[1] then
       local run = state:details(number(names[1], "RUN"))
       if given.json then print(run) else print_run(json.decode(run)) end

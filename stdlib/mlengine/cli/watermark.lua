@@ -54,7 +54,7 @@ return {
     }, usage, { 1, 1 })
     local action = actions[names[1]]
     if not action then errors.raise("usage", ("watermark has no '%s'; usage: %s"):format(names[1], usage)) end
-    local state <close> = require("mlengine.runner").open_state()
+    local state <close> = require("mlengine.jobs.state").open()
     action(state, given)
   end,
 }

@@ -65,15 +65,19 @@ local function record(state, current, how, value)
   return DONE
 end
 
+--- What cannot be committed has failed. When not even that can be recorded (a full
+--- disk), the engine finds a run without a result; the log says why.
+local function fail(state, current, problem)
+  local line = errors.line(errors.from(problem))
+  if not pcall(state.finish, state, current.run_id, "failed", line) then io.stderr:write(line, "\n") end
+  return FAILED
+end
+
 --- Only the engine knows why this process was asked to stop, so it records that.
 local function conclude(state, current, how, value)
   if system.cancelled() then return STOPPED end
   local ok, result = pcall(record, state, current, how, value)
-  if not ok then
-    local e = errors.from(result)
-    state:finish(current.run_id, "failed", errors.line(e))
-    return FAILED
-  end
+  if not ok then return fail(state, current, result) end
   pcall(require("mlengine.jobs.settle").run, state, current.run_id) -- what fails here is recovery's
   return result
 end
