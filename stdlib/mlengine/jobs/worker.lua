@@ -77,6 +77,7 @@ end
 local function conclude(state, current, how, value)
   if system.cancelled() then return STOPPED end
   local ok, result = pcall(record, state, current, how, value)
+  if not ok and how == "failed" then io.stderr:write(errors.line(value), "\n") end
   if not ok then return fail(state, current, result) end
   pcall(require("mlengine.jobs.settle").run, state, current.run_id) -- what fails here is recovery's
   return result
