@@ -52,7 +52,11 @@ end
 ---Raises an error of `kind`, placed at the user's line that led here.
 ---@param kind string
 ---@param message string
-function M.raise(kind, message) error(M.new(kind, message, M.where(2)), 0) end
+---@param ... any for the message, as string.format takes them
+function M.raise(kind, message, ...)
+  if select("#", ...) > 0 then message = message:format(...) end
+  error(M.new(kind, message, M.where(2)), 0)
+end
 
 ---Whether `e` is one of our errors, from Lua or from C.
 ---@param e any

@@ -31,7 +31,7 @@ local FRAME <const> = "$frame"
 local function here(what)
   local current = context.current()
   if current then return current end
-  errors.raise("refused", ("%s needs a run; start the script with: mlengine run FILE.lua"):format(what))
+  errors.raise("refused", "%s needs a run; start the script with: mlengine run FILE.lua", what)
 end
 
 ---The script's parameters, from `-p name=value` and the pipeline's `params`. Outside a
@@ -128,9 +128,12 @@ function M.output(values)
     merged[name] = encode(value, 0)
   end
   local ok, text = pcall(json.encode, merged)
-  if not ok then errors.raise("invalid", "job.output: " .. errors.message(text):gsub("^.-:%d+: ", "")) end
+  if not ok then
+    errors.raise("invalid", "job.output: " .. errors.message(text):gsub("^.-:%d+: ", ""))
+  end
   if #text > OUTPUTS_MAX then
-    errors.raise("refused", ("job.output: the outputs take %d bytes, at most %d are kept; write the data to a table or an artifact, and put out its name"):format(#text, OUTPUTS_MAX))
+    errors.raise("refused", "job.output: the outputs take %d bytes, at most %d are kept; write the data to a table or an artifact, and put out its name",
+      #text, OUTPUTS_MAX)
   end
   current.outputs = merged
 end
@@ -149,9 +152,12 @@ local function choose_parent(current, name)
       or ("job.input: no pipeline names this script, so it follows no job; run it from one, or name it there"))
   end
   if name == nil and #names == 1 then return names[1] end
-  if name == nil then errors.raise("invalid", "job.input: which parent? There are: " .. table.concat(names, ", ")) end
+  if name == nil then
+    errors.raise("invalid", "job.input: which parent? There are: " .. table.concat(names, ", "))
+  end
   if current.inputs[name] then return name end
-  errors.raise("not found", ("job.input: '%s' does not follow '%s'%s"):format(current.job, name, check.hint(name, names)))
+  errors.raise("not found", "job.input: '%s' does not follow '%s'%s",
+    current.job, name, check.hint(name, names))
 end
 
 ---What the parent's run put out. Frames are opened when they are used. Nil for a
@@ -167,7 +173,7 @@ function M.input(name)
   local input = current.inputs[name]
   if not input.outputs then
     if input.on ~= "success" then return nil end
-    errors.raise("refused", ("job.input: '%s' has not succeeded yet; run it first"):format(name))
+    errors.raise("refused", "job.input: '%s' has not succeeded yet; run it first", name)
   end
   return setmetatable({}, {
     __index = function(t, key)

@@ -32,18 +32,22 @@ local function type_of(name, spec)
   local declared = spec.type
   if declared == nil then
     if spec[1] == nil then
-      errors.raise("invalid", ("parameter '%s' has no default, so it needs a type: { nil, \"help\", type = \"string\" }"):format(name))
+      errors.raise("invalid", "parameter '%s' has no default, so it needs a type: { nil, \"help\", type = \"string\" }",
+        name)
     end
     return math.type(spec[1]) == "float" and "number" or math.type(spec[1]) or type(spec[1])
   end
   for _, known in ipairs(types) do
     if declared == known then return declared end
   end
-  errors.raise("invalid", ("parameter '%s' cannot have type '%s'%s"):format(name, declared, check.hint(declared, types)))
+  errors.raise("invalid", "parameter '%s' cannot have type '%s'%s",
+    name, declared, check.hint(declared, types))
 end
 
 local function check_spec(name, spec)
-  if type(name) ~= "string" then errors.raise("invalid", "job.params takes names: { rows = { 10000, \"rows in the batch\" } }") end
+  if type(name) ~= "string" then
+    errors.raise("invalid", "job.params takes names: { rows = { 10000, \"rows in the batch\" } }")
+  end
   check.type(spec, "table", ("parameter '%s'"):format(name))
   local options = {}
   for key, value in pairs(spec) do
@@ -55,13 +59,14 @@ local function check_spec(name, spec)
   for _, known in ipairs(types) do
     if kind == known then return kind end
   end
-  errors.raise("invalid", ("parameter '%s' cannot be a %s; parameters are strings, numbers or booleans"):format(name, kind))
+  errors.raise("invalid", "parameter '%s' cannot be a %s; parameters are strings, numbers or booleans",
+    name, kind)
 end
 
 -- ====== Values ======
 
 local function refuse(name, what, value)
-  errors.raise("usage", ("parameter '%s' must be %s, not %s"):format(name, what, tostring(value)))
+  errors.raise("usage", "parameter '%s' must be %s, not %s", name, what, tostring(value))
 end
 
 local from_text = {
@@ -114,7 +119,7 @@ function M.values(specs, given)
   for name in pairs(given) do
     if not specs[name] then
       local known = #names > 0 and "; there are: " .. table.concat(names, ", ") or "; the script has none"
-      errors.raise("usage", ("there is no parameter '%s'%s%s"):format(name, check.hint(name, names), known))
+      errors.raise("usage", "there is no parameter '%s'%s%s", name, check.hint(name, names), known)
     end
   end
   for name, spec in pairs(specs) do
@@ -138,7 +143,8 @@ function M.resolve(specs, given)
   return setmetatable(M.values(specs, given), {
     __index = function(_, name)
       if specs[name] then return nil end
-      errors.raise("undefined", ("there is no parameter '%s'%s"):format(tostring(name), check.hint(tostring(name), names_of(specs))))
+      errors.raise("undefined", "there is no parameter '%s'%s",
+        tostring(name), check.hint(tostring(name), names_of(specs)))
     end,
   })
 end

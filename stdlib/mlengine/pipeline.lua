@@ -55,15 +55,19 @@ function M.bytes(value, what)
   local number, unit = tostring(value):match "^(%d+%.?%d*)%s*(%a*)$"
   local bytes = number and bytes_of[unit:upper()] and math.floor(tonumber(number) * bytes_of[unit:upper()])
   if bytes and bytes > 0 then return bytes end
-  errors.raise("invalid", ("%s must be like \"4GiB\" or \"512MiB\", not '%s'"):format(what, tostring(value)))
+  errors.raise("invalid", "%s must be like \"4GiB\" or \"512MiB\", not '%s'", what, tostring(value))
 end
 
 local function check_resources(resources, what)
   check.options(resources, { cpu = "integer|nil", memory = "string|integer|nil", gpu = "integer|nil" }, "resources of " .. what)
   if (resources.gpu or 0) ~= 0 then
-    errors.raise("unsupported", ("%s wants %d GPUs; jobs have none here, write gpu = 0"):format(what, resources.gpu))
+    errors.raise("unsupported", "%s wants %d GPUs; jobs have none here, write gpu = 0",
+      what, resources.gpu)
   end
-  if resources.cpu and resources.cpu < 1 then errors.raise("invalid", ("cpu of %s must be at least 1, not %d"):format(what, resources.cpu)) end
+  if resources.cpu and resources.cpu < 1 then
+    errors.raise("invalid", "cpu of %s must be at least 1, not %d",
+      what, resources.cpu)
+  end
   return { cpu = resources.cpu, memory = resources.memory and M.bytes(resources.memory, "memory of " .. what) }
 end
 
@@ -76,18 +80,22 @@ local function read_condition(on, what)
   for _, known in ipairs(conditions) do
     if on == known then return on end
   end
-  errors.raise("invalid", ("%s: on must be one of %s, not '%s'%s"):format(what, table.concat(conditions, ", "), tostring(on),
-    check.hint(tostring(on), conditions)))
+  errors.raise("invalid", "%s: on must be one of %s, not '%s'%s",
+    what, table.concat(conditions, ", "), tostring(on), check.hint(tostring(on), conditions))
 end
 
 local function read_parent(parent, what)
   if type(parent) == "string" then return { name = parent, on = "success" } end
   check.type(parent, "table", "each job in after of " .. what)
   check.type(parent[1], "string", "the job's name in after of " .. what)
-  if parent[2] then errors.raise("invalid", ("each job in after of %s has braces of its own: { { \"A\", on = \"failure\" }, \"B\" }"):format(what)) end
+  if parent[2] then
+    errors.raise("invalid", "each job in after of %s has braces of its own: { { \"A\", on = \"failure\" }, \"B\" }",
+      what)
+  end
   for key in pairs(parent) do
     if key ~= 1 and key ~= "on" then
-      errors.raise("invalid", ("after of %s has no option '%s'%s"):format(what, tostring(key), check.hint(tostring(key), { "on" })))
+      errors.raise("invalid", "after of %s has no option '%s'%s",
+        what, tostring(key), check.hint(tostring(key), { "on" }))
     end
   end
   return { name = parent[1], on = read_condition(parent.on, what) }
@@ -101,7 +109,10 @@ local function read_after(after, what)
   local parents, seen = {}, {}
   for i, parent in ipairs(after) do
     parents[i] = read_parent(parent, what)
-    if seen[parents[i].name] then errors.raise("invalid", ("%s follows '%s' twice"):format(what, parents[i].name)) end
+    if seen[parents[i].name] then
+      errors.raise("invalid", "%s follows '%s' twice",
+        what, parents[i].name)
+    end
     seen[parents[i].name] = true
   end
   return parents
@@ -114,10 +125,12 @@ local function read_job(job, index)
   local what = type(job.name) == "string" and ("job '%s'"):format(job.name) or ("job %d"):format(index)
   check.options(job, job_options, what)
   if not job.name:find "%S" or job.name:find "[%c/]" then
-    errors.raise("invalid", ("job %d: a name must have letters, and neither '/' nor line breaks"):format(index))
+    errors.raise("invalid", "job %d: a name must have letters, and neither '/' nor line breaks",
+      index)
   end
   if job.schedule and job.schedule ~= "manual" then
-    errors.raise("unsupported", ("%s: schedule = '%s' is not supported; it must be \"manual\""):format(what, job.schedule))
+    errors.raise("unsupported", "%s: schedule = '%s' is not supported; it must be \"manual\"",
+      what, job.schedule)
   end
   if job.timeout then require("mlengine.jobs.supervise").timeout(job.timeout) end
   return {
@@ -127,12 +140,17 @@ local function read_job(job, index)
 end
 
 local function read_jobs(list)
-  if #list == 0 then errors.raise("invalid", "a pipeline needs jobs: jobs = { { name = ..., script = ... } }") end
-  if #list > JOBS_MAX then errors.raise("invalid", ("a pipeline has at most %d jobs, not %d"):format(JOBS_MAX, #list)) end
+  if #list == 0 then
+    errors.raise("invalid", "a pipeline needs jobs: jobs = { { name = ..., script = ... } }")
+  end
+  if #list > JOBS_MAX then
+    errors.raise("invalid", "a pipeline has at most %d jobs, not %d",
+      JOBS_MAX, #list)
+  end
   local jobs, by_name = {}, {}
   for i, job in ipairs(list) do
     jobs[i] = read_job(job, i)
-    if by_name[job.name] then errors.raise("invalid", ("two jobs are named '%s'"):format(job.name)) end
+    if by_name[job.name] then errors.raise("invalid", "two jobs are named '%s'", job.name) end
     by_name[job.name] = jobs[i]
   end
   return jobs, by_name
@@ -144,8 +162,8 @@ local function check_parents(jobs, by_name)
   for _, job in ipairs(jobs) do
     for _, parent in ipairs(job.after) do
       if not by_name[parent.name] then
-        errors.raise("invalid", ("job '%s' follows '%s', which is not a job of this pipeline%s"):format(
-          job.name, parent.name, check.hint(parent.name, names)))
+        errors.raise("invalid", "job '%s' follows '%s', which is not a job of this pipeline%s",
+          job.name, parent.name, check.hint(parent.name, names))
       end
     end
   end

@@ -124,8 +124,8 @@ local function find_job(pipeline, name)
     if name == job.name or name == pipeline.name .. "/" .. job.name then return job end
     names[i] = job.name
   end
-  errors.raise("usage", ("pipeline '%s' has no job '%s'%s; there are: %s"):format(
-    pipeline.name, name, check.hint(name, names), table.concat(names, ", ")))
+  errors.raise("usage", "pipeline '%s' has no job '%s'%s; there are: %s",
+    pipeline.name, name, check.hint(name, names), table.concat(names, ", "))
 end
 
 --- A job and all that come after it, in order.
@@ -166,7 +166,10 @@ end
 -- ====== Scripts ======
 
 local function start_script(session, file, options)
-  if options.from then errors.raise("usage", ("--from is for pipelines; %s is a job script"):format(file)) end
+  if options.from then
+    errors.raise("usage", "--from is for pipelines; %s is a job script",
+      file)
+  end
   local owner = require("mlengine.jobs.identity").find(file, options.job)
   local spec = owner and specs_of.of_job(owner.pipeline, owner.job, owner.file, options)
     or specs_of.of_script(file, options)
@@ -183,7 +186,7 @@ end
 ---@return integer exit code
 ---@return boolean asked whether the user asked to stop, be it too late
 function M.run(file, options)
-  if not system.stat(file) then errors.raise("usage", ("there is no script '%s'"):format(file)) end
+  if not system.stat(file) then errors.raise("usage", "there is no script '%s'", file) end
   project.use(file)
   local text = script.read(file)
   script.load_text(text, file)

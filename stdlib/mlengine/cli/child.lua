@@ -10,7 +10,9 @@ return {
   usage = "mlengine child job|pipeline",
   run = function(args)
     local module = modules[args[1]]
-    if not module then errors.raise("usage", "this command is started by mlengine itself, not by hand") end
+    if not module then
+      errors.raise("usage", "this command is started by mlengine itself, not by hand")
+    end
     module = require(module)
     return (module.serve or module.run)()
   end,

@@ -91,7 +91,7 @@ end
 local function number(text, what)
   local value = math.tointeger(tonumber(text))
   if value and value > 0 then return value end
-  errors.raise("usage", ("%s must be a number, not '%s'; usage: %s"):format(what, text, usage))
+  errors.raise("usage", "%s must be a number, not '%s'; usage: %s", what, text, usage)
 end
 
 return {

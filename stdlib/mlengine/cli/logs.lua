@@ -33,7 +33,10 @@ return {
   run = function(args)
     local given, names = arguments.parse(args, { ["-f"] = "flag" }, usage, { 1, 1 })
     local run = math.tointeger(tonumber(names[1]))
-    if not run then errors.raise("usage", ("RUN must be a number, not '%s'; mlengine history lists them"):format(names[1])) end
+    if not run then
+      errors.raise("usage", "RUN must be a number, not '%s'; mlengine history lists them",
+        names[1])
+    end
     local state <close> = require("mlengine.jobs.state").open()
     is_over(state, run) -- raises when there is no such run
     local path = ("%s/runs/%d/log"):format(project.current().state, run)

@@ -11,7 +11,10 @@ local options <const> = {
 
 local function read_range(text)
   local from, to = text:match "^(%d*)%.%.(%d*)$"
-  if not from then errors.raise("usage", ("--range takes FROM..TO, two snapshot ids of which one may be left out, not '%s'"):format(text)) end
+  if not from then
+    errors.raise("usage", "--range takes FROM..TO, two snapshot ids of which one may be left out, not '%s'",
+      text)
+  end
   return { from = math.tointeger(tonumber(from)), to = math.tointeger(tonumber(to)) }
 end
 
@@ -20,7 +23,10 @@ local function read_rehearsal(given)
   local kind
   for _, name in ipairs { "again", "range", "full", "dry_run" } do
     if given[name] then
-      if kind then errors.raise("usage", ("--%s and --%s cannot both be"):format(kind, (name:gsub("_", "-")))) end
+      if kind then
+        errors.raise("usage", "--%s and --%s cannot both be",
+          kind, (name:gsub("_", "-")))
+      end
       kind = name:gsub("_", "-")
     end
   end
@@ -31,7 +37,7 @@ local function read_skip_code(text)
   if not text then return nil end
   local code = math.tointeger(tonumber(text))
   if code and code >= 0 and code <= 255 then return code end
-  errors.raise("usage", ("--skip-code takes an exit code from 0 to 255, not '%s'"):format(text))
+  errors.raise("usage", "--skip-code takes an exit code from 0 to 255, not '%s'", text)
 end
 
 return {

@@ -46,13 +46,15 @@ return {
   run = function(args)
     local given, names = arguments.parse(args, { ["-p"] = "list", ["--job"] = "NAME" }, usage, { 1, 1 })
     local file = names[1]
-    if not system.stat(file) then errors.raise("usage", ("there is no script '%s'"):format(file)) end
+    if not system.stat(file) then errors.raise("usage", "there is no script '%s'", file) end
     while true do
       local saved = settled_save(file)
       local changed = function() return last_save(file) ~= saved end
       local asked = rehearse(file, { params = given.p, job = given.job, rehearsal = "watch", abandoned = changed })
       if asked then return INTERRUPTED end
-      if not changed() then print("watching " .. file .. "; save it to rehearse again, Ctrl-C to end") end
+      if not changed() then
+        print("watching " .. file .. "; save it to rehearse again, Ctrl-C to end")
+      end
       while not changed() and not system.cancelled() do system.sleep(PAUSE_S) end
       if system.cancelled() then return INTERRUPTED end
     end

@@ -28,15 +28,20 @@ local function tracked_snapshot(consumer, table_)
   local run = require("mlengine.jobs.increment").tracked_run(consumer, table_)
   local snapshot = run and math.tointeger(tonumber(run.data.tags.iceberg_snapshot_id))
   if snapshot then return snapshot end
-  errors.raise("not found", ("MLflow has no finished run of '%s' that read %s; name the snapshot with --snapshot ID"):format(
-    consumer, table_.name))
+  errors.raise("not found", "MLflow has no finished run of '%s' that read %s; name the snapshot with --snapshot ID",
+    consumer, table_.name)
 end
 
 local function adopt(state, given)
-  if not given.consumer or not given.table then errors.raise("usage", "adopt needs --consumer and --table; usage: " .. usage) end
+  if not given.consumer or not given.table then
+    errors.raise("usage", "adopt needs --consumer and --table; usage: " .. usage)
+  end
   local table_ = load_table(given.table)
   local snapshot = given.snapshot and math.tointeger(tonumber(given.snapshot))
-  if given.snapshot and not snapshot then errors.raise("usage", ("--snapshot takes a snapshot id, not '%s'"):format(given.snapshot)) end
+  if given.snapshot and not snapshot then
+    errors.raise("usage", "--snapshot takes a snapshot id, not '%s'",
+      given.snapshot)
+  end
   snapshot = snapshot or tracked_snapshot(given.consumer, table_)
   table_:snapshot(snapshot) -- raises when the table has no such snapshot
   state:adopt(given.consumer, table_.uuid, "main", table_.name, snapshot)
@@ -53,7 +58,10 @@ return {
       ["--json"] = "flag", ["--consumer"] = "NAME", ["--table"] = "NAME", ["--snapshot"] = "ID",
     }, usage, { 1, 1 })
     local action = actions[names[1]]
-    if not action then errors.raise("usage", ("watermark has no '%s'; usage: %s"):format(names[1], usage)) end
+    if not action then
+      errors.raise("usage", "watermark has no '%s'; usage: %s",
+        names[1], usage)
+    end
     local state <close> = require("mlengine.jobs.state").open()
     action(state, given)
   end,

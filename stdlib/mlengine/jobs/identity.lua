@@ -44,15 +44,20 @@ end
 local function refuse_unreadable(path, problem, text, file)
   local name = file:match "[^/]+$"
   local line = ("%s%s"):format(problem.where, problem.message)
-  if not text:find(name, 1, true) then return log.warning("%s is not looked at: %s", files.in_project(path), line) end
-  errors.raise("invalid", ("cannot tell whose job %s is, since %s does not load: %s"):format(name, files.in_project(path), line))
+  if not text:find(name, 1, true) then
+    return log.warning("%s is not looked at: %s", files.in_project(path), line)
+  end
+  errors.raise("invalid", "cannot tell whose job %s is, since %s does not load: %s",
+    name, files.in_project(path), line)
 end
 
 local function matches_in(path, pipeline, wanted)
   local found = {}
   for _, job in ipairs(pipeline.jobs) do
     local place = job.script:sub(1, 1) == "/" and job.script or script.folder(path) .. "/" .. job.script
-    if system.absolute(place) == wanted then found[#found + 1] = { pipeline = pipeline, job = job, file = path } end
+    if system.absolute(place) == wanted then
+      found[#found + 1] = { pipeline = pipeline, job = job, file = path }
+    end
   end
   return found
 end
@@ -87,7 +92,10 @@ function M.find(file, wanted)
   if #chosen == 1 then return chosen[1] end
   if #matches == 0 and not wanted then return nil end
   local list = "'" .. table.concat(names, "', '") .. "'"
-  if #chosen > 1 then errors.raise("usage", ("%s is the job %s; say which with --job PIPELINE/JOB"):format(file, list)) end
+  if #chosen > 1 then
+    errors.raise("usage", "%s is the job %s; say which with --job PIPELINE/JOB",
+      file, list)
+  end
   errors.raise("usage", #matches == 0 and ("--job '%s': no pipeline of this project names %s"):format(wanted, file)
     or ("--job '%s': %s is the job %s%s"):format(wanted, file, list, check.hint(wanted, names)))
 end

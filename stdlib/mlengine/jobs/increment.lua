@@ -22,8 +22,8 @@ local function check_choice(options, name)
   for _, choice in ipairs(choices[name]) do
     if value == choice then return end
   end
-  errors.raise("invalid", ("option '%s' of job.increment must be one of %s, not '%s'%s"):format(
-    name, table.concat(choices[name], ", "), value, check.hint(value, choices[name])))
+  errors.raise("invalid", "option '%s' of job.increment must be one of %s, not '%s'%s",
+    name, table.concat(choices[name], ", "), value, check.hint(value, choices[name]))
 end
 
 local function check_options(options)
@@ -34,10 +34,12 @@ local function check_options(options)
   for name in pairs(choices) do check_choice(options, name) end
   local initial = options.initial
   if type(initial) == "string" and initial ~= "full" and initial ~= "latest" then
-    errors.raise("invalid", ("option 'initial' of job.increment must be \"full\", \"latest\" or a snapshot id, not '%s'"):format(initial))
+    errors.raise("invalid", "option 'initial' of job.increment must be \"full\", \"latest\" or a snapshot id, not '%s'",
+      initial)
   end
   if options.branch and options.branch ~= MAIN then
-    errors.raise("unsupported", ("job.increment reads the branch main only, not '%s'"):format(options.branch))
+    errors.raise("unsupported", "job.increment reads the branch main only, not '%s'",
+      options.branch)
   end
   return options
 end

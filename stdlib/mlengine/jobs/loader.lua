@@ -23,7 +23,8 @@ function M.is_pipeline(text) return params.requires(text, MODULE) end
 local function load_one(file)
   local value = script.run(file)
   if not require(MODULE).is(value) then
-    errors.raise("invalid", ("%s requires mlengine.pipeline but returns no pipeline; end it with: return pipeline.new { ... }"):format(file))
+    errors.raise("invalid", "%s requires mlengine.pipeline but returns no pipeline; end it with: return pipeline.new { ... }",
+      file)
   end
   return value:data()
 end
@@ -72,8 +73,8 @@ function M.load_all(files)
   local code, signal = wait(child, system.monotonic_ns() + TIMEOUT_NS)
   local answer = child:answer()
   if signal ~= 0 or code ~= 0 or answer == "" then
-    errors.raise("io", ("the process that loads %s ended (%s)"):format(table.concat(files, ", "),
-      signal ~= 0 and process.signal_name(signal) or "exit code " .. code))
+    errors.raise("io", "the process that loads %s ended (%s)",
+      table.concat(files, ", "), signal ~= 0 and process.signal_name(signal) or "exit code " .. code)
   end
   return json.decode(answer)
 end

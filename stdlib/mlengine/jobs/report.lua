@@ -85,14 +85,18 @@ end
 -- ====== Events ======
 
 function Reporter:pipeline_started(pipeline, id, rehearsal)
-  if self.json then return event { event = "pipeline-started", pipeline = pipeline, pipeline_run = id, rehearsal = rehearsal } end
+  if self.json then
+    return event { event = "pipeline-started", pipeline = pipeline, pipeline_run = id, rehearsal = rehearsal }
+  end
   say(self, ("%s%s"):format(pipeline, rehearsal and "  rehearsal: nothing is consumed, registered or deployed" or ""))
 end
 
 function Reporter:started(spec, run)
   self.begun[spec] = system.monotonic_ns()
   self.run = run
-  if self.json then event { event = "started", pipeline = spec.pipeline, job = spec.job, run = run, rehearsal = spec.rehearsal } end
+  if self.json then
+    event { event = "started", pipeline = spec.pipeline, job = spec.job, run = run, rehearsal = spec.rehearsal }
+  end
   self:tick(spec)
 end
 
@@ -146,7 +150,9 @@ function Reporter:complain(result)
 end
 
 function Reporter:pipeline_finished(pipeline, id, how, ms)
-  if self.json then return event { event = "pipeline-finished", pipeline = pipeline, pipeline_run = id, state = how, ms = ms } end
+  if self.json then
+    return event { event = "pipeline-finished", pipeline = pipeline, pipeline_run = id, state = how, ms = ms }
+  end
   say(self, ("%s %s in %s"):format(pipeline, how, M.duration(ms)))
 end
 

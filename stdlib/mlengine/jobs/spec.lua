@@ -40,7 +40,7 @@ end
 function M.of_job(pipeline, job, pipeline_file, options)
   local file = M.path(pipeline_file, job.script)
   if not system.stat(file) then
-    errors.raise("not found", ("job '%s': there is no script '%s'"):format(job.name, file))
+    errors.raise("not found", "job '%s': there is no script '%s'", job.name, file)
   end
   local given = {}
   for name, value in pairs(job.params) do given[name] = value end
@@ -67,7 +67,7 @@ local function parse(list)
   local given = {}
   for i, text in ipairs(list or {}) do
     local name, value = text:match "^([^=]+)=(.*)$"
-    if not name then errors.raise("usage", ("-p takes name=value, not '%s'"):format(text)) end
+    if not name then errors.raise("usage", "-p takes name=value, not '%s'", text) end
     local job, inner = name:match "^(.+)%.([%w_]+)$"
     given[i] = { job = job, name = inner or name, value = value }
   end
@@ -98,8 +98,8 @@ function M.give(specs, list)
   table.sort(names)
   for i, one in ipairs(given) do
     if not taken[i] then
-      errors.raise("usage", ("no job of this pipeline has a parameter '%s'%s; there are: %s"):format(
-        one.name, check.hint(one.name, names), table.concat(names, ", ")))
+      errors.raise("usage", "no job of this pipeline has a parameter '%s'%s; there are: %s",
+        one.name, check.hint(one.name, names), table.concat(names, ", "))
     end
   end
 end

@@ -117,7 +117,9 @@ local function follow(watch, timeout, reporter, spec)
     end
     check_time(watch, timeout)
     reporter:tick(spec)
-    if spec.abandoned and not watch.ending and spec.abandoned() then tell_to_stop(watch, "stopped", "a file it uses was saved") end
+    if spec.abandoned and not watch.ending and spec.abandoned() then
+      tell_to_stop(watch, "stopped", "a file it uses was saved")
+    end
   end
 end
 
@@ -178,7 +180,8 @@ function M.timeout(value)
   local number, unit = tostring(value):match "^(%d+%.?%d*)%s*([smhd]?)$"
   local seconds = number and math.floor(tonumber(number) * (units[unit] or 1))
   if seconds and seconds >= 1 and seconds <= 366 * 86400 then return seconds end
-  errors.raise("invalid", ("a timeout must be seconds, or like \"15m\" or \"24h\", from one second to a year, not '%s'"):format(tostring(value)))
+  errors.raise("invalid", "a timeout must be seconds, or like \"15m\" or \"24h\", from one second to a year, not '%s'",
+    tostring(value))
 end
 
 return M
