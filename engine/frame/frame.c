@@ -1,6 +1,7 @@
 #include "engine/frame/frame.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
@@ -149,6 +150,7 @@ static mle_status describe(mle_connection *c, const char *sql, mle_frame_column 
   return MLE_OK;
 }
 
+/* Under the lock. */
 static mle_status find_columns(mle_frame *frame, mle_error *err) {
   mle_connection *c;
   if (frame->columns != NULL) return MLE_OK;
@@ -160,6 +162,7 @@ static mle_status find_columns(mle_frame *frame, mle_error *err) {
 
 mle_status mle_frame_columns(mle_frame *frame, const mle_frame_column **out, size_t *out_count,
                              mle_error *err) {
+  while (frame->like != NULL) frame = frame->like;
   pthread_mutex_lock(&columns_lock);
   mle_status status = find_columns(frame, err);
   *out = status == MLE_OK ? frame->columns : NULL;
@@ -168,7 +171,50 @@ mle_status mle_frame_columns(mle_frame *frame, const mle_frame_column **out, siz
   return status;
 }
 
+static mle_status no_such_column(const mle_frame_column *columns, size_t count, const char *name,
+                                 mle_error *err) {
+  char names[400] = "";
+  for (size_t i = 0, len = 0; i < count && len < sizeof names; i++)
+    len += (size_t)snprintf(names + len, sizeof names - len, "%s%s", i > 0 ? ", " : "",
+                            columns[i].name);
+  return mle_fail(err, MLE_ENOTFOUND, "there is no column '%s'; there are: %s", name, names);
+}
+
+mle_status mle_frame_find_column(mle_frame *frame, const char *name, const mle_frame_column **out,
+                                 mle_error *err) {
+  const mle_frame_column *columns;
+  size_t count;
+  *out = NULL;
+  MLE_TRY(mle_frame_columns(frame, &columns, &count, err));
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(columns[i].name, name) == 0) *out = &columns[i];
+  return *out != NULL ? MLE_OK : no_such_column(columns, count, name, err);
+}
+
+static mle_status plan(mle_connection *c, const char *sql, mle_error *err) {
+  duckdb_prepared_statement statement = NULL;
+  mle_status status = mle_prepare(c, sql, &statement, err);
+  duckdb_destroy_prepare(&statement);
+  return status;
+}
+
+/* The positioned text fails where the plain one does not if an expression is not one per row. */
+mle_status mle_frame_check(mle_frame *frame, mle_error *err) {
+  mle_connection *c;
+  MLE_TRY(mle_frame_connect(frame, &c, err));
+  mle_status status = plan(c, frame->sql, err);
+  if (status == MLE_OK && frame->positioned != NULL) {
+    status = plan(c, frame->positioned, err);
+    if (status == MLE_EINVAL)
+      mle_fail(err, status, "an expression here must give one value per row; frame.sql can aggregate");
+  }
+  mle_disconnect(c);
+  return status;
+}
+
 /* ====== Rows ====== */
+
+bool mle_frame_volatile(const mle_frame *frame) { return frame->volatile_; }
 
 int64_t mle_frame_known_rows(const mle_frame *frame) { return frame->known_rows; }
 

@@ -70,6 +70,78 @@ typedef struct mle_scan {
 mle_status mle_frame_scan(mle_session *session, const mle_scan *scan, mle_frame **out,
                           mle_error *err);
 
+/* Numbers that are in memory: copies the columns of a batch. Rows keep their order. */
+mle_status mle_frame_from_batch(mle_session *session, const char *const *names,
+                                const mle_batch *batch, mle_frame **out, mle_error *err);
+
+/* ====== From a user's SQL ====== */
+
+typedef struct mle_sql_value {
+  enum { MLE_SQL_NULL, MLE_SQL_BOOL, MLE_SQL_INT, MLE_SQL_DOUBLE, MLE_SQL_TEXT } kind;
+  bool boolean;
+  int64_t integer;
+  double number;
+  const char *text;
+  size_t len;
+} mle_sql_value;
+
+typedef struct mle_sql_table {
+  const char *name;
+  mle_frame *frame;
+} mle_sql_table;
+
+/* One SELECT in which each ? stands for the next value and each table is a frame. Checked here. */
+mle_status mle_frame_query(mle_session *session, const char *text, const mle_sql_value *values,
+                           size_t num_values, const mle_sql_table *tables, size_t num_tables,
+                           mle_frame **out, mle_error *err);
+
+/* ====== From another frame ====== */
+
+/* Columns by SQL expressions, "\"a\"", "a * 2 AS twice". */
+mle_status mle_frame_select(mle_frame *frame, const char *const *expressions, size_t num,
+                            mle_frame **out, mle_error *err);
+
+/* The rows for which a SQL predicate is true. */
+mle_status mle_frame_where(mle_frame *frame, const char *predicate, mle_frame **out,
+                           mle_error *err);
+
+/* `count` rows after the first `offset`. */
+mle_status mle_frame_limit(mle_frame *frame, int64_t count, int64_t offset, mle_frame **out,
+                           mle_error *err);
+
+/* Rows by "a, b DESC"; rows that are equal there keep their order. */
+mle_status mle_frame_sort(mle_frame *frame, const char *terms, mle_frame **out, mle_error *err);
+
+typedef struct mle_split {
+  double test;          /* share of the test part, in [0, 1) */
+  int64_t seed;
+  const char *by;       /* rows with equal values of this column stay together; or NULL */
+  const char *stratify; /* each value of this column is shared out alike; or NULL */
+  const char *after;    /* instead of dice: test is what is at or after this time; or NULL */
+  const char *column;   /* the time's column; NULL: the only date or timestamp there is */
+} mle_split;
+
+/*
+ * Two disjoint frames that together are all rows, both in plan order. Who goes
+ * where hangs on the seed and the row's position (or value) alone: never on
+ * threads, batches, or what a `where` left out before. Splitting a part again
+ * with the same seed throws other dice. A frame that is not steady is pinned.
+ */
+mle_status mle_frame_split(mle_frame *frame, const mle_split *how, mle_frame **out_train,
+                           mle_frame **out_test, mle_error *err);
+
+/* The same rows kept in DuckDB (and spilled when they outgrow its memory). */
+mle_status mle_frame_pin(mle_frame *frame, mle_frame **out, mle_error *err);
+
+/* Itself when each reading gives the same rows in the same order; else its pin. */
+mle_status mle_frame_steady(mle_frame *frame, mle_frame **out, mle_error *err);
+
+/* Whether some text above names a function like random(). */
+bool mle_frame_volatile(const mle_frame *frame);
+
+/* Plans the frame, so that mistakes in user's texts show here. Reads no row. */
+mle_status mle_frame_check(mle_frame *frame, mle_error *err);
+
 /* ====== Facts ====== */
 
 typedef struct mle_frame_column {
@@ -88,6 +160,12 @@ int64_t mle_frame_known_rows(const mle_frame *frame);
 /* ====== Reading ====== */
 
 mle_status mle_frame_count(mle_frame *frame, int64_t *out, mle_error *err);
+
+/*
+ * Appends the first `rows` rows, each as a JSON object on a line of its own:
+ * integers exact, decimals as numbers, times as text, NaN as null.
+ */
+mle_status mle_frame_collect(mle_frame *frame, int64_t rows, mle_buffer *out, mle_error *err);
 
 /*
  * Streams the values of SQL expressions over the frame's columns, in plan order:
@@ -129,6 +207,10 @@ void mle_parquet_stats_release(mle_parquet_stats *stats);
  */
 mle_status mle_frame_write_parquet(mle_frame *frame, const char *path, const char *field_ids,
                                    mle_parquet_stats *stats, mle_error *err);
+
+/* Writes any format of DuckDB's COPY, by its options ("FORMAT csv, HEADER"); as safe as the above. */
+mle_status mle_frame_write(mle_frame *frame, const char *path, const char *options,
+                           mle_error *err);
 
 /* ====== SQL text ====== */
 

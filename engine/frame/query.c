@@ -86,10 +86,14 @@ static bool is_broken(const char *message) {
   return starts_with(message, "INTERNAL Error: ") || starts_with(message, "FATAL Error: ");
 }
 
-/* Lines after the first are pictures, hints about DuckDB's own options, or these. */
+/* Lines after the first are pictures, and hints about options our users do not have, but for these. */
 static bool is_worth_keeping(const char *line) {
-  line += strspn(line, " \t");
-  return starts_with(line, "Candidate") || starts_with(line, "Did you mean");
+  static const char *const keep[] = {"Candidate bindings", "Candidate functions", "Candidate tables",
+                                     "\t", "Did you mean", "Expected Number", "Error when conv",
+                                     "  file = ", NULL};
+  for (const char *const *prefix = keep; *prefix != NULL; prefix++)
+    if (starts_with(line, *prefix) && line[strspn(line, "\t ")] != '\n') return true;
+  return false;
 }
 
 static void append(mle_error *err, const char *text, size_t len) {

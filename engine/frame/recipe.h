@@ -32,6 +32,7 @@ struct mle_frame {
   bool steady;          /* known to give the same rows in the same order each time */
   bool volatile_;       /* some text above names a function like random() */
   int64_t known_rows;   /* -1: unknown */
+  mle_frame *like;      /* a parent with the same columns, else NULL */
   mle_frame_column *columns; /* NULL until asked for; set once, under the lock in frame.c */
   size_t num_columns;
 };
@@ -42,6 +43,18 @@ mle_status mle_frame_take(mle_session *session, char *sql, char *positioned, mle
 
 /* Adds a held parent. */
 mle_status mle_frame_add_parent(mle_frame *frame, mle_frame *parent, mle_error *err);
+
+/* A frame over one parent; `shape` when it shows the parent's columns. Takes the texts. */
+mle_status mle_frame_derive(mle_frame *parent, bool shape, char *sql, char *positioned,
+                            mle_frame **out, mle_error *err);
+
+/* A text of a recipe, owned by the caller. */
+__attribute__((format(printf, 3, 4)))
+mle_status mle_recipe_text(char **out, mle_error *err, const char *fmt, ...);
+
+/* A column of the frame; fails with the names there are. */
+mle_status mle_frame_find_column(mle_frame *frame, const char *name, const mle_frame_column **out,
+                                 mle_error *err);
 
 /* What must hold before the frame is read: its files have ids, its pins are alive. */
 mle_status mle_frame_ready(mle_frame *frame, mle_connection *c, mle_error *err);

@@ -40,7 +40,7 @@ static bool is(text key, const char *name) {
   return key.len == strlen(name) && memcmp(key.data, name, key.len) == 0;
 }
 
-/* Text has its end marked, in memory DuckDB gives: strings of up to 12 bytes lie inline. */
+/* DuckDB's strings have no zero byte at the end. */
 static int64_t number(text value) {
   char digits[32];
   size_t len = value.len < sizeof digits ? value.len : sizeof digits - 1;
@@ -153,85 +153,94 @@ static mle_status append_offsets(duckdb_data_chunk chunk, mle_parquet_stats *sta
   return MLE_OK;
 }
 
-static mle_status read_offsets(mle_connection *c, const char *quoted_path,
-                               mle_parquet_stats *stats, mle_error *err) {
+static mle_status read_offsets(mle_connection *c, const char *path, mle_parquet_stats *stats,
+                               mle_error *err) {
+  mle_buffer sql = MLE_BUFFER(64 * 1024);
   duckdb_result result = {0};
   duckdb_data_chunk chunk;
-  char *sql = mle_format(
-      "SELECT min(least(data_page_offset, coalesce(dictionary_page_offset, data_page_offset)))"
-      "::BIGINT FROM parquet_metadata(%s) GROUP BY row_group_id ORDER BY row_group_id",
-      quoted_path);
-  if (sql == NULL) return mle_nomem(err, "reading the statistics of a Parquet file");
-  mle_status status = mle_query(c, sql, &result, err);
+  mle_status status;
+  MLE_GO(mle_buffer_puts(&sql,
+                         "SELECT min(least(data_page_offset, coalesce(dictionary_page_offset, "
+                         "data_page_offset)))::BIGINT FROM parquet_metadata(",
+                         err));
+  MLE_GO(mle_sql_text(&sql, path, strlen(path), err));
+  MLE_GO(mle_buffer_puts(&sql, ") GROUP BY row_group_id ORDER BY row_group_id", err));
+  MLE_GO(mle_query(c, sql.data, &result, err));
   while (status == MLE_OK && (chunk = duckdb_fetch_chunk(result)) != NULL) {
     status = append_offsets(chunk, stats, err);
     duckdb_destroy_data_chunk(&chunk);
   }
+done:
   duckdb_destroy_result(&result);
-  mle_free(sql);
+  mle_buffer_release(&sql);
   return status;
 }
 
 /* ====== Writing ====== */
 
-static mle_status copy_text(const mle_frame *frame, const char *quoted_path,
-                            const char *field_ids, char **out, mle_error *err) {
+static mle_status copy(mle_frame *frame, mle_connection *c, const char *path, const char *options,
+                       duckdb_result *out, mle_error *err) {
   mle_buffer sql = MLE_BUFFER(2 * MLE_SQL_MAX);
   mle_status status;
-  *out = NULL;
-  MLE_GO(mle_buffer_printf(&sql, err,
-                           "COPY (%s) TO %s (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d, "
-                           "RETURN_STATS, USE_TMP_FILE false",
-                           frame->sql, quoted_path, ROW_GROUP_ROWS));
-  if (field_ids != NULL)
-    MLE_GO(mle_buffer_printf(&sql, err, ", FIELD_IDS {%s}", field_ids));
-  MLE_GO(mle_buffer_puts(&sql, ")", err));
-  *out = mle_buffer_take(&sql);
-  if (*out == NULL) status = mle_nomem(err, "writing a Parquet file");
+  MLE_GO(mle_buffer_printf(&sql, err, "COPY (%s) TO ", frame->sql));
+  MLE_GO(mle_sql_text(&sql, path, strlen(path), err));
+  MLE_GO(mle_buffer_printf(&sql, err, " (%s, USE_TMP_FILE false)", options));
+  MLE_GO(mle_query(c, sql.data, out, err));
 done:
   mle_buffer_release(&sql);
   return status;
 }
 
-static mle_status copy(mle_frame *frame, mle_connection *c, const char *path,
-                       const char *field_ids, mle_parquet_stats *stats, mle_error *err) {
-  mle_status status;
+static mle_status copy_with_stats(mle_frame *frame, mle_connection *c, const char *path,
+                                  const char *options, mle_parquet_stats *stats, mle_error *err) {
   duckdb_result result = {0};
-  mle_buffer quoted = MLE_BUFFER(64 * 1024);
-  char *sql = NULL;
-  MLE_GO(mle_sql_text(&quoted, path, strlen(path), err));
-  MLE_GO(copy_text(frame, quoted.data, field_ids, &sql, err));
-  MLE_GO(mle_query(c, sql, &result, err));
-  if (stats != NULL) MLE_GO(read_stats(result, stats, err));
-  if (stats != NULL) MLE_GO(read_offsets(c, quoted.data, stats, err));
-done:
+  mle_status status = copy(frame, c, path, options, &result, err);
+  if (status == MLE_OK && stats != NULL) status = read_stats(result, stats, err);
   duckdb_destroy_result(&result);
-  mle_free(sql);
-  mle_buffer_release(&quoted);
+  if (status == MLE_OK && stats != NULL) status = read_offsets(c, path, stats, err);
   return status;
+}
+
+/* Gives a synced file its name; a crash leaves the old file, the new one, or a *.tmp-*. */
+static mle_status give_name(const char *temporary, const char *path, mle_error *err) {
+  MLE_TRY(mle_file_sync(temporary, err));
+  if (rename(temporary, path) != 0)
+    return mle_fail(err, MLE_EIO, "cannot rename %s: %s", temporary, strerror(errno));
+  return mle_file_sync(path, err);
+}
+
+static mle_status write_file(mle_frame *frame, const char *path, const char *options,
+                             mle_parquet_stats *stats, mle_error *err) {
+  mle_status status;
+  mle_connection *c = NULL;
+  char unique[MLE_UUID_TEXT];
+  char *temporary = mle_format("%s.tmp-%.8s", path, mle_uuid_hex(unique));
+  if (temporary == NULL) return mle_nomem(err, "writing a file");
+  MLE_GO(mle_frame_connect(frame, &c, err));
+  MLE_GO(copy_with_stats(frame, c, temporary, options, stats, err));
+  MLE_GO(give_name(temporary, path, err));
+done:
+  mle_disconnect(c);
+  if (status != MLE_OK) unlink(temporary);
+  mle_free(temporary);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "writing %s", path);
+}
+
+mle_status mle_frame_write(mle_frame *frame, const char *path, const char *options,
+                           mle_error *err) {
+  return write_file(frame, path, options, NULL, err);
 }
 
 mle_status mle_frame_write_parquet(mle_frame *frame, const char *path, const char *field_ids,
                                    mle_parquet_stats *stats, mle_error *err) {
-  mle_status status;
-  mle_connection *c = NULL;
-  char unique[MLE_UUID_TEXT];
+  char *options;
   if (stats != NULL) *stats = (mle_parquet_stats){0};
-  char *temporary = mle_format("%s.tmp-%.8s", path, mle_uuid_hex(unique));
-  if (temporary == NULL) return mle_nomem(err, "writing a Parquet file");
-  MLE_GO(mle_frame_connect(frame, &c, err));
-  MLE_GO(copy(frame, c, temporary, field_ids, stats, err));
-  MLE_GO(mle_file_sync(temporary, err));
-  if (rename(temporary, path) != 0)
-    status = mle_fail(err, MLE_EIO, "cannot name the file: %s", strerror(errno));
-  if (status == MLE_OK) status = mle_file_sync(path, err);
-done:
-  mle_disconnect(c);
-  if (status != MLE_OK) {
-    unlink(temporary);
-    if (stats != NULL) mle_parquet_stats_release(stats);
-    mle_context(err, "writing %s", path);
-  }
-  mle_free(temporary);
+  MLE_TRY(mle_recipe_text(&options, err,
+                          "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d, RETURN_STATS%s%s%s",
+                          ROW_GROUP_ROWS, field_ids == NULL ? "" : ", FIELD_IDS {",
+                          field_ids == NULL ? "" : field_ids, field_ids == NULL ? "" : "}"));
+  mle_status status = write_file(frame, path, options, stats, err);
+  if (status != MLE_OK && stats != NULL) mle_parquet_stats_release(stats);
+  mle_free(options);
   return status;
 }

@@ -35,12 +35,12 @@ local function cell(value)
 end
 
 local function example_text(model, frame)
-  if type(frame) ~= "table" or type(frame.rows) ~= "function" then
+  if type(frame) ~= "table" or type(frame.collect) ~= "function" then
     raise("invalid", "input_example must be a frame: input_example = test:head(5)")
   end
   local columns = columns_of(model, frame)
   local data = json.array {}
-  for i, row in ipairs(frame:rows()) do
+  for i, row in ipairs(frame:collect()) do
     if i > EXAMPLE_ROWS_MAX then
       raise("invalid", ("input_example has over %d rows; a few are enough: test:head(5)"):format(EXAMPLE_ROWS_MAX))
     end
