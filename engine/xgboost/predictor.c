@@ -42,16 +42,22 @@ static float leaf_value(const mle_forest *f, uint32_t root, const float *row) {
   return n->as.value;
 }
 
-void mle_predictor_margin(const mle_model *model, const float *row, float *out) {
-  const mle_forest *f = &model->forest;
-  memcpy(out, model->base, model->num_outputs * sizeof *out);
-  if (model->weight != NULL) {
-    for (size_t t = 0; t < f->num_trees; t++)
-      out[model->output[t]] += leaf_value(f, f->root[t], row) * model->weight[t];
-    return;
+/* Several rows to a tree, so that its nodes stay in the cache; each row's sum keeps its order. */
+static void add_trees(const mle_model *m, const float *rows, size_t count, float *out) {
+  const mle_forest *f = &m->forest;
+  for (size_t r = 0; r < count; r++)
+    memcpy(out + r * m->num_outputs, m->base, m->num_outputs * sizeof *out);
+  for (size_t t = 0; t < f->num_trees; t++) {
+    float *sum = out + m->output[t];
+    for (size_t r = 0; r < count; r++) {
+      float leaf = leaf_value(f, f->root[t], rows + r * m->num_features);
+      sum[r * m->num_outputs] += m->weight == NULL ? leaf : leaf * m->weight[t];
+    }
   }
-  for (size_t t = 0; t < f->num_trees; t++)
-    out[model->output[t]] += leaf_value(f, f->root[t], row);
+}
+
+void mle_predictor_margin(const mle_model *model, const float *row, float *out) {
+  add_trees(model, row, 1, out);
 }
 
 /* ====== Links ====== */
@@ -131,14 +137,15 @@ static void gather(const mle_column *column, size_t first, size_t rows, size_t s
     if ((column->valid[(first + r) / 64] >> ((first + r) % 64) & 1) == 0) out[r * stride] = NAN;
 }
 
-/* Scores rows that lie one after another; `scratch` has room for the outputs. */
+/* Writes `width` values of each row; `scratch` has room for the rows' outputs. */
 static void score_block(const mle_model *m, const float *block, size_t rows, bool margin,
                         float *scratch, float *out) {
   size_t width = margin ? m->num_outputs : mle_predictor_width(m);
+  add_trees(m, block, rows, scratch);
   for (size_t r = 0; r < rows; r++) {
-    mle_predictor_margin(m, block + r * m->num_features, scratch);
-    if (!margin) apply_link(m->objective->link, scratch, m->num_outputs);
-    memcpy(out + r * width, scratch, width * sizeof *out);
+    float *values = scratch + r * m->num_outputs;
+    if (!margin) apply_link(m->objective->link, values, m->num_outputs);
+    memcpy(out + r * width, values, width * sizeof *out);
   }
 }
 
@@ -149,7 +156,7 @@ mle_status mle_predictor_batch(const mle_model *model, const mle_batch *batch, b
     return mle_fail(err, MLE_EINVAL, "the model takes %zu columns, these rows have %zu", features,
                     batch->num_columns);
   size_t width = margin ? model->num_outputs : mle_predictor_width(model);
-  float *block = mle_realloc_array(NULL, BLOCK_ROWS * features + model->num_outputs, sizeof *block);
+  float *block = mle_realloc_array(NULL, BLOCK_ROWS, (features + model->num_outputs) * sizeof *block);
   if (block == NULL) return mle_nomem(err, "scoring rows");
   for (size_t first = 0; first < batch->rows; first += BLOCK_ROWS) {
     size_t rows = batch->rows - first < BLOCK_ROWS ? batch->rows - first : BLOCK_ROWS;
