@@ -35,7 +35,7 @@ end
 function M.compare(folder, report)
   if not comparable(report) or not require("mle.embedded").has "mlengine.xgboost" then return end
   local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
-  local theirs = booster:predict_list(example_frame(report))
+  local theirs = booster:predict_list(example_frame(report), { library = true })
   for i, ours in ipairs(report.scores) do
     if theirs[i] ~= ours then
       errors.raise("format", ("the model in '%s' scores row %d of its example %.9g here, but %.9g in the XGBoost library"):format(folder, i - 1, ours, theirs[i]))
