@@ -67,7 +67,8 @@ end
 local function threads_of(params)
   if params.nthread then return params.nthread end
   local job = context.current()
-  return job and job.resources.cpu
+  local cpu = job and job.resources.cpu
+  return cpu and math.max(1, math.floor(cpu))
 end
 
 ---Where rows go that do not fit in a fifth of the job's memory.
