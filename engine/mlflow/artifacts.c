@@ -37,7 +37,7 @@ static void decode_percent(char *text) {
   char *out = text;
   for (const char *at = text; *at != '\0'; at++) {
     int high = *at == '%' ? hex_value(at[1]) : -1, low = high >= 0 ? hex_value(at[2]) : -1;
-    *out++ = low >= 0 ? (char)(high << 4 | low) : *at;
+    *out++ = (char)(low >= 0 ? high << 4 | low : *at);
     if (low >= 0) at += 2;
   }
   *out = '\0';
