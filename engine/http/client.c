@@ -54,7 +54,7 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
     mle_buffer_clear(headers);
     return len;
   }
-  while (kept > 0 && (bytes[kept - 1] == '\r' || bytes[kept - 1] == '\n')) kept--;
+  while (kept > 0 && strchr("\r\n \t", bytes[kept - 1]) != NULL) kept--;
   if (kept == 0) return len;
   size_t start = headers->len;
   if (mle_buffer_append(headers, bytes, kept, NULL) != MLE_OK) return 0;
