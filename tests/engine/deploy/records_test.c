@@ -1,0 +1,177 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/file.h"
+#include "engine/deploy/records.h"
+
+static char folder[64];
+static mle_db *db;
+
+static int start(void **state) {
+  (void)state;
+  strcpy(folder, "/tmp/mlengine-records-XXXXXX");
+  assert_non_null(mkdtemp(folder));
+  return mle_records_open(folder, &db, NULL) == MLE_OK ? 0 : -1;
+}
+
+static int stop(void **state) {
+  (void)state;
+  mle_db_close(db);
+  mle_remove_tree(folder, NULL);
+  return 0;
+}
+
+static int64_t begin(const char *endpoint, const char *version) {
+  char uri[64], path[64];
+  snprintf(uri, sizeof uri, "models:/M/%s", version);
+  snprintf(path, sizeof path, "/models/%s", version);
+  mle_deployment wanted = {.endpoint = endpoint, .uri = uri, .name = "M", .version = version,
+                           .folder = path, .sha256 = version, .alias = "champion"};
+  int64_t id;
+  mle_error err;
+  if (mle_records_begin(db, &wanted, &id, &err) != MLE_OK) fail_msg("%s", err.message);
+  return id;
+}
+
+static void go_live(int64_t id) {
+  assert_int_equal(mle_records_advance(db, id, "verified", "[1]", NULL), MLE_OK);
+  assert_int_equal(mle_records_advance(db, id, "accepted", NULL, NULL), MLE_OK);
+  assert_int_equal(mle_records_point(db, id, NULL), MLE_OK);
+  assert_int_equal(mle_records_finish(db, id, NULL), MLE_OK);
+}
+
+static void check_state(int64_t id, const char *wanted) {
+  mle_arena memory = MLE_ARENA;
+  mle_deployment d;
+  assert_int_equal(mle_records_get(db, id, &memory, &d, NULL), MLE_OK);
+  assert_string_equal(d.state, wanted);
+  mle_arena_release(&memory);
+}
+
+static int64_t slot(const char *endpoint) {
+  mle_arena memory = MLE_ARENA;
+  mle_deployment d;
+  assert_int_equal(mle_records_slot(db, endpoint, &memory, &d, NULL), MLE_OK);
+  mle_arena_release(&memory);
+  return d.id;
+}
+
+static void a_release_goes_from_intent_to_live(void **state) {
+  (void)state;
+  assert_int_equal(slot("e"), 0);
+  int64_t one = begin("e", "1"), other = begin("f", "1");
+  assert_true(one != other);
+  go_live(one);
+  assert_int_equal(slot("e"), one);
+  assert_int_equal(slot("f"), 0);
+  int64_t two = begin("e", "2");
+  go_live(two);
+  check_state(one, "retired");
+  check_state(two, "live");
+  mle_arena memory = MLE_ARENA;
+  mle_deployments list;
+  assert_int_equal(mle_records_list(db, "e", 10, &memory, &list, NULL), MLE_OK);
+  assert_int_equal(list.count, 2);
+  assert_int_equal(list.item[0].id, two);
+  assert_int_equal(list.item[0].previous, one);
+  assert_string_equal(list.item[1].scores, "[1]");
+  assert_int_equal(mle_records_list(db, NULL, 10, &memory, &list, NULL), MLE_OK);
+  assert_int_equal(list.count, 3);
+  assert_int_equal(mle_records_slots(db, &memory, &list, NULL), MLE_OK);
+  assert_int_equal(list.count, 1);
+  mle_arena_release(&memory);
+}
+
+static void what_was_begun_is_taken_up_again(void **state) {
+  (void)state;
+  int64_t id = begin("e", "1");
+  assert_int_equal(begin("e", "1"), id);
+  mle_records_advance(db, id, "verified", "[1]", NULL);
+  assert_int_equal(begin("e", "1"), id);
+  go_live(id);
+  assert_int_equal(begin("e", "1"), id); /* live, and the slot's */
+  go_live(begin("e", "2"));
+  assert_true(begin("e", "1") != id); /* retired: a new deployment */
+}
+
+static void steps_out_of_order_are_conflicts(void **state) {
+  (void)state;
+  int64_t id = begin("e", "1");
+  mle_error err;
+  assert_int_equal(mle_records_point(db, id, &err), MLE_ECONFLICT);
+  assert_int_equal(mle_records_finish(db, id, &err), MLE_ECONFLICT);
+  assert_int_equal(slot("e"), 0);
+  assert_int_equal(mle_records_advance(db, id, "rejected", "rejected: auc", NULL), MLE_OK);
+  assert_int_equal(mle_records_advance(db, id, "verified", NULL, &err), MLE_ECONFLICT);
+  assert_int_equal(mle_records_advance(db, id, "nonsense", NULL, &err), MLE_EINVAL);
+  mle_arena memory = MLE_ARENA;
+  mle_deployment d;
+  assert_int_equal(mle_records_get(db, id, &memory, &d, NULL), MLE_OK);
+  assert_string_equal(d.outcome, "rejected: auc");
+  assert_int_equal(mle_records_get(db, 999, &memory, &d, NULL), MLE_ENOTFOUND);
+  mle_arena_release(&memory);
+}
+
+/* The slot's previous, by way of what going back would choose. */
+static int64_t previous(const char *endpoint) {
+  mle_arena memory = MLE_ARENA;
+  mle_deployment d;
+  assert_int_equal(mle_records_slot(db, endpoint, &memory, &d, NULL), MLE_OK);
+  mle_arena_release(&memory);
+  return d.previous;
+}
+
+static void going_back_goes_further_back_each_time(void **state) {
+  (void)state;
+  int64_t one = begin("e", "1");
+  go_live(one);
+  int64_t two = begin("e", "2");
+  go_live(two);
+  int64_t three = begin("e", "3");
+  go_live(three);
+  int64_t again = begin("e", "2");
+  mle_records_advance(db, again, "verified", "[1]", NULL);
+  mle_records_advance(db, again, "accepted", NULL, NULL);
+  assert_int_equal(mle_records_point_back(db, again, two, NULL), MLE_OK);
+  assert_int_equal(mle_records_finish(db, again, NULL), MLE_OK);
+  check_state(three, "rolled back");
+  assert_int_equal(slot("e"), again);
+  assert_int_equal(previous("e"), one);
+}
+
+static void copies_in_use_are_needed(void **state) {
+  (void)state;
+  bool needed;
+  for (int i = 1; i <= 14; i++) {
+    char version[8];
+    snprintf(version, sizeof version, "%d", i);
+    go_live(begin("e", version));
+  }
+  assert_int_equal(mle_records_needs(db, "/models/14", &needed, NULL), MLE_OK);
+  assert_true(needed);
+  assert_int_equal(mle_records_needs(db, "/models/5", &needed, NULL), MLE_OK);
+  assert_true(needed);
+  assert_int_equal(mle_records_needs(db, "/models/4", &needed, NULL), MLE_OK);
+  assert_false(needed);
+  assert_int_equal(mle_records_needs(db, "/models/never", &needed, NULL), MLE_OK);
+  assert_false(needed);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(a_release_goes_from_intent_to_live, start, stop),
+      cmocka_unit_test_setup_teardown(what_was_begun_is_taken_up_again, start, stop),
+      cmocka_unit_test_setup_teardown(steps_out_of_order_are_conflicts, start, stop),
+      cmocka_unit_test_setup_teardown(going_back_goes_further_back_each_time, start, stop),
+      cmocka_unit_test_setup_teardown(copies_in_use_are_needed, start, stop),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
