@@ -53,9 +53,9 @@ static bool is_method(const exchange *x, const char *wanted) {
 }
 
 static void add_facts(const exchange *x, const mle_slot *slot, const mle_served *served) {
-  mle_http_answer_header(x->answer, "Mlengine-Endpoint", slot->endpoint);
-  mle_http_answer_header(x->answer, "Mlengine-Model-Version", served->facts.version);
-  mle_http_answer_header(x->answer, "Mlengine-Run-Id", served->facts.run_id);
+  mle_http_answer_header(x->answer, "X-Model-Endpoint", slot->endpoint);
+  mle_http_answer_header(x->answer, "X-Model-Version", served->facts.version);
+  mle_http_answer_header(x->answer, "X-Run-Id", served->facts.run_id);
 }
 
 static void add_request_id(const exchange *x) {

@@ -95,6 +95,11 @@ static mle_status read_header(csv *c, mle_columns *columns, mle_error *err) {
                   columns->num_order, columns->features->count);
 }
 
+static mle_status fail_width(const mle_columns *columns, const mle_rows *rows, mle_error *err) {
+  return mle_fail(err, MLE_EINVAL, "row %zu does not have %zu fields, as the header has",
+                  rows->count - 1, columns->num_order);
+}
+
 static mle_status read_line(csv *c, const mle_columns *columns, mle_rows *rows, mle_error *err) {
   float *row;
   size_t position = 0;
@@ -102,15 +107,13 @@ static mle_status read_line(csv *c, const mle_columns *columns, mle_rows *rows, 
   for (bool last = false; !last; position++) {
     mle_pull_slice field;
     MLE_TRY(read_field(c, &field, &last, err));
-    if (position == columns->num_order) break;
+    if (position == columns->num_order) return fail_width(columns, rows, err);
     int feature = columns->features->named ? columns->order[position] : (int)position;
     if (feature < 0) continue;
     MLE_TRY(set_field(&columns->features->list[feature], field, rows->count - 1, &row[feature],
                       err));
   }
-  if (position == columns->num_order) return MLE_OK;
-  return mle_fail(err, MLE_EINVAL, "row %zu does not have %zu fields, as the header has",
-                  rows->count - 1, columns->num_order);
+  return position == columns->num_order ? MLE_OK : fail_width(columns, rows, err);
 }
 
 mle_status mle_invocations_csv(const mle_features *features, const char *body, size_t len,

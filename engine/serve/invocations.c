@@ -133,6 +133,11 @@ static mle_status read_split(reader *r, mle_error *err) {
 
 /* ====== inputs: {"a": [1, 2], "b": [null, 0.5]} ====== */
 
+static mle_status fail_length(const reader *r, int feature, mle_error *err) {
+  return mle_fail(err, MLE_EINVAL, "column '%s' has another number of values than the first",
+                  r->features->list[feature].name);
+}
+
 static mle_status read_column(reader *r, int feature, mle_error *err) {
   size_t row = 0, width = r->rows->columns;
   bool first = r->rows->count == 0;
@@ -140,14 +145,12 @@ static mle_status read_column(reader *r, int feature, mle_error *err) {
   for (bool more = mle_pull_first(&r->p, ']'); more; row++) {
     float *unused;
     if (first) MLE_TRY(mle_rows_add(r->rows, &unused, err));
-    if (row == r->rows->count) break;
+    if (row == r->rows->count) return fail_length(r, feature, err);
     MLE_TRY(mle_feature_pull(&r->features->list[feature], &r->p, row,
                              &r->rows->values[row * width + (size_t)feature], err));
     MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
   }
-  if (row == r->rows->count) return MLE_OK;
-  return mle_fail(err, MLE_EINVAL, "column '%s' has another number of values than the first",
-                  r->features->list[feature].name);
+  return row == r->rows->count ? MLE_OK : fail_length(r, feature, err);
 }
 
 static mle_status read_columns(reader *r, mle_error *err) {

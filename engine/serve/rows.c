@@ -119,7 +119,8 @@ static mle_status set_whole(const mle_feature *feature, const mle_pull_value *va
   double max = is_int ? 0x1p31 : 0x1p63;
   if (isnan(value->real))
     return fail_value(feature, row, err, "NaN, but the column is declared a whole number");
-  if (value->real >= max || value->real < -max)
+  bool fits = value->real < max && value->real >= -max;
+  if (!fits && (is_int || !value->is_whole))
     return fail_value(feature, row, err, is_int ? "does not fit 32 bits" : "does not fit 64 bits");
   *out = (float)(value->is_whole ? value->whole : (int64_t)value->real);
   return MLE_OK;

@@ -1,0 +1,134 @@
+#include "rig.h"
+
+#include "engine/serve/checker.h"
+#include "engine/serve/served.h"
+
+#define BOOSTER MLMODEL_OF("xgboost.core.Booster")
+
+static const mle_served_facts facts = {.deployment = 7, .uri = "models:/M/2", .name = "M", .version = "2"};
+
+static void a_folder_is_loaded_and_scored(void **state) {
+  (void)state;
+  char *folder = make_folder("binary.ubj", BOOSTER);
+  mle_served *served;
+  mle_error err;
+  if (mle_served_load(folder, &facts, &served, &err) != MLE_OK) fail_msg("%s", err.message);
+  assert_int_equal(served->features.count, 3);
+  assert_string_equal(served->features.list[1].name, "hour");
+  assert_int_equal(served->features.list[1].type, MLE_FEATURE_LONG);
+  assert_string_equal(served->facts.run_id, "0123456789abcdef0123456789abcdef");
+  assert_string_equal(served->facts.version, "2");
+  mle_rows rows;
+  assert_int_equal(mle_served_example(served, folder, &rows, NULL), MLE_OK);
+  assert_int_equal(rows.count, 3);
+  float ours[3], theirs;
+  assert_int_equal(mle_served_score(served, rows.values, 3, ours, NULL), MLE_OK);
+  mle_predictor_predict(served->model, rows.values + 3, &theirs);
+  assert_true(ours[1] == theirs);
+  mle_rows_release(&rows);
+  mle_served_release(served);
+  assert_int_equal(mle_served_live(), 0);
+  drop_folder(folder);
+}
+
+static void a_classifier_answers_labels(void **state) {
+  (void)state;
+  char *folder = make_folder("dart.ubj", MLMODEL_OF("xgboost.sklearn.XGBClassifier"));
+  mle_served *served;
+  mle_error err;
+  if (mle_served_load(folder, &facts, &served, &err) != MLE_OK) fail_msg("%s", err.message);
+  assert_true(served->labels);
+  assert_int_equal(served->width, 1);
+  float row[16] = {0}, label;
+  assert_int_equal(mle_served_score(served, row, 1, &label, NULL), MLE_OK);
+  assert_true(label == (float)(int)label);
+  mle_served_release(served);
+  drop_folder(folder);
+}
+
+static void what_cannot_be_served_is_refused_by_name(void **state) {
+  (void)state;
+  static const struct {
+    const char *mlmodel, *message;
+  } bad[] = {
+      {"flavors:\n  sklearn:\n    data: model.pkl\n", "has no xgboost flavour"},
+      {"flavors:\n  xgboost:\n    data: ../model.ubj\n", "is outside of the folder"},
+      {"flavors:\n  xgboost:\n    data: absent.ubj\n", "absent.ubj"},
+      {MLMODEL_OF("xgboost.sklearn.XGBRanker"), "models of the class xgboost.sklearn.XGBRanker"},
+      {"flavors:\n  xgboost:\n    data: model.ubj\nsignature:\n  inputs: '[{\"type\":\"string\",\"name\":\"hour\"}]'\n",
+       "declares column 'hour' as string"},
+      {"flavors:\n  xgboost:\n    data: model.ubj\nsignature:\n  inputs: '[{'\n", "MLmodel: signature"},
+      {"flavors: 'open", "MLmodel: line 1: a quoted text does not end"},
+  };
+  for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    char *folder = make_folder("binary.ubj", bad[i].mlmodel);
+    mle_served *served;
+    mle_error err;
+    assert_int_not_equal(mle_served_load(folder, &facts, &served, &err), MLE_OK);
+    assert_null(served);
+    if (strstr(err.message, bad[i].message) == NULL) fail_msg("%s: %s", bad[i].mlmodel, err.message);
+    drop_folder(folder);
+  }
+  assert_int_equal(mle_served_live(), 0);
+}
+
+static void a_corrupt_model_is_refused(void **state) {
+  (void)state;
+  char *folder = make_folder("binary.ubj", BOOSTER);
+  write_in(folder, "model.ubj", "{L\x00\x00\x00\x00", 6);
+  mle_served *served;
+  mle_error err;
+  assert_int_equal(mle_served_load(folder, &facts, &served, &err), MLE_EFORMAT);
+  assert_non_null(strstr(err.message, folder));
+  drop_folder(folder);
+}
+
+static void a_check_reports_scores_of_the_example(void **state) {
+  (void)state;
+  char *folder = make_folder("binary.ubj", BOOSTER), *report;
+  mle_error err;
+  if (mle_check(folder, &report, &err) != MLE_OK) fail_msg("%s", err.message);
+  assert_non_null(strstr(report, "\"columns\":[\"amount\",\"hour\",\"age\"]"));
+  assert_non_null(strstr(report, "\"example\":[[1.5,3,40],[null,23,18.25],[-7,0,null]]"));
+  mle_free(report);
+  char *path = mle_path_join(folder, "serving_input_example.json");
+  mle_file_remove(path, NULL);
+  mle_free(path);
+  assert_int_equal(mle_check(folder, &report, NULL), MLE_OK);
+  assert_non_null(strstr(report, "\"example\":null,\"scores\":null"));
+  mle_free(report);
+  drop_folder(folder);
+}
+
+static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
+  (void)state;
+  char *folder = make_folder("binary.ubj", BOOSTER);
+  long granted = 0;
+  for (;; granted++) {
+    char *report;
+    mle_alloc_fail_after(granted);
+    mle_status status = mle_check(folder, &report, NULL);
+    mle_alloc_fail_after(-1);
+    assert_int_equal(mle_served_live(), 0);
+    if (status == MLE_OK) {
+      mle_free(report);
+      break;
+    }
+    assert_null(report);
+    assert_true(granted < 5000);
+  }
+  assert_true(granted > 20);
+  drop_folder(folder);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_folder_is_loaded_and_scored),
+      cmocka_unit_test(a_classifier_answers_labels),
+      cmocka_unit_test(what_cannot_be_served_is_refused_by_name),
+      cmocka_unit_test(a_corrupt_model_is_refused),
+      cmocka_unit_test(a_check_reports_scores_of_the_example),
+      cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,42 @@
+/* Any bytes as a body of an infer request: full rows, or one line that says why not. */
+
+#include <assert.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/base/alloc.h"
+#include "engine/serve/v2.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
+
+static mle_features features;
+
+static void make_features(void) {
+  static const char *const names[] = {"a", "b", "c"};
+  static const mle_feature_type types[] = {MLE_FEATURE_DOUBLE, MLE_FEATURE_LONG, MLE_FEATURE_BOOLEAN};
+  mle_features_init(&features, 3, NULL);
+  for (size_t i = 0; i < 3; i++) {
+    mle_feature_name(&features, i, names[i], NULL);
+    features.list[i].type = types[i];
+  }
+  mle_features_index(&features, NULL);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
+  if (features.count == 0) make_features();
+  char *body = mle_strndup((const char *)bytes, len);
+  mle_rows rows;
+  mle_v2_request request;
+  mle_error err = {.message = ""};
+  mle_rows_init(&rows, features.count);
+  if (mle_v2_parse(&features, body, len, &request, &rows, &err) != MLE_OK)
+    assert(err.message[0] != '\0');
+  else
+    for (size_t i = 0; i < rows.count; i++) assert(!isnan(rows.values[i * 3 + 1])); /* a long is never missing */
+  assert(strlen(request.id) < sizeof request.id);
+  mle_rows_release(&rows);
+  mle_free(body);
+  return 0;
+}
