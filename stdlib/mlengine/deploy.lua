@@ -168,7 +168,7 @@ end
 local function complete(records, d, status)
   serve.command("swap", { endpoint = d.endpoint })
   if d.alias then
-    require("mlengine.mlflow").set_alias(d.name, d.alias, math.tointeger(tonumber(d.version)) or d.version)
+    require("mlengine.mlflow").set_alias(d.name, d.alias, model.version_number(d))
   end
   records:finish(d.id)
   records:prune(models_folder())

@@ -23,9 +23,21 @@ local function texts(a, b)
   end
 end
 
+--- The column of the rows that is no feature; when there are several, the user must say.
+local function label_of(rows, features)
+  local is_feature, others = {}, {}
+  for _, name in ipairs(features or {}) do is_feature[name] = true end
+  for _, column in ipairs(rows.schema) do
+    if not is_feature[column.name] then others[#others + 1] = column.name end
+  end
+  if #others == 1 then return others[1] end
+  errors.raise("invalid", ("deploy.not_worse cannot tell which of %s is the label; give it label = ..."):format(
+    #others > 0 and table.concat(others, ", ") or "the features"))
+end
+
 local function evaluate(folder, rows, label)
   local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
-  return booster:evaluate(rows, label and { label = label } or nil)
+  return booster:evaluate(rows, { label = label or label_of(rows, booster.features) })
 end
 
 local function metric_of(results, metric)

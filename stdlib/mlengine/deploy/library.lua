@@ -33,7 +33,7 @@ end
 ---@param folder string
 ---@param report mlengine.serve.Report
 function M.compare(folder, report)
-  if not comparable(report) or not require("mle.embedded").has "mlengine.xgboost" then return end
+  if not comparable(report) then return end
   local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
   local theirs = booster:predict_list(example_frame(report), { library = true })
   for i, ours in ipairs(report.scores) do

@@ -23,18 +23,23 @@ local function fix_alias(uri)
   return ("models:/%s/%s"):format(name, tostring(version))
 end
 
+---@param model { version?: string, uri: string }
+---@return integer
+function M.version_number(model)
+  local number = math.tointeger(tonumber(model.version))
+  if not number then errors.raise("invalid", ("'%s' names no version: models:/NAME/VERSION has a number"):format(model.uri)) end
+  return number
+end
+
 --- Facts from the tracking store; a model is deployed without them when it cannot tell.
 local function add_facts(model)
   local mlflow = require "mlengine.mlflow"
   if model.name then
-    local version = mlflow.get_model_version(model.name, math.tointeger(tonumber(model.version)) or model.version)
-    model.run_id = version and version.run_id or nil
+    model.run_id = mlflow.get_model_version(model.name, M.version_number(model)).run_id
   end
   if not model.run_id then return end
   local ok, run = pcall(mlflow.get_run, model.run_id)
-  local tags = ok and run and (run.tags or run.data and run.data.tags) or {}
-  local snapshot = tags.iceberg_snapshot_id
-  model.snapshot_id = snapshot and tostring(snapshot) or nil
+  model.snapshot_id = ok and run.data.tags.iceberg_snapshot_id or nil
 end
 
 ---Finds a model by URI: models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/PATH, a folder.
