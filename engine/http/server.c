@@ -142,12 +142,20 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
   return e;
 }
 
+/* A client that did not ask first sends its body whatever we answer, and would find the
+ * connection broken instead of reading why: its body is read and dropped. */
+static enum MHD_Result refuse_length(const mle_http_server *server,
+                                     struct MHD_Connection *connection, exchange *e) {
+  e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
+  bool asks = *header_of(connection, "Expect") != '\0';
+  return asks ? send_refusal(server, connection, e->refused) : MHD_YES;
+}
+
 static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
                                   exchange *e) {
   e->headers_seen = true;
   unsigned long long declared = strtoull(header_of(connection, "Content-Length"), NULL, 10);
-  if (declared > server->options.body_max)
-    return send_refusal(server, connection, MHD_HTTP_CONTENT_TOO_LARGE);
+  if (declared > server->options.body_max) return refuse_length(server, connection, e);
   size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
     return send_refusal(server, connection, MHD_HTTP_SERVICE_UNAVAILABLE);

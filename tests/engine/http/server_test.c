@@ -105,8 +105,17 @@ static void limits_have_statuses(void **state) {
   (void)state;
   char head[8192];
   int fd = connect_to_server();
-  send_text(fd, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n");
+  send_text(fd, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\nExpect: 100-continue\r\n\r\n");
   expect(fd, " 413 ");
+  close(fd);
+  fd = connect_to_server();
+  send_text(fd, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n");
+  memset(head, 'a', sizeof head);
+  head[1001] = '\0';
+  send_text(fd, head);
+  expect(fd, " 413 ");
+  send_text(fd, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n"); /* and the connection goes on */
+  expect(fd, "GET 0");
   close(fd);
   fd = connect_to_server();
   send_text(fd, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n7d0\r\n");
@@ -174,7 +183,7 @@ static void answers_without_memory_do_no_harm(void **state) {
     int fd = connect_to_server();
     usleep(20000); /* accepted before memory runs out */
     mle_alloc_fail_after(granted);
-    send(fd, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", 55, MSG_NOSIGNAL);
+    send_text(fd, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
     char bytes[1024];
     struct pollfd item = {fd, POLLIN, 0};
     assert_true(poll(&item, 1, 5000) > 0);
