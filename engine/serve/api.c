@@ -53,6 +53,9 @@ static bool is_method(const exchange *x, const char *wanted) {
 }
 
 static void add_facts(const exchange *x, const mle_slot *slot, const mle_served *served) {
+  char deployment[24];
+  snprintf(deployment, sizeof deployment, "%lld", (long long)served->facts.deployment);
+  mle_http_answer_header(x->answer, "X-Model-Deployment", deployment);
   mle_http_answer_header(x->answer, "X-Model-Endpoint", slot->endpoint);
   mle_http_answer_header(x->answer, "X-Model-Version", served->facts.version);
   mle_http_answer_header(x->answer, "X-Run-Id", served->facts.run_id);

@@ -16,7 +16,7 @@
 #include "engine/json/json.h"
 #include "engine/serve/answer.h"
 
-#define REPORT_MAX ((size_t)16 << 20)
+#define REPORT_MAX ((size_t)2 << 20) /* it travels over serve.sock */
 #define LINE_MAX_BYTES ((size_t)64 << 10)
 
 /* ====== In this process ====== */
@@ -199,6 +199,7 @@ mle_status mle_check_in_child(const char *program, const char *folder, int timeo
   if (status != MLE_OK) mle_context(err, "checking the model in '%s'", folder);
   else if (code != 0) status = fail_child(folder, code, &errors, err);
   else {
+    while (output.len > 0 && output.data[output.len - 1] == '\n') output.data[--output.len] = '\0';
     *out_report = mle_buffer_take(&output);
     if (*out_report == NULL) status = mle_nomem(err, "checking a model");
   }
