@@ -1,0 +1,161 @@
+# venv: none
+"""Releases under load, refused models, restarts, and who may have the port."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import sys
+import time
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from serving import EXAMPLE, Serving, small_model, subprocess, under_load
+
+CLIENTS = 8
+SWAPS = 1000
+
+
+class Swaps(unittest.TestCase):
+    def setUp(self):
+        self.project = Serving()
+        self.one = small_model(self.project.path("one"))
+        other = {"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[9.0, 1, 2.0]]}}
+        self.two = small_model(self.project.path("two"), example=other)
+
+    def tearDown(self):
+        self.project.close()
+
+    def current(self):
+        status, headers, _ = self.project.ask("POST", "/invocations", json.dumps(EXAMPLE), {"Content-Type": "application/json"})
+        self.assertEqual(status, 200)
+        return int(headers["X-Model-Deployment"])
+
+    def test_a_release_drops_no_request_and_shows_once(self):
+        self.project.release(self.one)
+        clients = under_load(self.project, EXAMPLE, CLIENTS, lambda: self.project.release(self.two))
+        for client in clients:
+            self.assertIsNone(client.failure)
+            self.assertEqual({status for status, _ in client.answers}, {200})
+            seen = [deployment for _, deployment in client.answers]
+            self.assertEqual(seen, sorted(seen))
+            self.assertEqual(set(seen), {1, 2})
+        print(f"{sum(len(c.answers) for c in clients)} requests during the release, none failed")
+
+    def test_a_bad_model_leaves_the_old_one_answering(self):
+        self.project.release(self.one)
+        bad = small_model(self.project.path("bad"))
+        with open(os.path.join(bad, "model.ubj"), "r+b") as f:
+            f.seek(200)
+            f.write(b"\xff" * 64)
+        out = []
+        clients = under_load(self.project, EXAMPLE, 2, lambda: out.append(self.project.release(bad, code=1)))
+        self.assertIn("XGBoost model", out[0])
+        self.assertEqual({a for c in clients for a in c.answers}, {(200, 1)})
+        os.remove(os.path.join(bad, "model.ubj"))
+        self.assertIn("model.ubj", self.project.release(bad, code=1))
+        with open(os.path.join(bad, "MLmodel"), "w") as f:
+            f.write("flavors:\n  sklearn:\n    data: m.pkl\n")
+        self.assertIn("no xgboost flavour", self.project.release(bad, code=1))
+        self.assertIn("there is no model at", self.project.release(self.project.path("nowhere"), code=1))
+        wrong = small_model(self.project.path("wrong"), example={"dataframe_split": {"columns": ["amount"], "data": [[1]]}})
+        self.assertIn("column 'hour' is missing", self.project.release(wrong, code=1))
+        self.assertEqual(self.current(), 1)
+        states = {d["id"]: d["state"] for d in self.project.deployments()}
+        self.assertEqual(states.pop(1), "live")
+        self.assertEqual(set(states.values()), {"failed"})
+
+    def test_a_killed_server_comes_back_with_what_it_served(self):
+        self.project.release(self.one)
+        self.project.release(self.two)
+        shutil.rmtree(self.one)
+        shutil.rmtree(self.two)
+        os.kill(self.project.server_pid(), signal.SIGKILL)
+        time.sleep(0.1)
+        server = self.project.start("serve")
+        try:
+            self.project.wait_for_server()
+            self.assertEqual(self.current(), 2)
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+            self.assertEqual(server.returncode, 0)
+        self.assertEqual(self.project.run("serve", "--stop").strip(), "this project's server is not running")
+
+    def test_a_damaged_copy_is_not_served(self):
+        self.project.release(self.one)
+        self.project.run("serve", "--stop")
+        with open(os.path.join(self.project.deployments()[0]["folder"], "model.ubj"), "ab") as f:
+            f.write(b"x")
+        server = self.project.start("serve")
+        time.sleep(1)
+        status, _, _ = self.project.ask("GET", "/ping")
+        server.terminate()
+        out = "".join(server.communicate(timeout=30))
+        self.assertEqual(status, 404)
+        self.assertIn("endpoint fraud has no model", out)
+        self.assertIn("was changed since it was deployed", out)
+        self.project.release(self.one)  # the source is at hand: mends the copy
+        self.assertEqual(self.current(), 1)
+
+    def test_going_back(self):
+        for model in (self.one, self.two):
+            self.project.release(model)
+        self.project.run("rollback", "fraud")
+        self.assertEqual(self.current(), 3)
+        newest = self.project.deployments()[0]
+        self.assertEqual((newest["uri"], newest["state"]), (self.one, "live"))
+        self.assertIn("no version before", self.project.run("rollback", "fraud", code=1))
+        self.assertIn("there is no endpoint 'other'", self.project.run("rollback", "other", code=1))
+
+    def test_the_same_release_again_changes_nothing(self):
+        self.project.release(self.one)
+        self.project.release(self.one)
+        self.assertEqual([(d["id"], d["state"]) for d in self.project.deployments()], [(1, "live")])
+
+    def test_a_foreign_listener_is_named(self):
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", self.project.port))
+            other.listen()
+            out = self.project.release(self.one, code=1)
+            self.assertIn(f"cannot listen on 127.0.0.1:{self.project.port}", out)
+            self.assertIn(f"(pid {os.getpid()})", out)
+            self.assertIn("has that port", self.project.run("serve", code=1))
+
+    def test_one_server_per_project(self):
+        self.project.release(self.one)
+        self.assertIn("running already", self.project.run("serve", code=1))
+        self.assertEqual(self.project.run("serve", "--stop").strip(), "stopped")
+
+    def test_the_printed_curl_line_works(self):
+        out = self.project.release(self.one)
+        line = next(line for line in out.splitlines() if line.strip().startswith("curl "))
+        answer = subprocess.run(["sh", "-c", line + " --silent --fail"], stdout=subprocess.PIPE, check=True, text=True)
+        self.assertEqual(len(json.loads(answer.stdout)["predictions"]), 1)
+
+    def swap_many(self):
+        """Each release's last two steps, the slot record and the swap, over and over."""
+        with sqlite3.connect(self.project.path(".mlengine", "state.db"), timeout=20) as db:
+            for i in range(SWAPS):
+                db.execute("update slots set deployment = ?", (1 + i % 2,))
+                db.commit()
+                reply = self.project.command(command="swap", endpoint="fraud")
+                self.assertEqual(reply, {"ok": True, "deployment": 1 + i % 2})
+
+    def test_memory_stays_flat_over_many_swaps(self):
+        self.project.release(self.one)
+        self.project.release(self.two)
+        self.swap_many()
+        warm = self.project.server_rss_kb()
+        clients = under_load(self.project, EXAMPLE, 2, self.swap_many)
+        self.assertEqual([c.failure for c in clients], [None, None])
+        self.assertEqual({status for c in clients for status, _ in c.answers}, {200})
+        grown = self.project.server_rss_kb() - warm
+        print(f"RSS {warm} kB after {SWAPS} swaps, {grown:+d} kB after {SWAPS} more")
+        self.assertLess(grown, 2048)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
