@@ -17,7 +17,7 @@ struct mle_http_client {
   char detail[CURL_ERROR_SIZE];
 };
 
-static const mle_curl *curl; /* set by the first client */
+static _Atomic(const mle_curl *) curl; /* every client sets the same */
 
 mle_status mle_http_client_new(mle_http_client **out, mle_error *err) {
   *out = NULL;
