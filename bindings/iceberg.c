@@ -38,7 +38,8 @@ const mle_property *mlb_properties(lua_State *L, int arg, size_t *out_count) {
   if (count == 0) return properties;
   for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) { /* [properties, key, value] */
     if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-      luaL_error(L, "properties are texts by name, not %s by %s", luaL_typename(L, -1), luaL_typename(L, -2));
+      luaL_error(L, "properties are texts by name, not %s by %s", luaL_typename(L, -1),
+                 luaL_typename(L, -2));
     properties[i++] = (mle_property){lua_tostring(L, -2), lua_tostring(L, -1)};
   }
   return properties;
@@ -50,7 +51,8 @@ static const mle_column_spec *check_columns(lua_State *L, int arg, size_t *out_c
   *out_count = (size_t)luaL_len(L, arg);
   mle_column_spec *columns = lua_newuserdatauv(L, (*out_count + 1) * sizeof *columns, 0);
   for (size_t i = 0; i < *out_count; i++) {
-    if (lua_geti(L, arg, (lua_Integer)i + 1) != LUA_TTABLE) luaL_error(L, "column %d is not a table", (int)i + 1);
+    if (lua_geti(L, arg, (lua_Integer)i + 1) != LUA_TTABLE)
+      luaL_error(L, "column %d is not a table", (int)i + 1);
     columns[i].name = mlb_need_text(L, lua_gettop(L), "name");
     columns[i].type = mlb_need_text(L, lua_gettop(L), "type");
     columns[i].nullable = mlb_opt_boolean(L, lua_gettop(L), "nullable", true);
@@ -85,7 +87,8 @@ static int l_create_namespace(lua_State *L) {
 static int l_has_namespace(lua_State *L) {
   bool found;
   mle_error err;
-  mlb_try(L, mle_catalog_has_namespace(check_catalog(L), luaL_checkstring(L, 2), &found, &err), &err);
+  mlb_try(L, mle_catalog_has_namespace(check_catalog(L), luaL_checkstring(L, 2), &found, &err),
+          &err);
   lua_pushboolean(L, found);
   return 1;
 }

@@ -73,7 +73,8 @@ static void push_field(lua_State *L, const mle_field *field, mle_buffer *text) {
 /* table:schema([id]) -> fields */
 static int l_schema(lua_State *L) {
   const mle_metadata *m = check_table(L)->metadata;
-  const mle_schema *schema = lua_isnoneornil(L, 2) ? m->schema : mle_metadata_schema(m, (int)luaL_checkinteger(L, 2));
+  const mle_schema *schema =
+      lua_isnoneornil(L, 2) ? m->schema : mle_metadata_schema(m, (int)luaL_checkinteger(L, 2));
   if (schema == NULL) return luaL_error(L, "the table has no schema %d", (int)lua_tointeger(L, 2));
   mle_buffer *text = push_buffer(L);
   lua_createtable(L, (int)schema->num_fields, 0);
@@ -147,7 +148,8 @@ static int l_snapshots(lua_State *L) {
 
 /* table:snapshot(id) -> snapshot, or nil */
 static int l_snapshot(lua_State *L) {
-  const mle_snapshot *snapshot = mle_metadata_snapshot(check_table(L)->metadata, luaL_checkinteger(L, 2));
+  const mle_snapshot *snapshot =
+      mle_metadata_snapshot(check_table(L)->metadata, luaL_checkinteger(L, 2));
   if (snapshot == NULL)
     lua_pushnil(L);
   else
@@ -191,7 +193,8 @@ static int choose(lua_State *L, int arg, const char *key, const char *const *cho
   return luaL_error(L, "option '%s' must not be '%s'", key, given);
 }
 
-/* table:range{from, to, on_non_append, on_gap, on_rollback} -> { from, to, snapshots, full, rows } */
+/* table:range{from, to, on_non_append, on_gap, on_rollback} -> { from, to, snapshots, full, rows }
+ */
 static int l_range(lua_State *L) {
   static const char *const known[] = {"from", "to", "on_non_append", "on_gap", "on_rollback", NULL};
   static const char *const on_non_append[] = {"error", "skip", "include_added", NULL};
@@ -261,7 +264,8 @@ bool mlb_range(lua_State *L, int arg, const mle_metadata *metadata, mle_incremen
 
 /* ====== Files ====== */
 
-/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id }, ... } }; see mlb_range */
+/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id }, ... } }; see
+ * mlb_range */
 static int l_plan(lua_State *L) {
   const mle_metadata *m = check_table(L)->metadata;
   mle_increment range;
@@ -293,19 +297,23 @@ static int64_t find_count(const mle_list *list, int id) {
 }
 
 /* Sets metrics[key] to the printed bound of a field, where there is one. */
-static void set_bound(lua_State *L, const char *key, const mle_list *list, const mle_field *field, mle_buffer *text) {
+static void set_bound(lua_State *L, const char *key, const mle_list *list, const mle_field *field,
+                      mle_buffer *text) {
   const mle_key_bytes *items = list->items;
   for (size_t i = 0; i < list->count; i++) {
     if (items[i].key != field->id) continue;
     mle_buffer_clear(text);
-    if (mle_value_print(field->type, items[i].value, text, NULL) == MLE_OK) set_text(L, key, text->data);
+    if (mle_value_print(field->type, items[i].value, text, NULL) == MLE_OK)
+      set_text(L, key, text->data);
   }
 }
 
 /* { name = { values, nulls, nans, size, lower, upper } } of top-level columns */
-static void push_metrics(lua_State *L, const mle_schema *schema, const mle_data_file *file, mle_buffer *text) {
+static void push_metrics(lua_State *L, const mle_schema *schema, const mle_data_file *file,
+                         mle_buffer *text) {
   static const char *const names[] = {"values", "nulls", "nans", "size"};
-  const mle_list *const lists[] = {&file->value_counts, &file->null_counts, &file->nan_counts, &file->column_sizes};
+  const mle_list *const lists[] = {&file->value_counts, &file->null_counts, &file->nan_counts,
+                                   &file->column_sizes};
   lua_createtable(L, 0, (int)schema->num_fields);
   for (size_t i = 0; i < schema->num_fields; i++) {
     const mle_field *field = &schema->fields[i];
@@ -320,7 +328,8 @@ static void push_metrics(lua_State *L, const mle_schema *schema, const mle_data_
   }
 }
 
-static void push_file(lua_State *L, const mle_metadata *m, const mle_manifest_entry *entry, mle_buffer *text) {
+static void push_file(lua_State *L, const mle_metadata *m, const mle_manifest_entry *entry,
+                      mle_buffer *text) {
   static const char *const contents[] = {"data", "position deletes", "equality deletes"};
   const mle_data_file *file = &entry->file;
   lua_createtable(L, 0, 8);
@@ -336,7 +345,8 @@ static void push_file(lua_State *L, const mle_metadata *m, const mle_manifest_en
 }
 
 /* Appends the live files of a manifest to the list below the top. [files, reader] */
-static void add_files(lua_State *L, const mle_metadata *m, const mle_manifest_file *manifest, mle_buffer *text) {
+static void add_files(lua_State *L, const mle_metadata *m, const mle_manifest_file *manifest,
+                      mle_buffer *text) {
   mle_manifest_reader *reader;
   mle_manifest_entry entry;
   bool found;

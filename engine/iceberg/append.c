@@ -22,11 +22,14 @@
 mle_status mle_append_check(const mle_table *table, mle_error *err) {
   const mle_metadata *m = table->metadata;
   if (m->format_version != 2)
-    return mle_fail(err, MLE_EUNSUPPORTED, "cannot append to %s.%s: it has format version %d, this version writes 2",
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "cannot append to %s.%s: it has format version %d, this version writes 2",
                     table->space, table->name, m->format_version);
   if (m->spec->num_fields > 0)
-    return mle_fail(err, MLE_EUNSUPPORTED, "cannot append to %s.%s: it is partitioned by %s, and this version "
-                    "writes unpartitioned tables", table->space, table->name, m->spec->fields[0].name);
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "cannot append to %s.%s: it is partitioned by %s, and this version "
+                    "writes unpartitioned tables",
+                    table->space, table->name, m->spec->fields[0].name);
   return MLE_OK;
 }
 
@@ -119,7 +122,9 @@ static mle_status fill_counts(mle_manifest_file *file, mle_error *err) {
   while ((status = mle_manifest_next(reader, &entry, &found, err)) == MLE_OK && found) {
     bool added = entry.status == MLE_ENTRY_ADDED, deleted = entry.status == MLE_ENTRY_DELETED;
     *(added ? &file->added_files : deleted ? &file->deleted_files : &file->existing_files) += 1;
-    *(added ? &file->added_rows : deleted ? &file->deleted_rows : &file->existing_rows) += entry.file.record_count;
+    *(added     ? &file->added_rows
+      : deleted ? &file->deleted_rows
+                : &file->existing_rows) += entry.file.record_count;
   }
   mle_manifest_close(reader);
   return status;
@@ -145,7 +150,8 @@ static int64_t next_time(const mle_metadata *m) {
   return now > m->last_updated_ms ? now : m->last_updated_ms;
 }
 
-static mle_status try_once(attempt *a, const mle_table *base, int number, mle_table **out, mle_error *err) {
+static mle_status try_once(attempt *a, const mle_table *base, int number, mle_table **out,
+                           mle_error *err) {
   const mle_metadata *m = base->metadata;
   const mle_snapshot *parent = mle_metadata_current(m);
   mle_arena arena = MLE_ARENA;
@@ -156,8 +162,8 @@ static mle_status try_once(attempt *a, const mle_table *base, int number, mle_ta
       .timestamp_ms = next_time(m),
       .operation = "append",
       .schema_id = m->schema->id,
-      .manifest_list = mle_arena_format(&arena, "%s/metadata/snap-%" PRId64 "-%d-%s.avro", m->location,
-                                        a->snapshot_id, number, a->uuid),
+      .manifest_list = mle_arena_format(&arena, "%s/metadata/snap-%" PRId64 "-%d-%s.avro",
+                                        m->location, a->snapshot_id, number, a->uuid),
   };
   mle_status status;
   if (snapshot.manifest_list == NULL) MLE_GO(mle_nomem(err, "committing"));
@@ -184,14 +190,16 @@ static void wait_before(const mle_metadata *m, int number) {
 }
 
 /* The table as it is now; refuses one that only has the same name. */
-static mle_status reload(mle_catalog *catalog, const mle_table *table, mle_table **out, mle_error *err) {
+static mle_status reload(mle_catalog *catalog, const mle_table *table, mle_table **out,
+                         mle_error *err) {
   const mle_table_name name = {table->space, table->name};
   MLE_TRY(mle_catalog_load(catalog, &name, out, err));
   const char *before = table->metadata->uuid, *now = (*out)->metadata->uuid;
   bool same = before == NULL || (now != NULL && strcmp(before, now) == 0);
-  mle_status status = same ? mle_append_check(*out, err)
-                           : mle_fail(err, MLE_EREFUSED, "table %s.%s was dropped and made anew meanwhile",
-                                      table->space, table->name);
+  mle_status status =
+      same ? mle_append_check(*out, err)
+           : mle_fail(err, MLE_EREFUSED, "table %s.%s was dropped and made anew meanwhile",
+                      table->space, table->name);
   if (status == MLE_OK) return MLE_OK;
   mle_table_free(*out);
   *out = NULL;
@@ -200,11 +208,13 @@ static mle_status reload(mle_catalog *catalog, const mle_table *table, mle_table
 
 static mle_status try_until(attempt *a, const mle_table *table, mle_table **out, mle_error *err) {
   int64_t retries = mle_metadata_number(table->metadata, "commit.retry.num-retries", RETRIES);
-  int64_t limit = mle_metadata_number(table->metadata, "commit.retry.total-timeout-ms", TOTAL_TIMEOUT_MS);
+  int64_t limit =
+      mle_metadata_number(table->metadata, "commit.retry.total-timeout-ms", TOTAL_TIMEOUT_MS);
   int64_t deadline = mle_now_ms() + limit;
   mle_table *newest = NULL;
   mle_status status = try_once(a, table, 0, out, err);
-  for (int number = 1; status == MLE_ECONFLICT && number <= retries && mle_now_ms() < deadline; number++) {
+  for (int number = 1; status == MLE_ECONFLICT && number <= retries && mle_now_ms() < deadline;
+       number++) {
     wait_before(table->metadata, number);
     if (mle_cancelled()) {
       status = mle_cancel_fail(err, "appending");
@@ -223,10 +233,12 @@ static mle_status write_manifest(attempt *a, const mle_table *table, mle_error *
   const mle_metadata *m = table->metadata;
   mle_buffer schema = MLE_BUFFER((size_t)64 << 20);
   const char *uri = mle_arena_format(&a->kept, "%s/metadata/%s-m0.avro", m->location, a->uuid);
-  mle_status status = uri == NULL ? mle_nomem(err, "committing") : mle_schema_print(m->schema, &schema, err);
+  mle_status status =
+      uri == NULL ? mle_nomem(err, "committing") : mle_schema_print(m->schema, &schema, err);
   mle_manifest_header header = {.schema = schema.data, .spec_id = m->spec->id};
   if (status == MLE_OK)
-    status = mle_manifest_write(uri, &header, a->snapshot_id, a->append->files, a->append->num_files, &a->manifest, err);
+    status = mle_manifest_write(uri, &header, a->snapshot_id, a->append->files,
+                                a->append->num_files, &a->manifest, err);
   mle_buffer_release(&schema);
   return status;
 }
@@ -251,5 +263,6 @@ mle_status mle_append_commit(mle_catalog *catalog, const mle_table *table, const
   }
   if (out_snapshot_id != NULL) *out_snapshot_id = a.snapshot_id;
   mle_arena_release(&a.kept);
-  return status == MLE_OK ? MLE_OK : mle_context(err, "appending to %s.%s", table->space, table->name);
+  return status == MLE_OK ? MLE_OK
+                          : mle_context(err, "appending to %s.%s", table->space, table->name);
 }

@@ -70,7 +70,8 @@ const char *mle_avro_meta(const mle_avro_reader *reader, const char *key) {
 
 static mle_status read_header(mle_avro_reader *r, const mle_avro_record *record, mle_error *err) {
   const char *found;
-  if (mle_avro_take(&r->file, sizeof magic, &found) != MLE_OK || memcmp(found, magic, sizeof magic) != 0)
+  if (mle_avro_take(&r->file, sizeof magic, &found) != MLE_OK ||
+      memcmp(found, magic, sizeof magic) != 0)
     return mle_fail(err, MLE_EFORMAT, "not an Avro file");
   MLE_TRY(read_meta(r));
   MLE_TRY(mle_avro_take(&r->file, SYNC_SIZE, &r->sync));

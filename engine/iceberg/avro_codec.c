@@ -34,7 +34,8 @@ static mle_status inflate_block(mle_bytes in, int window, mle_buffer *out, mle_e
   while (code == Z_OK && status == MLE_OK) {
     size_t want = out->len < 4096 ? 4 * in.len + 4096 : out->len;
     if (want > out->max - out->len) want = out->max - out->len;
-    if (want == 0) status = mle_fail(err, MLE_EREFUSED, "a block is larger than %zu bytes", out->max);
+    if (want == 0)
+      status = mle_fail(err, MLE_EREFUSED, "a block is larger than %zu bytes", out->max);
     if (status == MLE_OK) status = mle_buffer_reserve(out, want, err);
     if (status != MLE_OK) break;
     stream.next_out = (Bytef *)out->data + out->len;
@@ -84,7 +85,8 @@ static mle_status unsnap_block(mle_bytes in, mle_buffer *out, mle_error *err) {
   return want == found ? MLE_OK : mle_fail(err, MLE_EFORMAT, "a block has a wrong checksum");
 }
 
-mle_status mle_avro_decompress(mle_avro_codec codec, mle_bytes in, mle_buffer *out, mle_error *err) {
+mle_status mle_avro_decompress(mle_avro_codec codec, mle_bytes in, mle_buffer *out,
+                               mle_error *err) {
   if (in.len > UINT32_MAX) return bad_block(err, codec);
   MLE_TRY(mle_buffer_reserve(out, 0, err));
   if (codec == CODEC_DEFLATE) return inflate_block(in, -15, out, err);

@@ -192,10 +192,12 @@ static mle_status decode_pair(mle_avro_cursor *c, const mle_avro_node *pair, mle
   const mle_avro_node *value = pair->members[1].type;
   mle_key_long *number = item;
   mle_key_bytes *bytes = item;
-  MLE_TRY(decode_key(c, pair->members[0].type, kind == MLE_AVRO_LONG_MAP ? &number->key : &bytes->key));
+  MLE_TRY(
+      decode_key(c, pair->members[0].type, kind == MLE_AVRO_LONG_MAP ? &number->key : &bytes->key));
   MLE_TRY(choose(c, &value));
   if (value->type == AVRO_NULL) return MLE_OK;
-  return kind == MLE_AVRO_LONG_MAP ? mle_avro_long(c, &number->value) : decode_bytes(c, value, &bytes->value);
+  return kind == MLE_AVRO_LONG_MAP ? mle_avro_long(c, &number->value)
+                                   : decode_bytes(c, value, &bytes->value);
 }
 
 static mle_status decode_item(mle_avro_cursor *c, const mle_avro_node *node,
@@ -303,7 +305,8 @@ mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void
     }
     MLE_TRY(choose(c, &node));
     if (node->type == AVRO_NULL) continue;
-    mle_status status = decode_field(c, node, member->target, (char *)item + member->target->offset);
+    mle_status status =
+        decode_field(c, node, member->target, (char *)item + member->target->offset);
     if (status != MLE_OK) return mle_context(c->err, "field '%s'", member->name);
   }
   return MLE_OK;

@@ -100,7 +100,8 @@ static mle_status parse_id(parser *p, const mle_json_at *at, const char *key, in
 static mle_status add_named(parser *p, const mle_json_at *at, mle_avro_node *node) {
   const char *name;
   MLE_TRY(mle_json_get_text(at, "name", &name, p->err));
-  if (p->num_named == NAMED_MAX) return mle_json_fail(at, p->err, "more than %d named types", NAMED_MAX);
+  if (p->num_named == NAMED_MAX)
+    return mle_json_fail(at, p->err, "more than %d named types", NAMED_MAX);
   MLE_TRY(mle_arena_copy(p->arena, name, &node->name, p->err));
   p->named[p->num_named++] = node;
   return MLE_OK;
@@ -193,8 +194,8 @@ mle_status mle_avro_schema_parse(const char *json, size_t len, mle_arena *arena,
 
 /* ====== Binding ====== */
 
-static const mle_avro_field *find_target(const mle_avro_record *record, const mle_avro_member *member,
-                                         bool by_name) {
+static const mle_avro_field *find_target(const mle_avro_record *record,
+                                         const mle_avro_member *member, bool by_name) {
   for (size_t i = 0; i < record->num_fields; i++) {
     const mle_avro_field *field = &record->fields[i];
     if (by_name ? strcmp(field->name, member->name) == 0 : field->id == member->id) return field;
@@ -252,7 +253,8 @@ static mle_avro_node *writable(const mle_avro_node *node) {
   return cast.to;
 }
 
-static mle_status bind_value(const mle_avro_node *node, const mle_avro_field *field, mle_error *err) {
+static mle_status bind_value(const mle_avro_node *node, const mle_avro_field *field,
+                             mle_error *err) {
   if (node->type == AVRO_NULL) return MLE_OK;
   if (!fits(node, field))
     return mle_fail(err, MLE_EFORMAT, "Avro schema: field %d (%s) has another type than Iceberg's",
@@ -272,7 +274,8 @@ static mle_status bind_member(const mle_avro_member *member, mle_error *err) {
   return MLE_OK;
 }
 
-mle_status mle_avro_schema_bind(mle_avro_node *node, const mle_avro_record *record, mle_error *err) {
+mle_status mle_avro_schema_bind(mle_avro_node *node, const mle_avro_record *record,
+                                mle_error *err) {
   if (node->type != AVRO_RECORD) return mle_fail(err, MLE_EFORMAT, "Avro schema: not a record");
   if (node->bound == record) return MLE_OK;
   if (node->bound != NULL) /* one named type in two roles: nobody's manifests do that */
@@ -308,7 +311,8 @@ static void add_items(mle_json *array, const mle_avro_field *field) {
   snprintf(name, sizeof name, "k%d_v%d", field->element_id, field->value_id);
   mle_json_add_text(pair, "type", "record");
   mle_json_add_text(pair, "name", name);
-  mle_json *members = mle_json_add_array(pair, "fields"), *member = mle_json_add_object(members, NULL);
+  mle_json *members = mle_json_add_array(pair, "fields"),
+           *member = mle_json_add_object(members, NULL);
   mle_json_add_text(member, "name", "key");
   mle_json_add_text(member, "type", "int");
   mle_json_add_int(member, "field-id", field->element_id);

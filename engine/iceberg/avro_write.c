@@ -51,7 +51,8 @@ static mle_status put_header(mle_avro_writer *w, const char *schema, const mle_a
 
 mle_status mle_avro_begin(mle_avro_writer *w, const mle_avro_record *record,
                           const mle_avro_pair *meta, mle_error *err) {
-  *w = (mle_avro_writer){.record = record, .out = MLE_BUFFER(FILE_MAX), .block = MLE_BUFFER(BLOCK_MAX)};
+  *w = (mle_avro_writer){
+      .record = record, .out = MLE_BUFFER(FILE_MAX), .block = MLE_BUFFER(BLOCK_MAX)};
   mle_random_bytes(w->sync, SYNC_SIZE);
   mle_buffer schema = MLE_BUFFER(1 << 20);
   mle_status status = mle_avro_schema_print(record, &schema, err);

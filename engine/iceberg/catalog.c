@@ -17,7 +17,8 @@ static const mle_catalog_class *const classes[] = {&mle_catalog_sql};
 
 const char *mle_property_find(const mle_property *properties, size_t count, const char *key) {
   for (size_t i = 0; i < count; i++)
-    if (strcmp(properties[i].key, key) == 0) return properties[i].value[0] == '\0' ? NULL : properties[i].value;
+    if (strcmp(properties[i].key, key) == 0)
+      return properties[i].value[0] == '\0' ? NULL : properties[i].value;
   return NULL;
 }
 
@@ -35,7 +36,8 @@ void mle_table_free(mle_table *table) {
   mle_free(table);
 }
 
-mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out, mle_error *err) {
+mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out,
+                          mle_error *err) {
   char label[MLE_TABLE_LABEL];
   *out = NULL;
   mle_table *table = mle_calloc(1, sizeof *table);
@@ -44,7 +46,8 @@ mle_status mle_table_read(const mle_table_name *name, const char *location, mle_
   table->name = mle_strdup(name->name);
   table->metadata_location = mle_strdup(location);
   bool copied = table->space != NULL && table->name != NULL && table->metadata_location != NULL;
-  mle_status status = copied ? mle_metadata_read(location, &table->metadata, err) : mle_nomem(err, "loading a table");
+  mle_status status = copied ? mle_metadata_read(location, &table->metadata, err)
+                             : mle_nomem(err, "loading a table");
   if (status == MLE_OK) {
     *out = table;
     return MLE_OK;
@@ -89,7 +92,8 @@ static mle_status check_name(const char *what, const char *name, bool dots, mle_
              strstr(name, "..") != NULL || (!dots && strchr(name, '.') != NULL);
   for (const char *at = name; *at != '\0'; at++) bad |= *at == '/' || iscntrl((unsigned char)*at);
   if (!bad) return MLE_OK;
-  return mle_fail(err, MLE_EINVAL, "'%.80s' is not a %s name; write it as in bank.cc_trx", name, what);
+  return mle_fail(err, MLE_EINVAL, "'%.80s' is not a %s name; write it as in bank.cc_trx", name,
+                  what);
 }
 
 static mle_status check_table(const mle_table_name *name, mle_error *err) {
@@ -110,12 +114,14 @@ static const char *guess_type(const mle_property *properties, size_t count) {
 static mle_status find_class(const char *name, const char *type, const mle_catalog_class **out,
                              mle_error *err) {
   if (type == NULL)
-    return mle_fail(err, MLE_EINVAL, "catalog '%s' has neither a type nor a uri; set catalogs.%s.uri", name, name);
+    return mle_fail(err, MLE_EINVAL,
+                    "catalog '%s' has neither a type nor a uri; set catalogs.%s.uri", name, name);
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     *out = classes[i];
     if (strcmp(classes[i]->type, type) == 0) return MLE_OK;
   }
-  return mle_fail(err, MLE_EUNSUPPORTED, "catalog '%s' has type '%s'; this version opens 'sql' on SQLite", name, type);
+  return mle_fail(err, MLE_EUNSUPPORTED,
+                  "catalog '%s' has type '%s'; this version opens 'sql' on SQLite", name, type);
 }
 
 static char *without_slash(const char *uri) {
@@ -165,7 +171,8 @@ mle_status mle_catalog_create_namespace(mle_catalog *catalog, const char *space,
   return catalog->class->create_namespace(catalog, space, err);
 }
 
-mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out, mle_error *err) {
+mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out,
+                                     mle_error *err) {
   *out = false;
   MLE_TRY(check_name("namespace", space, true, err));
   return catalog->class->has_namespace(catalog, space, out, err);
@@ -176,11 +183,13 @@ mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle
   return finish_names(out, catalog->class->list_namespaces(catalog, out, err));
 }
 
-mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out, mle_error *err) {
+mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out,
+                                   mle_error *err) {
   bool exists;
   *out = (mle_names){.arena = MLE_ARENA};
   MLE_TRY(mle_catalog_has_namespace(catalog, space, &exists, err));
-  if (!exists) return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
+  if (!exists)
+    return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
   return finish_names(out, catalog->class->list_tables(catalog, space, out, err));
 }
 
@@ -203,14 +212,16 @@ static mle_status make_namespace(mle_catalog *catalog, const char *space, mle_er
 }
 
 static mle_status check_version(const mle_table_request *request, mle_error *err) {
-  const char *version = mle_property_find(request->properties, request->num_properties, "format-version");
+  const char *version =
+      mle_property_find(request->properties, request->num_properties, "format-version");
   if (version == NULL || strcmp(version, "2") == 0) return MLE_OK;
-  return mle_fail(err, MLE_EUNSUPPORTED, "format-version %s: this version makes tables of format version 2", version);
+  return mle_fail(err, MLE_EUNSUPPORTED,
+                  "format-version %s: this version makes tables of format version 2", version);
 }
 
 static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
-                               const mle_table_request *request, const char *location, mle_arena *arena,
-                               mle_error *err) {
+                               const mle_table_request *request, const char *location,
+                               mle_arena *arena, mle_error *err) {
   const char *path;
   mle_new_table table = {.location = location,
                          .properties = request->properties,
@@ -223,34 +234,40 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
 }
 
 mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *name,
-                                    const mle_table_request *request, mle_table **out, mle_error *err) {
+                                    const mle_table_request *request, mle_table **out,
+                                    mle_error *err) {
   char label[MLE_TABLE_LABEL];
   bool exists;
   *out = NULL;
   MLE_TRY(mle_catalog_has_table(catalog, name, &exists, err));
-  if (exists) return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
+  if (exists)
+    return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
   if (request->location == NULL && catalog->warehouse == NULL)
     return mle_fail(err, MLE_EINVAL, "catalog '%s' has no warehouse, so table %s needs a location",
                     catalog->name, mle_table_label(name, label));
   MLE_TRY(check_version(request, err));
   mle_arena arena = MLE_ARENA;
-  char *location = request->location == NULL ? default_location(catalog, name) : without_slash(request->location);
-  mle_status status = location == NULL ? mle_nomem(err, "creating a table")
-                                       : create_table(catalog, name, request, location, &arena, err);
+  char *location = request->location == NULL ? default_location(catalog, name)
+                                             : without_slash(request->location);
+  mle_status status = location == NULL
+                          ? mle_nomem(err, "creating a table")
+                          : create_table(catalog, name, request, location, &arena, err);
   mle_free(location);
   mle_arena_release(&arena);
   if (status != MLE_OK) return mle_context(err, "creating table %s", mle_table_label(name, label));
   return catalog->class->load(catalog, name, out, err);
 }
 
-mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out, mle_error *err) {
+mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
+                            mle_error *err) {
   *out = NULL;
   MLE_TRY(check_table(name, err));
   return catalog->class->load(catalog, name, out, err);
 }
 
 /* Does not read the metadata: a table whose files are broken exists. */
-mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out, mle_error *err) {
+mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out,
+                                 mle_error *err) {
   bool has_space;
   mle_names names = {.arena = MLE_ARENA};
   *out = false;
@@ -258,12 +275,14 @@ mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *nam
   MLE_TRY(catalog->class->has_namespace(catalog, name->space, &has_space, err));
   if (!has_space) return MLE_OK;
   mle_status status = catalog->class->list_tables(catalog, name->space, &names, err);
-  for (size_t i = 0; i < names.count && status == MLE_OK; i++) *out |= strcmp(names.items[i], name->name) == 0;
+  for (size_t i = 0; i < names.count && status == MLE_OK; i++)
+    *out |= strcmp(names.items[i], name->name) == 0;
   mle_names_release(&names);
   return status;
 }
 
-mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name, mle_error *err) {
+mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name,
+                                  mle_error *err) {
   MLE_TRY(check_table(name, err));
   return catalog->class->drop_table(catalog, name, err);
 }
@@ -274,13 +293,14 @@ mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *
   char label[MLE_TABLE_LABEL];
   MLE_TRY(check_table(from, err));
   MLE_TRY(mle_catalog_has_table(catalog, to, &exists, err));
-  if (exists) return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(to, label));
+  if (exists)
+    return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(to, label));
   MLE_TRY(make_namespace(catalog, to->space, err));
   return catalog->class->rename_table(catalog, from, to, err);
 }
 
-mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base, const mle_snapshot *snapshot,
-                              mle_table **out, mle_error *err) {
+mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base,
+                              const mle_snapshot *snapshot, mle_table **out, mle_error *err) {
   *out = NULL;
   return catalog->class->commit(catalog, base, snapshot, out, err);
 }

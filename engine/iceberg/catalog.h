@@ -54,11 +54,13 @@ const char *mle_catalog_name(const mle_catalog *catalog);
 
 /* EEXISTS when it is there. */
 mle_status mle_catalog_create_namespace(mle_catalog *catalog, const char *space, mle_error *err);
-mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out, mle_error *err);
+mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out,
+                                     mle_error *err);
 mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle_error *err);
 
 /* Tables of one namespace, by name; ENOTFOUND when there is no such namespace. */
-mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out, mle_error *err);
+mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out,
+                                   mle_error *err);
 
 /* What create_table makes; its location is the warehouse's unless `location` says otherwise. */
 typedef struct mle_table_request {
@@ -71,14 +73,18 @@ typedef struct mle_table_request {
 
 /* Makes an empty table, and its namespace where that is missing; EEXISTS when the name is taken. */
 mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *name,
-                                    const mle_table_request *request, mle_table **out, mle_error *err);
+                                    const mle_table_request *request, mle_table **out,
+                                    mle_error *err);
 
 /* ENOTFOUND names the table. */
-mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out, mle_error *err);
-mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out, mle_error *err);
+mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
+                            mle_error *err);
+mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out,
+                                 mle_error *err);
 
 /* Forgets the name; the table's files stay. */
-mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name, mle_error *err);
+mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name,
+                                  mle_error *err);
 mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *from,
                                     const mle_table_name *to, mle_error *err);
 
@@ -88,7 +94,7 @@ mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *
  * whether the change took place, so nothing it refers to may be removed. Any other
  * failure: it did not.
  */
-mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base, const mle_snapshot *snapshot,
-                              mle_table **out, mle_error *err);
+mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base,
+                              const mle_snapshot *snapshot, mle_table **out, mle_error *err);
 
 #endif

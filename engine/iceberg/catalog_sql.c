@@ -95,18 +95,22 @@ static mle_status connect_to_write(sql_catalog *c, mle_error *err) {
 /* SQLAlchemy's sqlite:///relative, sqlite:////absolute; JDBC's jdbc:sqlite:path. */
 static const char *path_of_uri(const char *uri) {
   const char *path;
-  if (strncmp(uri, "jdbc:sqlite:", 12) == 0) return strncmp(uri + 12, "file:", 5) == 0 ? uri + 17 : uri + 12;
+  if (strncmp(uri, "jdbc:sqlite:", 12) == 0)
+    return strncmp(uri + 12, "file:", 5) == 0 ? uri + 17 : uri + 12;
   if (strncmp(uri, "sqlite", 6) != 0 || (path = strstr(uri, ":///")) == NULL) return NULL;
   return path + 4;
 }
 
-static mle_status open_sql(const mle_property *properties, size_t count, mle_catalog **out, mle_error *err) {
+static mle_status open_sql(const mle_property *properties, size_t count, mle_catalog **out,
+                           mle_error *err) {
   const char *uri = mle_property_find(properties, count, "uri");
   const char *path = uri == NULL ? NULL : path_of_uri(uri);
   *out = NULL;
-  if (uri == NULL) return mle_fail(err, MLE_EINVAL, "the property uri is missing (sqlite:////path/catalog.db)");
+  if (uri == NULL)
+    return mle_fail(err, MLE_EINVAL, "the property uri is missing (sqlite:////path/catalog.db)");
   if (path == NULL)
-    return mle_fail(err, MLE_EUNSUPPORTED, "this version opens SQL catalogs on SQLite (sqlite:////path/catalog.db)");
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "this version opens SQL catalogs on SQLite (sqlite:////path/catalog.db)");
   if (*path == '\0' || strcmp(path, ":memory:") == 0 || strchr(path, '?') != NULL)
     return mle_fail(err, MLE_EINVAL, "uri must name a file (sqlite:////path/catalog.db)");
   sql_catalog *c = mle_calloc(1, sizeof *c);
@@ -141,7 +145,8 @@ static char *below(const char *space) {
   return pattern;
 }
 
-static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *out, mle_error *err) {
+static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *out,
+                                mle_error *err) {
   sql_catalog *c = cast(catalog);
   int64_t count = 0;
   bool ready;
@@ -165,10 +170,11 @@ static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *o
 static mle_status create_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
   sql_catalog *c = cast(catalog);
   MLE_TRY(connect_to_write(c, err));
-  return mle_db_run(c->db, err,
-                    "insert or ignore into iceberg_namespace_properties"
-                    " (catalog_name, namespace, property_key, property_value) values (?, ?, 'exists', 'true')",
-                    "ss", catalog->name, space);
+  return mle_db_run(
+      c->db, err,
+      "insert or ignore into iceberg_namespace_properties"
+      " (catalog_name, namespace, property_key, property_value) values (?, ?, 'exists', 'true')",
+      "ss", catalog->name, space);
 }
 
 static mle_status add_rows(mle_db_rows *rows, mle_names *out, mle_error *err) {
@@ -186,23 +192,26 @@ static mle_status list_namespaces(mle_catalog *catalog, mle_names *out, mle_erro
   mle_db_rows rows;
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return MLE_OK;
-  mle_status status = mle_db_query(c->db, &rows, err,
-                                   "select table_namespace from iceberg_tables where catalog_name = ?1 union"
-                                   " select namespace from iceberg_namespace_properties where catalog_name = ?1",
-                                   "s", catalog->name);
+  mle_status status =
+      mle_db_query(c->db, &rows, err,
+                   "select table_namespace from iceberg_tables where catalog_name = ?1 union"
+                   " select namespace from iceberg_namespace_properties where catalog_name = ?1",
+                   "s", catalog->name);
   if (status == MLE_OK) status = add_rows(&rows, out, err);
   mle_db_end(&rows);
   return status;
 }
 
-static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names *out, mle_error *err) {
+static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names *out,
+                              mle_error *err) {
   sql_catalog *c = cast(catalog);
   bool ready;
   mle_db_rows rows;
   char sql[256];
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return MLE_OK;
-  snprintf(sql, sizeof sql, "select table_name from iceberg_tables where catalog_name = ? and table_namespace = ?%s",
+  snprintf(sql, sizeof sql,
+           "select table_name from iceberg_tables where catalog_name = ? and table_namespace = ?%s",
            type_filter(c));
   mle_status status = mle_db_query(c->db, &rows, err, sql, "ss", catalog->name, space);
   if (status == MLE_OK) status = add_rows(&rows, out, err);
@@ -212,24 +221,29 @@ static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names
 
 /* ====== Tables ====== */
 
-static mle_status not_found(const mle_catalog *catalog, const mle_table_name *name, mle_error *err) {
+static mle_status not_found(const mle_catalog *catalog, const mle_table_name *name,
+                            mle_error *err) {
   char label[MLE_TABLE_LABEL];
-  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no table %s", catalog->name, mle_table_label(name, label));
+  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no table %s", catalog->name,
+                  mle_table_label(name, label));
 }
 
 /* The table's metadata location, owned by the caller; ENOTFOUND when there is no such table. */
-static mle_status find_location(sql_catalog *c, const mle_table_name *name, char **out, mle_error *err) {
+static mle_status find_location(sql_catalog *c, const mle_table_name *name, char **out,
+                                mle_error *err) {
   char sql[256];
   bool ready;
   *out = NULL;
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return not_found(&c->base, name, err);
-  snprintf(sql, sizeof sql, "select metadata_location from iceberg_tables" THE_TABLE "%s", type_filter(c));
+  snprintf(sql, sizeof sql, "select metadata_location from iceberg_tables" THE_TABLE "%s",
+           type_filter(c));
   MLE_TRY(mle_db_get_text(c->db, out, err, sql, "sss", c->base.name, name->space, name->name));
   return *out == NULL ? not_found(&c->base, name, err) : MLE_OK;
 }
 
-static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_table **out, mle_error *err) {
+static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
+                       mle_error *err) {
   char *location;
   MLE_TRY(find_location(cast(catalog), name, &location, err));
   mle_status status = mle_table_read(name, location, out, err);
@@ -238,19 +252,22 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
 }
 
 /* One statement, so that of two creators only one inserts. */
-static mle_status insert_table(sql_catalog *c, const mle_table_name *name, const char *location, mle_error *err) {
+static mle_status insert_table(sql_catalog *c, const mle_table_name *name, const char *location,
+                               mle_error *err) {
   char label[MLE_TABLE_LABEL];
-  const char *sql = c->has_type ? "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
-                                  " metadata_location, iceberg_type) values (?, ?, ?, ?, 'TABLE')"
-                                : "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
-                                  " metadata_location) values (?, ?, ?, ?)";
+  const char *sql =
+      c->has_type
+          ? "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
+            " metadata_location, iceberg_type) values (?, ?, ?, ?, 'TABLE')"
+          : "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
+            " metadata_location) values (?, ?, ?, ?)";
   MLE_TRY(mle_db_run(c->db, err, sql, "ssss", c->base.name, name->space, name->name, location));
   if (mle_db_changes(c->db) == 1) return MLE_OK;
   return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
 }
 
-static mle_status create_table(mle_catalog *catalog, const mle_table_name *name, const mle_new_table *table,
-                               mle_error *err) {
+static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
+                               const mle_new_table *table, mle_error *err) {
   sql_catalog *c = cast(catalog);
   mle_buffer text = MLE_BUFFER((size_t)64 << 20);
   mle_metadata *metadata = NULL;
@@ -282,35 +299,40 @@ static mle_status drop_table(mle_catalog *catalog, const mle_table_name *name, m
   return mle_db_changes(c->db) == 1 ? MLE_OK : not_found(catalog, name, err);
 }
 
-static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from, const mle_table_name *to,
-                               mle_error *err) {
+static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from,
+                               const mle_table_name *to, mle_error *err) {
   sql_catalog *c = cast(catalog);
   char sql[256];
   MLE_TRY(connect_to_write(c, err));
-  snprintf(sql, sizeof sql, "update iceberg_tables set table_namespace = ?, table_name = ?" THE_TABLE "%s",
+  snprintf(sql, sizeof sql,
+           "update iceberg_tables set table_namespace = ?, table_name = ?" THE_TABLE "%s",
            type_filter(c));
-  MLE_TRY(mle_db_run(c->db, err, sql, "sssss", to->space, to->name, catalog->name, from->space, from->name));
+  MLE_TRY(mle_db_run(c->db, err, sql, "sssss", to->space, to->name, catalog->name, from->space,
+                     from->name));
   return mle_db_changes(c->db) == 1 ? MLE_OK : not_found(catalog, from, err);
 }
 
 /* ====== Commit ====== */
 
-static mle_status swap_location(sql_catalog *c, const mle_table *base, const char *location, mle_error *err) {
+static mle_status swap_location(sql_catalog *c, const mle_table *base, const char *location,
+                                mle_error *err) {
   char sql[256];
   MLE_TRY(connect_to_write(c, err));
-  snprintf(sql, sizeof sql,
-           "update iceberg_tables set metadata_location = ?, previous_metadata_location = ?" THE_TABLE
-           " and metadata_location = ?%s",
-           type_filter(c));
-  MLE_TRY(mle_db_run(c->db, err, sql, "ssssss", location, base->metadata_location, c->base.name, base->space,
-                     base->name, base->metadata_location));
+  snprintf(
+      sql, sizeof sql,
+      "update iceberg_tables set metadata_location = ?, previous_metadata_location = ?" THE_TABLE
+      " and metadata_location = ?%s",
+      type_filter(c));
+  MLE_TRY(mle_db_run(c->db, err, sql, "ssssss", location, base->metadata_location, c->base.name,
+                     base->space, base->name, base->metadata_location));
   if (mle_db_changes(c->db) == 1) return MLE_OK;
-  return mle_fail(err, MLE_ECONFLICT, "table %s.%s was changed by another writer", base->space, base->name);
+  return mle_fail(err, MLE_ECONFLICT, "table %s.%s was changed by another writer", base->space,
+                  base->name);
 }
 
 /* Whether the table's history has the snapshot now; a failure when that cannot be told. */
-static mle_status was_committed(sql_catalog *c, const mle_table *base, int64_t snapshot_id, bool *out,
-                                mle_error *err) {
+static mle_status was_committed(sql_catalog *c, const mle_table *base, int64_t snapshot_id,
+                                bool *out, mle_error *err) {
   const mle_table_name name = {base->space, base->name};
   mle_table *now;
   *out = false;
@@ -322,16 +344,18 @@ static mle_status was_committed(sql_catalog *c, const mle_table *base, int64_t s
 
 /* A statement may fail after it took effect (the disk said no to the last sync), and
  * others may have committed on top of it: the table itself tells. */
-static mle_status settle(sql_catalog *c, const mle_table *base, int64_t snapshot_id, mle_status failed,
-                         mle_error *err) {
+static mle_status settle(sql_catalog *c, const mle_table *base, int64_t snapshot_id,
+                         mle_status failed, mle_error *err) {
   mle_error why;
   bool committed;
   if (failed == MLE_ECONFLICT) return failed;
-  if (was_committed(c, base, snapshot_id, &committed, &why) == MLE_OK) return committed ? MLE_OK : failed;
-  return mle_fail(err, MLE_EUNKNOWN,
-                  "whether snapshot %lld of %s.%s was committed is not known (%.300s); see mlengine table "
-                  "snapshots before trying again",
-                  (long long)snapshot_id, base->space, base->name, why.message);
+  if (was_committed(c, base, snapshot_id, &committed, &why) == MLE_OK)
+    return committed ? MLE_OK : failed;
+  return mle_fail(
+      err, MLE_EUNKNOWN,
+      "whether snapshot %lld of %s.%s was committed is not known (%.300s); see mlengine table "
+      "snapshots before trying again",
+      (long long)snapshot_id, base->space, base->name, why.message);
 }
 
 /* The next version is read back before the swap: after it, nothing may fail. */

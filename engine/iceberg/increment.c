@@ -13,12 +13,13 @@ typedef struct chain {
   int64_t missing; /* the parent that expired, MLE_NO_SNAPSHOT when the chain is whole */
 } chain;
 
-static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_arena *arena, chain *out,
-                       mle_error *err) {
+static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_arena *arena,
+                       chain *out, mle_error *err) {
   *out = (chain){.missing = MLE_NO_SNAPSHOT};
   while (head != NULL) {
     if (out->count > m->num_snapshots)
-      return mle_fail(err, MLE_EFORMAT, "the parents of snapshot %" PRId64 " form a circle", head->id);
+      return mle_fail(err, MLE_EFORMAT, "the parents of snapshot %" PRId64 " form a circle",
+                      head->id);
     const mle_snapshot **longer = mle_arena_grow(arena, out->snapshots, out->count, sizeof *longer);
     if (longer == NULL) return mle_nomem(err, "resolving a range");
     out->snapshots = longer;
@@ -54,9 +55,11 @@ static bool find_common(const chain *a, const chain *b, int64_t *out) {
 static mle_status refuse_non_append(const mle_snapshot *snapshot, mle_error *err) {
   char when[MLE_TIME_TEXT];
   return mle_fail(err, MLE_EREFUSED,
-                  "snapshot %" PRId64 " (%s, %s) in the range is not an append; on_non_append = \"skip\" "
+                  "snapshot %" PRId64
+                  " (%s, %s) in the range is not an append; on_non_append = \"skip\" "
                   "leaves it out, \"include_added\" reads the rows it added",
-                  snapshot->id, snapshot->operation == NULL ? "no operation recorded" : snapshot->operation,
+                  snapshot->id,
+                  snapshot->operation == NULL ? "no operation recorded" : snapshot->operation,
                   mle_time_text(snapshot->timestamp_ms, when));
 }
 
@@ -97,18 +100,22 @@ static mle_status meet_gap(const chain *c, const mle_increment_options *options,
   if (options->on_gap == MLE_GAP_FULL) return read_all(out);
   const mle_snapshot *oldest = c->snapshots[c->count - 1];
   if (options->from == MLE_NO_SNAPSHOT)
-    return mle_fail(err, MLE_EREFUSED,
-                    "history before snapshot %" PRId64 " was expired (its parent %" PRId64 " is gone), so rows "
-                    "from the beginning would be missed; on_gap = \"full\" reads all rows of snapshot %" PRId64,
-                    oldest->id, c->missing, out->to);
+    return mle_fail(
+        err, MLE_EREFUSED,
+        "history before snapshot %" PRId64 " was expired (its parent %" PRId64
+        " is gone), so rows "
+        "from the beginning would be missed; on_gap = \"full\" reads all rows of snapshot %" PRId64,
+        oldest->id, c->missing, out->to);
   return mle_fail(err, MLE_EREFUSED,
-                  "history between snapshot %" PRId64 " and %" PRId64 " was expired (the parent %" PRId64
-                  " of snapshot %" PRId64 " is gone); on_gap = \"full\" reads all rows of snapshot %" PRId64,
+                  "history between snapshot %" PRId64 " and %" PRId64
+                  " was expired (the parent %" PRId64 " of snapshot %" PRId64
+                  " is gone); on_gap = \"full\" reads all rows of snapshot %" PRId64,
                   options->from, out->to, c->missing, oldest->id, out->to);
 }
 
-static mle_status meet_rollback(const chain *c, const chain *old, const mle_increment_options *options,
-                                mle_increment *out, size_t *length, mle_error *err) {
+static mle_status meet_rollback(const chain *c, const chain *old,
+                                const mle_increment_options *options, mle_increment *out,
+                                size_t *length, mle_error *err) {
   int64_t common = MLE_NO_SNAPSHOT;
   bool found = find_common(c, old, &common);
   if (options->on_rollback == MLE_ROLLBACK_FULL) return read_all(out);
@@ -119,18 +126,22 @@ static mle_status meet_rollback(const chain *c, const chain *old, const mle_incr
   }
   if (options->on_rollback == MLE_ROLLBACK_COMMON_ANCESTOR)
     return mle_fail(err, MLE_EREFUSED,
-                    "snapshots %" PRId64 " and %" PRId64 " have no common ancestor (the table was replaced); "
+                    "snapshots %" PRId64 " and %" PRId64
+                    " have no common ancestor (the table was replaced); "
                     "on_rollback = \"full\" reads all rows of snapshot %" PRId64,
                     options->from, out->to, out->to);
-  return mle_fail(err, MLE_EREFUSED,
-                  "snapshot %" PRId64 " is not an ancestor of snapshot %" PRId64 " (rolled back or replaced); "
-                  "on_rollback = \"common_ancestor\" reads from the last snapshot both have, \"full\" all rows",
-                  options->from, out->to);
+  return mle_fail(
+      err, MLE_EREFUSED,
+      "snapshot %" PRId64 " is not an ancestor of snapshot %" PRId64
+      " (rolled back or replaced); "
+      "on_rollback = \"common_ancestor\" reads from the last snapshot both have, \"full\" all rows",
+      options->from, out->to);
 }
 
 /* `from` was not found behind `to`: tells an expired history from a branch left behind. */
-static mle_status find_start(const mle_metadata *m, const chain *c, const mle_increment_options *options,
-                             mle_arena *arena, mle_increment *out, size_t *length, mle_error *err) {
+static mle_status find_start(const mle_metadata *m, const chain *c,
+                             const mle_increment_options *options, mle_arena *arena,
+                             mle_increment *out, size_t *length, mle_error *err) {
   chain old;
   int64_t common;
   const mle_snapshot *from = mle_metadata_snapshot(m, options->from);
@@ -140,15 +151,18 @@ static mle_status find_start(const mle_metadata *m, const chain *c, const mle_in
     return options->on_rollback == MLE_ROLLBACK_FULL
                ? read_all(out)
                : mle_fail(err, MLE_ENOTFOUND,
-                          "snapshot %" PRId64 " is unknown to this table, and no known snapshot has it as its "
+                          "snapshot %" PRId64
+                          " is unknown to this table, and no known snapshot has it as its "
                           "parent; on_rollback = \"full\" reads all rows of snapshot %" PRId64,
                           options->from, out->to);
-  if (whole || find_common(c, &old, &common)) return meet_rollback(c, &old, options, out, length, err);
+  if (whole || find_common(c, &old, &common))
+    return meet_rollback(c, &old, options, out, length, err);
   return meet_gap(c, options, out, err);
 }
 
-static mle_status start_range(const mle_metadata *m, const chain *c, const mle_increment_options *options,
-                              mle_arena *arena, mle_increment *out, size_t *length, mle_error *err) {
+static mle_status start_range(const mle_metadata *m, const chain *c,
+                              const mle_increment_options *options, mle_arena *arena,
+                              mle_increment *out, size_t *length, mle_error *err) {
   *length = c->count;
   if (options->from == MLE_NO_SNAPSHOT)
     return c->missing == MLE_NO_SNAPSHOT ? MLE_OK : meet_gap(c, options, out, err);
@@ -162,10 +176,12 @@ mle_status mle_increment_resolve(const mle_metadata *m, const mle_increment_opti
   *out = (mle_increment){.from = options->from, .to = to_id};
   if (options->from == to_id) return MLE_OK; /* nothing, or a table that has nothing yet */
   if (to_id == MLE_NO_SNAPSHOT)
-    return mle_fail(err, MLE_EREFUSED, "the table has no snapshot, and so none after %" PRId64, options->from);
+    return mle_fail(err, MLE_EREFUSED, "the table has no snapshot, and so none after %" PRId64,
+                    options->from);
   const mle_snapshot *to = mle_metadata_snapshot(m, to_id);
   if (to == NULL)
-    return mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata", to_id);
+    return mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata",
+                    to_id);
   chain c;
   size_t length;
   MLE_TRY(walk(m, to, arena, &c, err));

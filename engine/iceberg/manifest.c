@@ -14,10 +14,12 @@
 
 static mle_status check_manifest(const mle_manifest_file *file, mle_error *err) {
   if (file->path == NULL) return mle_fail(err, MLE_EFORMAT, "a manifest without a path");
-  if (file->length < 0) return mle_fail(err, MLE_EFORMAT, "manifest '%s' has a negative length", file->path);
+  if (file->length < 0)
+    return mle_fail(err, MLE_EFORMAT, "manifest '%s' has a negative length", file->path);
   if (file->content != MLE_MANIFEST_DATA && file->content != MLE_MANIFEST_DELETES)
-    return mle_fail(err, MLE_EFORMAT, "manifest '%s' has content %d, neither data (0) nor deletes (1)",
-                    file->path, file->content);
+    return mle_fail(err, MLE_EFORMAT,
+                    "manifest '%s' has content %d, neither data (0) nor deletes (1)", file->path,
+                    file->content);
   return MLE_OK;
 }
 
@@ -105,7 +107,8 @@ static mle_status inherit(const mle_manifest_file *manifest, mle_manifest_entry 
   if (entry->sequence_number == MLE_NULL_LONG) entry->sequence_number = inherited;
   if (entry->file_sequence_number == MLE_NULL_LONG) entry->file_sequence_number = inherited;
   if (entry->sequence_number == MLE_NULL_LONG && entry->status != MLE_ENTRY_DELETED)
-    return mle_fail(err, MLE_EFORMAT, "the existing file '%s' has no sequence number", entry->file.path);
+    return mle_fail(err, MLE_EFORMAT, "the existing file '%s' has no sequence number",
+                    entry->file.path);
   return MLE_OK;
 }
 
@@ -113,11 +116,13 @@ static mle_status check_entry(const mle_manifest_entry *entry, mle_error *err) {
   const mle_data_file *file = &entry->file;
   if (file->path == NULL) return mle_fail(err, MLE_EFORMAT, "an entry without a file path");
   if (entry->status < MLE_ENTRY_EXISTING || entry->status > MLE_ENTRY_DELETED)
-    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown status %d", file->path, entry->status);
+    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown status %d", file->path,
+                    entry->status);
   if (file->record_count < 0 || file->file_size < 0)
     return mle_fail(err, MLE_EFORMAT, "file '%s' has a negative size or row count", file->path);
   if (file->content < MLE_FILE_DATA || file->content > MLE_FILE_EQUALITY_DELETES)
-    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown content %d", file->path, file->content);
+    return mle_fail(err, MLE_EFORMAT, "file '%s' has the unknown content %d", file->path,
+                    file->content);
   return MLE_OK;
 }
 
@@ -200,7 +205,8 @@ static const char *number_text(int64_t value, char text[NUMBER_TEXT]) {
 
 static mle_status put_entries(mle_avro_writer *writer, int64_t snapshot_id,
                               const mle_data_file *files, size_t count, mle_error *err) {
-  mle_manifest_entry entry = mle_manifest_entry_none; /* null numbers: inherited, so a retry may keep the file */
+  mle_manifest_entry entry =
+      mle_manifest_entry_none; /* null numbers: inherited, so a retry may keep the file */
   entry.status = MLE_ENTRY_ADDED;
   entry.snapshot_id = snapshot_id;
   for (size_t i = 0; i < count; i++) {

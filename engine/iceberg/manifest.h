@@ -16,7 +16,7 @@
 
 #include "engine/iceberg/avro.h"
 
-typedef enum mle_manifest_content { MLE_MANIFEST_DATA = 0, MLE_MANIFEST_DELETES = 1 } mle_manifest_content;
+enum { MLE_MANIFEST_DATA = 0, MLE_MANIFEST_DELETES = 1 };
 
 /* A row of a manifest list. Counts are MLE_NULL_INT or MLE_NULL_LONG where v1 left them out. */
 typedef struct mle_manifest_file {

@@ -15,8 +15,8 @@ static const mle_avro_field summary_fields[] = {
 };
 #undef AT
 
-static const mle_avro_record summary_record = {
-    "r508", summary_fields, COUNT(summary_fields), sizeof(mle_field_summary), &no_summary};
+static const mle_avro_record summary_record = {"r508", summary_fields, COUNT(summary_fields),
+                                               sizeof(mle_field_summary), &no_summary};
 
 const mle_manifest_file mle_manifest_file_none = {
     .added_snapshot_id = MLE_NULL_LONG,
@@ -45,16 +45,17 @@ static const mle_avro_field manifest_file_fields[] = {
     {"added_rows_count", 512, MLE_AVRO_LONG, .required = true, AT(added_rows)},
     {"existing_rows_count", 513, MLE_AVRO_LONG, .required = true, AT(existing_rows)},
     {"deleted_rows_count", 514, MLE_AVRO_LONG, .required = true, AT(deleted_rows)},
-    {"partitions", 507, MLE_AVRO_RECORDS, AT(partitions), .element_id = 508, .record = &summary_record},
+    {"partitions", 507, MLE_AVRO_RECORDS, AT(partitions), .element_id = 508,
+     .record = &summary_record},
     {"key_metadata", 519, MLE_AVRO_BYTES, AT(key_metadata)},
     {"first_row_id", 520, MLE_AVRO_LONG, AT(first_row_id)},
 };
 #undef AT
 
-const mle_avro_record mle_record_manifest_file = {
-    "manifest_file", manifest_file_fields, COUNT(manifest_file_fields), 0, NULL};
-const mle_avro_record mle_record_manifest_file_v2 = {
-    "manifest_file", manifest_file_fields, COUNT(manifest_file_fields) - 1, 0, NULL};
+const mle_avro_record mle_record_manifest_file = {"manifest_file", manifest_file_fields,
+                                                  COUNT(manifest_file_fields), 0, NULL};
+const mle_avro_record mle_record_manifest_file_v2 = {"manifest_file", manifest_file_fields,
+                                                     COUNT(manifest_file_fields) - 1, 0, NULL};
 
 /* ====== Manifest ====== */
 
@@ -79,8 +80,10 @@ static const mle_avro_field data_file_fields[] = {
     {"file_size_in_bytes", 104, MLE_AVRO_LONG, .required = true, AT(file_size)},
     {"column_sizes", 108, MLE_AVRO_LONG_MAP, AT(column_sizes), .element_id = 117, .value_id = 118},
     {"value_counts", 109, MLE_AVRO_LONG_MAP, AT(value_counts), .element_id = 119, .value_id = 120},
-    {"null_value_counts", 110, MLE_AVRO_LONG_MAP, AT(null_counts), .element_id = 121, .value_id = 122},
-    {"nan_value_counts", 137, MLE_AVRO_LONG_MAP, AT(nan_counts), .element_id = 138, .value_id = 139},
+    {"null_value_counts", 110, MLE_AVRO_LONG_MAP, AT(null_counts), .element_id = 121,
+     .value_id = 122},
+    {"nan_value_counts", 137, MLE_AVRO_LONG_MAP, AT(nan_counts), .element_id = 138,
+     .value_id = 139},
     {"lower_bounds", 125, MLE_AVRO_BYTES_MAP, AT(lower_bounds), .element_id = 126, .value_id = 127},
     {"upper_bounds", 128, MLE_AVRO_BYTES_MAP, AT(upper_bounds), .element_id = 129, .value_id = 130},
     {"key_metadata", 131, MLE_AVRO_BYTES, AT(key_metadata)},
@@ -104,20 +107,21 @@ static const mle_avro_field plan_file_fields[] = {
 };
 #undef AT
 
-static const mle_avro_record data_file_record = {
-    "r2", data_file_fields, COUNT(data_file_fields), 0, NULL};
-static const mle_avro_record data_file_record_v2 = {
-    "r2", data_file_fields, COUNT(data_file_fields) - NUM_V3, 0, NULL};
-static const mle_avro_record plan_file_record = {
-    "r2", plan_file_fields, COUNT(plan_file_fields), 0, NULL};
+static const mle_avro_record data_file_record = {"r2", data_file_fields, COUNT(data_file_fields), 0,
+                                                 NULL};
+static const mle_avro_record data_file_record_v2 = {"r2", data_file_fields,
+                                                    COUNT(data_file_fields) - NUM_V3, 0, NULL};
+static const mle_avro_record plan_file_record = {"r2", plan_file_fields, COUNT(plan_file_fields), 0,
+                                                 NULL};
 
 #define AT(member) .offset = offsetof(mle_manifest_entry, member)
-#define ENTRY_FIELDS(data_file)                                                           \
-  {"status", 0, MLE_AVRO_INT, .required = true, AT(status)},                              \
-      {"snapshot_id", 1, MLE_AVRO_LONG, AT(snapshot_id)},                                 \
-      {"sequence_number", 3, MLE_AVRO_LONG, AT(sequence_number)},                         \
-      {"file_sequence_number", 4, MLE_AVRO_LONG, AT(file_sequence_number)},               \
-      {"data_file", 2, MLE_AVRO_RECORD, .required = true, AT(file), .record = &(data_file)}
+#define ENTRY_FIELDS(data_file)                                                         \
+  {"status", 0, MLE_AVRO_INT, .required = true, AT(status)},                            \
+      {"snapshot_id", 1, MLE_AVRO_LONG, AT(snapshot_id)},                               \
+      {"sequence_number", 3, MLE_AVRO_LONG, AT(sequence_number)},                       \
+      {"file_sequence_number", 4, MLE_AVRO_LONG, AT(file_sequence_number)}, {           \
+    "data_file", 2, MLE_AVRO_RECORD, .required = true, AT(file), .record = &(data_file) \
+  }
 
 static const mle_avro_field entry_fields[] = {ENTRY_FIELDS(data_file_record)};
 static const mle_avro_field entry_fields_v2[] = {ENTRY_FIELDS(data_file_record_v2)};

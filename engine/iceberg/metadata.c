@@ -15,8 +15,8 @@
 static mle_status no_memory(mle_error *err) { return mle_nomem(err, "reading table metadata"); }
 
 /* Zeroed room for the elements of an array, or of nothing when it is absent. */
-static mle_status make_items(mle_metadata *m, const mle_json_at *list, size_t size, size_t *out_count,
-                             void *out_items, mle_error *err) {
+static mle_status make_items(mle_metadata *m, const mle_json_at *list, size_t size,
+                             size_t *out_count, void *out_items, mle_error *err) {
   *out_count = list->node == NULL ? 0 : (size_t)mle_json_count(list);
   void *items = mle_arena_array(&m->arena, *out_count, size);
   memcpy(out_items, &items, sizeof items);
@@ -24,7 +24,8 @@ static mle_status make_items(mle_metadata *m, const mle_json_at *list, size_t si
 }
 
 /* An array that may be absent or null: then `out` has no node. */
-static mle_status find_list(const mle_json_at *at, const char *key, mle_json_at *out, mle_error *err) {
+static mle_status find_list(const mle_json_at *at, const char *key, mle_json_at *out,
+                            mle_error *err) {
   if (!mle_json_find(at, key, out) || mle_json_is_null(out)) {
     out->node = NULL;
     return MLE_OK;
@@ -39,7 +40,8 @@ static bool first_of(const mle_json_at *list, mle_json_at *item) {
 static mle_status get_small(const mle_json_at *at, const char *key, int *out, mle_error *err) {
   int64_t value;
   MLE_TRY(mle_json_get_int(at, key, &value, err));
-  if (value < INT32_MIN || value > INT32_MAX) return mle_json_fail(at, err, "\"%s\" is out of range", key);
+  if (value < INT32_MIN || value > INT32_MAX)
+    return mle_json_fail(at, err, "\"%s\" is out of range", key);
   *out = (int)value;
   return MLE_OK;
 }
@@ -98,7 +100,8 @@ static mle_status parse_partition_field(const mle_json_at *at, int position,
                                         mle_partition_field *out, mle_error *err) {
   mle_json_at ids, first;
   int64_t source = -1;
-  if (mle_json_find(at, "source-ids", &ids) && mle_json_first(&ids, &first)) /* v3, several sources */
+  if (mle_json_find(at, "source-ids", &ids) &&
+      mle_json_first(&ids, &first)) /* v3, several sources */
     MLE_TRY(mle_json_int(&first, &source, err));
   else
     MLE_TRY(mle_json_get_int(at, "source-id", &source, err));
@@ -140,7 +143,8 @@ static mle_status parse_specs(mle_metadata *m, const mle_json_at *root, mle_erro
   }
   if (!old) MLE_TRY(get_small(root, "default-spec-id", &current, err));
   m->spec = mle_metadata_spec(m, current);
-  return m->spec != NULL ? MLE_OK : mle_json_fail(root, err, "there is no partition spec %d", current);
+  return m->spec != NULL ? MLE_OK
+                         : mle_json_fail(root, err, "there is no partition spec %d", current);
 }
 
 /* ====== Snapshots ====== */
@@ -232,13 +236,15 @@ static mle_status parse_head(mle_metadata *m, const mle_json_at *root, mle_error
     return mle_fail(err, MLE_EUNSUPPORTED, "format version %d; this version reads 1 to %d",
                     m->format_version, VERSION_MAX);
   MLE_TRY(mle_json_opt_text(root, "table-uuid", NULL, &m->uuid, err));
-  if (m->uuid == NULL && m->format_version > 1) return mle_json_fail(root, err, "\"table-uuid\" is missing");
+  if (m->uuid == NULL && m->format_version > 1)
+    return mle_json_fail(root, err, "\"table-uuid\" is missing");
   MLE_TRY(mle_json_get_text(root, "location", &m->location, err));
   MLE_TRY(mle_json_opt_int(root, "last-sequence-number", 0, &m->last_sequence_number, err));
   MLE_TRY(mle_json_get_int(root, "last-updated-ms", &m->last_updated_ms, err));
   MLE_TRY(get_small(root, "last-column-id", &m->last_column_id, err));
   MLE_TRY(opt_small(root, "default-sort-order-id", 0, &m->sort_order_id, err));
-  if (!mle_json_find(root, "properties", &properties) || mle_json_is_null(&properties)) return MLE_OK;
+  if (!mle_json_find(root, "properties", &properties) || mle_json_is_null(&properties))
+    return MLE_OK;
   return parse_pairs(m, &properties, NULL, &m->num_properties, &m->properties, err);
 }
 

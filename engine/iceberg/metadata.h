@@ -96,7 +96,8 @@ const mle_ref *mle_metadata_ref(const mle_metadata *metadata, const char *name);
 const char *mle_snapshot_summary(const mle_snapshot *snapshot, const char *key);
 
 /* A table property, or `fallback`; as a number, `fallback` also when it is not one. */
-const char *mle_metadata_property(const mle_metadata *metadata, const char *key, const char *fallback);
+const char *mle_metadata_property(const mle_metadata *metadata, const char *key,
+                                  const char *fallback);
 int64_t mle_metadata_number(const mle_metadata *metadata, const char *key, int64_t fallback);
 
 /* The manifests of a snapshot, in `arena`, whichever way it names them. */

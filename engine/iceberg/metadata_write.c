@@ -125,7 +125,8 @@ static void write_snapshot_log(mle_json *doc, const change *c) {
 /* Keeps the newest versions; the files of older ones stay, as write.metadata.
  * delete-after-commit.enabled is off by default. */
 static void write_metadata_log(mle_json *doc, const change *c) {
-  int64_t max = mle_metadata_number(c->base, "write.metadata.previous-versions-max", METADATA_LOG_MAX);
+  int64_t max =
+      mle_metadata_number(c->base, "write.metadata.previous-versions-max", METADATA_LOG_MAX);
   if (max < 1 || max > INT32_MAX - 1) max = METADATA_LOG_MAX;
   mle_json *list = add_list(doc, c, "metadata-log", count_of(c, "metadata-log") + 1 - (int)max);
   mle_json *entry = mle_json_add_object(list, NULL);
@@ -147,7 +148,8 @@ static void write_refs(mle_json *doc, const change *c) {
     branch = mle_json_add_object(refs, "main");
     mle_json_add_int(branch, "snapshot-id", c->snapshot->id);
     for (bool next = mle_json_first(&ref, &member); next; next = mle_json_next(&member))
-      if (strcmp(member.key, "snapshot-id") != 0) mle_json_add_copy(branch, member.key, member.node);
+      if (strcmp(member.key, "snapshot-id") != 0)
+        mle_json_add_copy(branch, member.key, member.node);
   }
   if (has_main) return;
   branch = mle_json_add_object(refs, "main");
@@ -217,7 +219,8 @@ char *mle_metadata_next_location(const mle_metadata *base, const char *location)
   if (own == NULL) return NULL;
   size_t len = strlen(own);
   while (len > 1 && own[len - 1] == '/') own[--len] = '\0';
-  char *next = mle_format("%s/%05ld-%s.metadata.json", own, version_of(location) + 1, mle_uuid(uuid));
+  char *next =
+      mle_format("%s/%05ld-%s.metadata.json", own, version_of(location) + 1, mle_uuid(uuid));
   mle_free(own);
   return next;
 }

@@ -17,7 +17,8 @@ typedef struct path_set {
 
 static size_t find_slot(const path_set *set, const char *path) {
   size_t at = (size_t)mle_hash64(path, strlen(path), 0) & (set->capacity - 1);
-  while (set->slots[at] != NULL && strcmp(set->slots[at], path) != 0) at = (at + 1) & (set->capacity - 1);
+  while (set->slots[at] != NULL && strcmp(set->slots[at], path) != 0)
+    at = (at + 1) & (set->capacity - 1);
   return at;
 }
 
@@ -131,7 +132,8 @@ static mle_status refuse_deletes(const mle_manifest_file *manifest, const mle_sn
     if (entry.status != MLE_ENTRY_DELETED) break;
   if (status == MLE_OK && found)
     status = mle_fail(err, MLE_EUNSUPPORTED,
-                      "snapshot %" PRId64 " has row-level deletes (%s), which this version does not "
+                      "snapshot %" PRId64
+                      " has row-level deletes (%s), which this version does not "
                       "apply; compact the table first, or read an increment, which needs none",
                       snapshot->id, entry.file.path);
   mle_manifest_close(reader);
@@ -187,7 +189,8 @@ mle_status mle_plan_added(const mle_metadata *metadata, const int64_t *snapshots
     const mle_snapshot *snapshot = mle_metadata_snapshot(metadata, snapshots[i]);
     const selection wanted = {&snapshots[i], 1}; /* one at a time: oldest files first */
     if (snapshot == NULL)
-      status = mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata", snapshots[i]);
+      status = mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata",
+                        snapshots[i]);
     else
       status = plan_added(out, snapshot, &wanted, &seen, err);
   }

@@ -166,7 +166,8 @@ static mle_status parse_struct(reader *r, mle_type *type) {
   do {
     if (type->num_fields == capacity) {
       capacity = capacity == 0 ? 8 : capacity * 2;
-      mle_field *more = capacity > FIELDS_MAX ? NULL : mle_arena_array(r->arena, capacity, sizeof *more);
+      mle_field *more =
+          capacity > FIELDS_MAX ? NULL : mle_arena_array(r->arena, capacity, sizeof *more);
       if (more == NULL) return no_memory(r);
       if (fields != NULL) memcpy(more, fields, type->num_fields * sizeof *more);
       fields = more;
@@ -311,7 +312,8 @@ mle_status mle_sql_type_print(const mle_type *type, mle_buffer *out, mle_error *
 
 /* ====== Field ids ====== */
 
-static mle_status print_ids(size_t count, const mle_field *fields, mle_buffer *out, mle_error *err) {
+static mle_status print_ids(size_t count, const mle_field *fields, mle_buffer *out,
+                            mle_error *err) {
   for (size_t i = 0; i < count; i++) {
     const mle_field *field = &fields[i];
     if (i > 0) MLE_TRY(mle_buffer_puts(out, ", ", err));

@@ -18,7 +18,7 @@ mle_status mle_sql_type_parse(const char *text, mle_arena *arena, const mle_type
 /* Appends DuckDB's name; EUNSUPPORTED for types that DuckDB cannot hold exactly. */
 mle_status mle_sql_type_print(const mle_type *type, mle_buffer *out, mle_error *err);
 
-/* Appends the inside of COPY's FIELD_IDS, nested fields too: 'a': 1, 'st': {__duckdb_field_id: 2, 'x': 3}. */
+/* Appends the inside of COPY's FIELD_IDS: 'a': 1, 'st': {__duckdb_field_id: 2, 'x': 3}. */
 mle_status mle_sql_field_ids(const mle_schema *schema, mle_buffer *out, mle_error *err);
 
 #endif

@@ -46,7 +46,8 @@ static mle_type *new_type(mle_arena *arena, mle_type_kind kind, mle_error *err) 
   return type;
 }
 
-/* "name(parameters)" or "name[parameters]": where the parameters stand, NULL when the name differs. */
+/* "name(parameters)" or "name[parameters]": where the parameters stand, NULL when the name differs.
+ */
 static const char *parameters_of(const char *text, const char *name, char open, size_t *out_len) {
   size_t len = strlen(name), whole = strlen(text);
   char close = open == '(' ? ')' : ']';
@@ -225,8 +226,11 @@ static mle_status print_primitive(const mle_type *type, mle_buffer *out, mle_err
 
 mle_status mle_type_print(const mle_type *type, mle_buffer *out, mle_error *err) {
   if (!mle_type_is_nested(type)) return print_primitive(type, out, err);
-  MLE_TRY(mle_buffer_puts(out, type->kind == MLE_TYPE_STRUCT ? "struct<"
-                               : type->kind == MLE_TYPE_LIST ? "list<" : "map<", err));
+  MLE_TRY(mle_buffer_puts(out,
+                          type->kind == MLE_TYPE_STRUCT ? "struct<"
+                          : type->kind == MLE_TYPE_LIST ? "list<"
+                                                        : "map<",
+                          err));
   for (size_t i = 0; i < type->num_fields; i++) {
     const mle_field *field = &type->fields[i];
     if (i > 0) MLE_TRY(mle_buffer_puts(out, ", ", err));
@@ -251,7 +255,8 @@ static void add_field(mle_json *to, const mle_field *field) {
   mle_type_add_json(to, "type", field->type);
   mle_json_add_bool(to, "required", field->required);
   if (field->doc != NULL) mle_json_add_text(to, "doc", field->doc);
-  if (field->initial_default != NULL) mle_json_add_copy(to, "initial-default", field->initial_default);
+  if (field->initial_default != NULL)
+    mle_json_add_copy(to, "initial-default", field->initial_default);
   if (field->write_default != NULL) mle_json_add_copy(to, "write-default", field->write_default);
 }
 
@@ -282,8 +287,10 @@ void mle_type_add_json(mle_json *to, const char *key, const mle_type *type) {
     return;
   }
   mle_json *object = mle_json_add_object(to, key);
-  mle_json_add_text(object, "type", type->kind == MLE_TYPE_STRUCT ? "struct"
-                                    : type->kind == MLE_TYPE_LIST ? "list" : "map");
+  mle_json_add_text(object, "type",
+                    type->kind == MLE_TYPE_STRUCT ? "struct"
+                    : type->kind == MLE_TYPE_LIST ? "list"
+                                                  : "map");
   if (type->kind == MLE_TYPE_STRUCT) {
     mle_type_add_fields(object, type->num_fields, type->fields);
     return;

@@ -138,7 +138,12 @@ static bool take_hex(text_reader *r, char *out, size_t room, size_t *out_len) {
 /* Bytes of the UTF-8 character at `at`, its code point in `out`; 0 when it is none. */
 static size_t read_point(const char *at, const char *end, uint32_t *out) {
   uint8_t lead = (uint8_t)*at;
-  size_t len = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf5 ? 4 : 0;
+  size_t len = lead < 0x80   ? 1
+               : lead < 0xc2 ? 0
+               : lead < 0xe0 ? 2
+               : lead < 0xf0 ? 3
+               : lead < 0xf5 ? 4
+                             : 0;
   if (len == 0 || (size_t)(end - at) < len) return 0;
   *out = len == 1 ? lead : lead & (0x7fu >> len);
   for (size_t i = 1; i < len; i++) {
@@ -193,7 +198,8 @@ static size_t bound_binary(mle_bound which, size_t whole, char *out, size_t len)
 
 /* ====== Bounds ====== */
 
-static mle_status keep(mle_arena *arena, const void *bytes, size_t len, mle_bytes *out, mle_error *err) {
+static mle_status keep(mle_arena *arena, const void *bytes, size_t len, mle_bytes *out,
+                       mle_error *err) {
   out->data = mle_arena_text(arena, bytes, len);
   out->len = len;
   return out->data == NULL ? mle_nomem(err, "writing bounds") : MLE_OK;
@@ -207,8 +213,8 @@ static mle_status keep_int(mle_arena *arena, int64_t value, size_t width, mle_by
 }
 
 /* Spec: no NaN in bounds, and a zero bound is -0.0 below and +0.0 above. */
-static mle_status keep_float(const mle_type *type, mle_bound which, const char *text, mle_arena *arena,
-                             mle_bytes *out, mle_error *err) {
+static mle_status keep_float(const mle_type *type, mle_bound which, const char *text,
+                             mle_arena *arena, mle_bytes *out, mle_error *err) {
   double value = strtod(text, NULL);
   if (isnan(value)) return MLE_OK;
   if (value == 0) value = which == MLE_BOUND_LOWER ? -0.0 : 0.0;
@@ -236,8 +242,8 @@ static bool read_integer(const mle_type *type, text_reader *r, int64_t *out, siz
   }
 }
 
-static mle_status bound_bytes(const mle_type *type, mle_bound which, text_reader *r, mle_arena *arena,
-                              mle_bytes *out, mle_error *err) {
+static mle_status bound_bytes(const mle_type *type, mle_bound which, text_reader *r,
+                              mle_arena *arena, mle_bytes *out, mle_error *err) {
   char bytes[BOUND_BYTES_MAX];
   size_t len = 0;
   wide decimal;
@@ -343,9 +349,11 @@ static mle_status print_timestamp(int64_t us, const char *zone, mle_buffer *out,
   return mle_buffer_puts(out, zone, err);
 }
 
-static mle_status print_decimal(const mle_type *type, mle_bytes value, mle_buffer *out, mle_error *err) {
+static mle_status print_decimal(const mle_type *type, mle_bytes value, mle_buffer *out,
+                                mle_error *err) {
   wide number = value.len > 0 && (int8_t)value.data[0] < 0 ? -1 : 0;
-  for (size_t i = 0; i < value.len; i++) number = (wide)((uwide)number << 8) | (uint8_t)value.data[i];
+  for (size_t i = 0; i < value.len; i++)
+    number = (wide)((uwide)number << 8) | (uint8_t)value.data[i];
   bool negative = number < 0;
   uwide rest = negative ? -(uwide)number : (uwide)number;
   char text[48];
@@ -375,7 +383,8 @@ mle_status mle_value_print(const mle_type *type, mle_bytes value, mle_buffer *ou
   bool numeric = read_number(value, &number);
   switch (type->kind) {
     case MLE_TYPE_STRING:
-      return mle_buffer_printf(out, err, "'%.*s'", (int)(value.len < 1000 ? value.len : 1000), value.data);
+      return mle_buffer_printf(out, err, "'%.*s'", (int)(value.len < 1000 ? value.len : 1000),
+                               value.data);
     case MLE_TYPE_DECIMAL:
       if (value.len >= 1 && value.len <= 16) return print_decimal(type, value, out, err);
       break;
@@ -417,7 +426,8 @@ mle_status mle_value_sql_default(const mle_type *type, const mle_json *value, ml
   double number;
   mle_json_at at = mle_json_root(value);
   bool binary = type->kind == MLE_TYPE_BINARY || type->kind == MLE_TYPE_FIXED;
-  if (mle_json_is_bool(&at)) return mle_buffer_puts(out, mle_json_true(&at) ? "true" : "false", err);
+  if (mle_json_is_bool(&at))
+    return mle_buffer_puts(out, mle_json_true(&at) ? "true" : "false", err);
   if (mle_json_int(&at, &whole, NULL) == MLE_OK)
     return mle_buffer_printf(out, err, "%" PRId64, whole);
   if (mle_json_is_number(&at) && mle_json_double(&at, &number, NULL) == MLE_OK)

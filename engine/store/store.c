@@ -127,11 +127,11 @@ static mle_status list_entry(const listing *l, const char *folder, const char *n
 
 static mle_status list_folder(const listing *l, const char *folder, int depth, mle_error *err) {
   if (depth > DEPTH_MAX)
-    return mle_fail(err, MLE_EREFUSED, "'%s' is nested more than %d folders deep", folder, DEPTH_MAX);
+    return mle_fail(err, MLE_EREFUSED, "'%s' is nested more than %d folders deep", folder,
+                    DEPTH_MAX);
   DIR *dir = opendir(folder + l->prefix);
   if (dir == NULL && errno == ENOENT) return MLE_OK;
-  if (dir == NULL)
-    return mle_fail(err, MLE_EIO, "cannot list '%s': %s", folder, strerror(errno));
+  if (dir == NULL) return mle_fail(err, MLE_EIO, "cannot list '%s': %s", folder, strerror(errno));
   mle_status status = MLE_OK;
   for (struct dirent *entry; status == MLE_OK && (entry = readdir(dir)) != NULL;)
     status = list_entry(l, folder, entry->d_name, depth, err);
@@ -139,7 +139,8 @@ static mle_status list_folder(const listing *l, const char *folder, int depth, m
   return status;
 }
 
-mle_status mle_store_list(const char *folder, mle_store_visit visit, void *context, mle_error *err) {
+mle_status mle_store_list(const char *folder, mle_store_visit visit, void *context,
+                          mle_error *err) {
   const char *path;
   MLE_TRY(mle_store_local_path(folder, &path, err));
   listing l = {visit, context, (size_t)(path - folder)};
