@@ -25,6 +25,7 @@
 
 #define MLB_DATA_MODULES(X)         \
   X("mle.frame", luaopen_mle_frame) \
+  X("mle.iceberg_data", luaopen_mle_iceberg_data) \
   X("mle.libraries", luaopen_mle_libraries) \
   X("mle.xgboost", luaopen_mle_xgboost)
 

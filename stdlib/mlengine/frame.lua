@@ -267,7 +267,7 @@ end
 ---@return mlengine.Frame
 function M.from_recipe(recipe)
   local op = type(recipe) == "table" and recipe.op
-  if op == "iceberg.scan" then require "mlengine.iceberg" end -- registers itself
+  if op == "iceberg.scan" then return require("mlengine.iceberg").from_recipe(recipe) end
   local maker = makers[op]
   if not maker then errors.raise("format", ("there is no recipe '%s' for a frame"):format(tostring(op))) end
   return maker(recipe)

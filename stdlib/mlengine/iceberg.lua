@@ -203,6 +203,12 @@ function Table:increment(range)
   return frame
 end
 
+local function quoted(names)
+  local list = {}
+  for i, name in ipairs(names) do list[i] = '"' .. name:gsub('"', '""') .. '"' end
+  return list
+end
+
 ---@class mlengine.iceberg.ScanOptions
 ---@field columns? string[]     all
 ---@field where? string         a SQL condition
@@ -221,7 +227,7 @@ function Table:scan(options)
   local frame = read(self, range, not options.where and options.columns or nil)
   if options.where then
     frame = frame:where(options.where)
-    if options.columns then frame = frame:select(table.unpack(options.columns)) end
+    if options.columns then frame = frame:select(quoted(options.columns)) end
   end
   frame.tags = tracking.tags(self, range, frame.rows)
   frame.dataset = tracking.dataset(self, range, frame.rows, frame.tags)
@@ -249,13 +255,15 @@ end
 ---Appends the frame's rows as one snapshot; other writers may append at the same
 ---time. Columns go by name: a missing optional one is null, an extra one or one of
 ---another type raises. A frame without rows makes no snapshot: what comes back then
----is the current one, with `added_records` 0.
+---is the current one, with `added_records` 0. A frame over random() keeps the rows
+---that were appended.
 ---@param rows mlengine.Frame
 ---@param options? { properties?: table<string, string> } facts for the snapshot's summary
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
   options = check.options(options, { properties = "table|nil" }, "table:append")
   local summary = summary_of(options.properties)
+  if rows.handle and rows.handle:volatile() then rows.handle = rows.handle:pin() end
   local written <close> = require("mle.iceberg_data").write(self.handle, rows)
   if written:facts().files == 0 then
     local current = self.current_snapshot and facts_of(self:snapshot(self.current_snapshot.id)) or { summary = {} }

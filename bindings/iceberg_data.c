@@ -1,0 +1,80 @@
+/* iceberg_data.c -- mle.iceberg_data: rows in and out of tables, by engine/iceberg/{read,write}.h
+ */
+
+#include <lauxlib.h>
+
+#include "bindings/args.h"
+#include "bindings/frame.h"
+#include "bindings/iceberg.h"
+#include "bindings/modules.h"
+#include "engine/base/alloc.h"
+#include "engine/iceberg/read.h"
+#include "engine/iceberg/write.h"
+
+static void release_plan(void *plan) {
+  mle_plan_release(plan);
+  mle_free(plan);
+}
+
+static const mlb_class plan_class = {"mle.iceberg_data.plan", release_plan};
+
+/* The names in options.columns, on the stack; NULL when there are none. [-0, +2, v] */
+static const char **check_columns(lua_State *L, int arg, size_t *out_count) {
+  *out_count = 0;
+  if (lua_isnoneornil(L, arg)) {
+    lua_settop(L, arg);
+    lua_pushnil(L);
+    return NULL;
+  }
+  return mlb_texts(L, arg, out_count);
+}
+
+/* read(table, what [, columns]) -> frame, rows; `what` as for mlb_range */
+static int l_read(lua_State *L) {
+  const mle_table *table = mlb_check(L, 1, &mlb_table_class);
+  const mle_metadata *m = table->metadata;
+  size_t num_columns;
+  mle_increment range;
+  mle_error err;
+  const char **columns = check_columns(L, 3, &num_columns);
+  bool any = mlb_range(L, 2, m, &range);
+  mlb_box *holder = mlb_push(L, &plan_class);
+  mle_plan *plan = mle_calloc(1, sizeof *plan);
+  if (plan == NULL) return luaL_error(L, "not enough memory");
+  holder->object = plan;
+  if (any) mlb_try(L, mle_increment_plan(m, &range, plan, &err), &err);
+  mlb_box *box = mlb_push_frame(L);
+  mle_frame *frame;
+  mlb_try(L,
+          mle_iceberg_read(mlb_session(L), m, m->schema, plan, columns, num_columns, &frame, &err),
+          &err);
+  box->object = frame;
+  lua_pushinteger(L, plan->rows);
+  return 2;
+}
+
+/* write(table, frame) -> written */
+static int l_write(lua_State *L) {
+  const mle_table *table = mlb_check(L, 1, &mlb_table_class);
+  mle_frame *frame = mlb_check_frame(L, 2);
+  mlb_box *box = mlb_push(L, &mlb_written_class);
+  mle_written *written;
+  mle_error err;
+  mlb_try(L, mle_iceberg_write(table, frame, &written, &err), &err);
+  box->object = written;
+  return 1;
+}
+
+static const luaL_Reg no_methods[] = {{NULL, NULL}};
+
+static const luaL_Reg functions[] = {
+    {"read", l_read},
+    {"write", l_write},
+    {NULL, NULL},
+};
+
+int luaopen_mle_iceberg_data(lua_State *L) {
+  mlb_register(L, &plan_class, no_methods);
+  luaL_newlib(L, functions);
+  return 1;
+}

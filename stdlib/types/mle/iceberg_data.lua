@@ -1,0 +1,18 @@
+---@meta mle.iceberg_data
+
+---Rows in and out of tables; needs DuckDB.
+local M = {}
+
+---@param table mle.iceberg.Table
+---@param what? { snapshot_id?: integer }|mlengine.iceberg.Range
+---@param columns? string[] all
+---@return userdata frame
+---@return integer rows
+function M.read(table, what, columns) end
+
+---@param table mle.iceberg.Table
+---@param frame userdata|mlengine.Frame
+---@return mle.iceberg.Written
+function M.write(table, frame) end
+
+return M
