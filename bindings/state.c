@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,13 +34,19 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
   return moved;
 }
 
+/* The standard library ends by itself, and has things to put in order first. */
+static bool is_ours(lua_State *L, lua_Debug *at) {
+  lua_getinfo(L, "S", at);
+  return strstr(at->source, "stdlib/mlengine/") != NULL;
+}
+
 static void stop_when_cancelled(lua_State *L, lua_Debug *at) {
-  (void)at;
   if (!mle_cancelled()) { /* also after the prompt forgave an interrupt */
     if (lua_gethookcount(L) == 1) lua_sethook(L, stop_when_cancelled, LUA_MASKCOUNT, HOOK_COUNT);
     return;
   }
   lua_sethook(L, stop_when_cancelled, LUA_MASKCOUNT | LUA_MASKLINE, 1); /* beat any pcall loop */
+  if (is_ours(L, at)) return;
   mle_error err;
   mle_cancel_fail(&err, "the script");
   mlb_raise(L, &err);
@@ -129,6 +136,41 @@ static int call_as_text(lua_State *L, int mode) {
 static int load_text(lua_State *L) { return call_as_text(L, 3); }
 static int load_file_text(lua_State *L) { return call_as_text(L, 2); }
 
+/* A hook's error reaches the message handler while hooks are off, so that a
+ * user's handler could run for ever: once asked to stop, it is not called. */
+static int handle_unless_cancelled(lua_State *L) {
+  lua_settop(L, 1);
+  if (mle_cancelled()) return 1;
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static int all_results(lua_State *L, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  return lua_gettop(L);
+}
+
+static int guarded_xpcall(lua_State *L) { /* xpcall(f, handler, ...) */
+  luaL_checkany(L, 2);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, handle_unless_cancelled, 1);
+  lua_replace(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, all_results);
+  return lua_gettop(L);
+}
+
+/* Replaces the global function `name` by `wrapper`, whose first upvalue is the original. */
+static void wrap(lua_State *L, const char *name, lua_CFunction wrapper) {
+  lua_getglobal(L, name);
+  lua_pushcclosure(L, wrapper, 1);
+  lua_setglobal(L, name);
+}
+
 static void remove_field(lua_State *L, const char *library, const char *field) {
   lua_getglobal(L, library);
   lua_pushnil(L);
@@ -140,12 +182,9 @@ void mlb_state_open_libraries(lua_State *L) {
   luaL_openlibs(L);
   mlb_preload(L);
   set_searchers(L);
-  lua_getglobal(L, "load");
-  lua_pushcclosure(L, load_text, 1);
-  lua_setglobal(L, "load");
-  lua_getglobal(L, "loadfile");
-  lua_pushcclosure(L, load_file_text, 1);
-  lua_setglobal(L, "loadfile");
+  wrap(L, "load", load_text);
+  wrap(L, "loadfile", load_file_text);
+  wrap(L, "xpcall", guarded_xpcall);
   lua_pushnil(L);
   lua_setglobal(L, "dofile");
   remove_field(L, "string", "dump");

@@ -6,7 +6,8 @@
  * Its libraries are the standard ones less what can leave the process's rules:
  * no loading of C modules or bytecode, no os.exit. The standard library's Lua
  * modules are found inside the program. A count hook, inherited by coroutines,
- * raises for as long as the process is asked to stop, so that no pcall outlives it.
+ * raises in users' code for as long as the process is asked to stop, so that no
+ * pcall outlives it; the standard library's own code goes on and puts things in order.
  */
 #ifndef MLB_STATE_H
 #define MLB_STATE_H
