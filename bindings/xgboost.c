@@ -316,6 +316,25 @@ static int l_scores_at(lua_State *L) {
   return 1;
 }
 
+/* scores:frame(names) -> a frame with a column for each value of a row */
+static int l_scores_frame(lua_State *L) {
+  const mle_scores *scores = mlb_check(L, 1, &scores_class);
+  size_t count;
+  const char **names = mlb_texts(L, 2, &count);
+  luaL_argcheck(L, count == scores->width, 2, "a name for each value");
+  mle_column *columns = lua_newuserdatauv(L, count * sizeof *columns, 0);
+  for (size_t i = 0; i < count; i++)
+    columns[i] = (mle_column){MLE_FLOAT, scores->column[i], NULL};
+  const mle_batch batch = {scores->rows, count, columns};
+  mle_session *session = mlb_session(L);
+  mlb_box *box = mlb_push_frame(L);
+  mle_frame *frame;
+  mle_error err;
+  mlb_try(L, mle_frame_from_batch(session, names, &batch, &frame, &err), &err);
+  box->object = frame;
+  return 1;
+}
+
 /* version() -> "3.2.0" */
 static int l_version(lua_State *L) {
   lua_pushstring(L, mle_library_version());
@@ -340,6 +359,7 @@ static const luaL_Reg scores_methods[] = {
     {"rows", l_scores_rows},
     {"width", l_scores_width},
     {"at", l_scores_at},
+    {"frame", l_scores_frame},
     {NULL, NULL},
 };
 

@@ -47,6 +47,11 @@ function Scores:width() end
 ---@return number
 function Scores:at(row, i) end
 
+---The predictions as a frame, kept by DuckDB.
+---@param names string[] one for each value of a row
+---@return mle.Frame
+function Scores:frame(names) end
+
 local M = {}
 
 ---Judges parameters, {name, value, name, value...}, without a row; names those without use: "a, b".
