@@ -1,10 +1,10 @@
 local lu = require "luaunit"
+local frame = require "mlengine.frame"
 local json = require "mlengine.json"
-local native = require "mle.frame"
 local system = require "mle.system"
 local xgboost = require "mlengine.xgboost"
 
-local function sql(text) return { handle = native.from_sql(text) } end
+local function sql(text) return frame.sql(text, {}) end
 
 --- Rows [from, to): two columns that decide, one of noise with nulls, a bool.
 local function rows(from, to)
@@ -106,8 +106,8 @@ end
 
 function TestXgboost.test_columns_are_found_by_name()
   local model = xgboost.train(options())
-  local turned = { handle = native.from_sql "select true as abroad, 5 as hour, 'x' as extra, 0.25 as amount" }
-  local straight = { handle = native.from_sql "select 0.25 as amount, 5 as hour, true as abroad" }
+  local turned = sql "select true as abroad, 5 as hour, 'x' as extra, 0.25 as amount"
+  local straight = sql "select 0.25 as amount, 5 as hour, true as abroad"
   lu.assertEquals(model:predict_list(turned), model:predict_list(straight))
   refused("predict_list: these rows lack the column 'hour'", model.predict_list, model, sql "select 1 as amount, true as abroad")
   refused("not hour (VARCHAR)", model.predict_list, model, sql "select 1 as amount, 'x' as hour, true as abroad")
@@ -164,6 +164,19 @@ function TestXgboost.test_mistakes_are_refused_before_training()
   refused("must be a frame", xgboost.train, options { evals = { test = {} } })
   refused("names hold no [, ] or <", xgboost.train, options { dtrain = sql "select i as \"a<b\", i % 2 as fraud from range(9) t(i)" })
   refused("dtrain: boom", xgboost.train, options { dtrain = sql "select error('boom')::int as a, 1 as fraud" })
+end
+
+function TestXgboost.test_predictions_are_a_frame()
+  local data = sql "select i % 7 as a, i % 3 as b, i % 3 as y from range(5000) t(i)"
+  local number = xgboost.train { dtrain = data, label = "y", params = { objective = "reg:squarederror" } }
+  local scores = number:predict(data)
+  lu.assertEquals(scores.schema[1].name, "prediction")
+  lu.assertEquals(scores:count(), 5000)
+  local three = xgboost.train { dtrain = data, label = "y", params = { objective = "multi:softprob", num_class = 3 } }
+  local rows = three:predict(data):head(2):collect()
+  lu.assertEquals(rows[2].prediction_1, three:predict_list(data:head(2))[2][2])
+  lu.assertEquals(#number:predict(data:head(0)):collect(), 0)
+  refused("gives at most 10000 rows", number.predict_list, number, sql "select 1 as a, 2 as b from range(10001)")
 end
 
 --- Boxes must keep alive what they use: collect at every allocation.
