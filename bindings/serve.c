@@ -10,6 +10,7 @@
 #include "engine/serve/control.h"
 #include "engine/serve/daemon.h"
 #include "engine/serve/service.h"
+#include "engine/serve/slots.h"
 
 #define PROGRAM "/proc/self/exe"
 #define CHECK_MS 120000
@@ -96,7 +97,15 @@ static int l_check_in_child(lua_State *L) {
   return push_text(L, box, status, report, &err);
 }
 
+/* check_endpoint(name): raises unless it can be an endpoint's */
+static int l_check_endpoint(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_endpoint_check(luaL_checkstring(L, 1), &err), &err);
+  return 0;
+}
+
 static const luaL_Reg functions[] = {
+    {"check_endpoint", l_check_endpoint},
     {"run", l_run},
     {"start", l_start},
     {"call", l_call},

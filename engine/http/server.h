@@ -67,7 +67,7 @@ typedef struct mle_http_server_options {
   ((mle_http_server_options){.connections_max = 4096,                       \
                              .body_max = (size_t)16 << 20,                  \
                              .answer_max = (size_t)64 << 20,                \
-                             .head_max = (size_t)32 << 10,                  \
+                             .head_max = (size_t)16 << 10,                  \
                              .idle_s = 75,                                  \
                              .request_s = 120})
 

@@ -193,8 +193,12 @@ local function check_release(options)
   check.options(options, {
     endpoint = "string", model = "string", alias = "string|nil", target = "table|nil", gate = "table|nil", smoke = "boolean|nil",
   }, "deploy.release")
+  require("mle.serve").check_endpoint(options.endpoint)
   if options.target and options.target.kind ~= "local" then
-    errors.raise("unsupported", "deploy.release takes the target deploy.local_server()")
+    errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server()")
+  end
+  if options.gate and type(options.gate.check) ~= "function" then
+    errors.raise("invalid", "option 'gate' of deploy.release must be a gate, as deploy.not_worse makes one")
   end
 end
 
@@ -249,6 +253,7 @@ end
 ---@param uri string
 ---@param endpoint string
 function M.prepare(uri, endpoint)
+  require("mle.serve").check_endpoint(endpoint)
   local found = model.find(uri)
   local records <close> = open_records()
   local d = begin(records, { endpoint = endpoint }, found)

@@ -30,6 +30,9 @@ end
 local function run(given)
   local serve = require "mlengine.serve"
   local config = require "mlengine.config"
+  if given.endpoint and not given.model then
+    require("mlengine.error").raise("usage", "--endpoint says where --model goes; usage: " .. usage)
+  end
   if given.model then require("mlengine.deploy").prepare(given.model, given.endpoint or "default") end
   serve.run {
     listen = given.listen or serve.listen_text(config.serving()),

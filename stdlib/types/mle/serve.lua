@@ -19,6 +19,10 @@ function M.start(options) end
 ---@return string json
 function M.call(state, json, seconds) end
 
+---Raises unless a text can be an endpoint's name.
+---@param name string
+function M.check_endpoint(name) end
+
 ---Checks the model in a folder in this process.
 ---@param folder string
 ---@return string json

@@ -145,4 +145,4 @@ def split(frame):
     return {"dataframe_split": {"columns": list(frame.columns), "data": data}}
 
 
-__all__ = ["CORPUS", "EXAMPLE", "PROGRAM", "Client", "Serving", "small_model", "split", "subprocess", "under_load"]
+__all__ = ["CORPUS", "EXAMPLE", "PROGRAM", "RELEASE", "Client", "Serving", "small_model", "split", "subprocess", "under_load"]

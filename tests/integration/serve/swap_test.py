@@ -12,7 +12,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from serving import EXAMPLE, Serving, small_model, subprocess, under_load
+from serving import EXAMPLE, RELEASE, Serving, small_model, subprocess, under_load
 
 CLIENTS = 8
 SWAPS = 1000
@@ -114,6 +114,21 @@ class Swaps(unittest.TestCase):
         self.project.release(self.one)
         self.project.release(self.one)
         self.assertEqual([(d["id"], d["state"]) for d in self.project.deployments()], [(1, "live")])
+
+    def test_a_killed_release_is_completed_by_the_next(self):
+        self.project.release(self.one)
+        for i in range(16):
+            model = (self.two, self.one)[i % 2]
+            self.project.write("release.lua", RELEASE % ('"fraud"', json.dumps(model), "nil", "true"))
+            release = self.project.start("run", "release.lua")
+            time.sleep(0.02 * i)
+            os.killpg(release.pid, signal.SIGKILL)
+            release.communicate()
+            before = self.current()  # whatever the moment: something answers
+            self.project.release(model)
+            self.assertGreaterEqual(self.current(), before)
+            live = [d for d in self.project.deployments() if d["state"] == "live"]
+            self.assertEqual([(d["id"], d["uri"]) for d in live], [(self.current(), model)])
 
     def test_a_foreign_listener_is_named(self):
         with socket.socket() as other:
