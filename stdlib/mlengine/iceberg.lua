@@ -183,8 +183,8 @@ end
 
 --- Rows of this version of the table as a frame; `what` is a range or { snapshot_id = }.
 local function read(self, what, columns)
+  local frames = require "mlengine.frame" -- first: it says how DuckDB is to be opened
   local handle, rows = require("mle.iceberg_data").read(self.handle, what, columns)
-  local frames = require "mlengine.frame"
   return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(self, what, columns) })
 end
 
