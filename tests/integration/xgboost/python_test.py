@@ -31,6 +31,7 @@ CASES = {
     "sampled": {"label": "binary", "rounds": 8, "params": {
         "objective": "binary:logistic", "subsample": 0.7, "colsample_bytree": 0.6, "max_bin": 64, "seed": 3}},
     "weighted": {"label": "value", "weight": "w", "rounds": 8, "params": {"objective": "reg:absoluteerror"}},
+    "continued": {"label": "value", "base_margin": "w", "rounds": 8, "params": {"objective": "reg:squarederror"}},
     "constrained": {"label": "binary", "rounds": 8, "params": {
         "objective": "binary:logistic", "monotone_constraints": {"amount": 1, "age": -1},
         "interaction_constraints": [["amount", "hour"], ["age", "abroad", "score", "small"]]}},
@@ -48,7 +49,7 @@ local said = {}
 for name, case in pairs(cases) do
   case.params.nthread = 1
   local model = xgboost.train {
-    dtrain = train, label = case.label, weight = case.weight, features = case.features,
+    dtrain = train, label = case.label, weight = case.weight, base_margin = case.base_margin, features = case.features,
     evals = { { "train", train }, { "test", test } }, num_boost_round = case.rounds,
     early_stopping_rounds = case.early, save_best = case.save_best, params = case.params,
   }
@@ -121,8 +122,9 @@ class PythonTest(unittest.TestCase):
         bins = case["params"].get("max_bin", 256)
 
         def matrix(rows, ref=None):
-            weight = rows[case["weight"]] if "weight" in case else None
-            return xgb.QuantileDMatrix(rows[FEATURES], rows[case["label"]], weight=weight, max_bin=bins, ref=ref)
+            return xgb.QuantileDMatrix(rows[FEATURES], rows[case["label"]], max_bin=bins, ref=ref,
+                                       weight=rows[case["weight"]] if "weight" in case else None,
+                                       base_margin=rows[case["base_margin"]] if "base_margin" in case else None)
 
         train, history, callbacks = matrix(cls.train), {}, []
         if "early" in case:
