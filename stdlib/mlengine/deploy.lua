@@ -143,6 +143,9 @@ local function smoke(status, d, scores)
   if answer.status ~= 200 then
     errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(d.uri, answer.status, answer.body))
   end
+  if answer.headers["x-model-deployment"] ~= tostring(d.id) then
+    errors.raise("conflict", ("another release to endpoint %s is under way; try again when it is over"):format(d.endpoint))
+  end
   if not same(answer.json().predictions, scores) then
     errors.raise("refused", ("smoke: %s scores its logged example otherwise over HTTP than in the engine"):format(d.uri))
   end
@@ -164,9 +167,18 @@ local function reject(records, d, text)
   return { outcome = "rejected", text = outcome, deployment = d.id }
 end
 
+--- Makes the server follow the slot record. One that died meanwhile does so as it starts.
+local function swap(d)
+  local ok, problem = pcall(serve.command, "swap", { endpoint = d.endpoint })
+  if ok then return end
+  if problem.kind ~= "not found" or serve.status() then error(problem, 0) end
+  serve.ensure()
+  serve.command("swap", { endpoint = d.endpoint })
+end
+
 --- From the slot record on: each step may be repeated.
 local function complete(records, d, status)
-  serve.command("swap", { endpoint = d.endpoint })
+  swap(d)
   if d.alias then
     require("mlengine.mlflow").set_alias(d.name, d.alias, model.version_number(d))
   end

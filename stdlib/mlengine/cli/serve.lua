@@ -33,6 +33,10 @@ local function run(given)
   if given.endpoint and not given.model then
     require("mlengine.error").raise("usage", "--endpoint says where --model goes; usage: " .. usage)
   end
+  local running = given.model and serve.status()
+  if running then
+    require("mlengine.error").raise("busy", ("this project's server runs already, on %s; deploy.release puts a model there, mlengine serve --stop ends it"):format(running.url))
+  end
   if given.model then require("mlengine.deploy").prepare(given.model, given.endpoint or "default") end
   serve.run {
     listen = given.listen or serve.listen_text(config.serving()),

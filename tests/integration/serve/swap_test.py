@@ -142,7 +142,20 @@ class Swaps(unittest.TestCase):
     def test_one_server_per_project(self):
         self.project.release(self.one)
         self.assertIn("running already", self.project.run("serve", code=1))
+        self.assertIn("runs already", self.project.run("serve", "--model", self.two, code=1))
+        self.assertEqual(len(self.project.deployments()), 1)
         self.assertEqual(self.project.run("serve", "--stop").strip(), "stopped")
+
+    def test_a_model_is_served_without_a_release(self):
+        server = self.project.start("serve", "--model", self.one)
+        try:
+            self.project.wait_for_server()
+            self.assertEqual(self.current(), 1)
+            self.assertEqual(self.project.deployments()[0]["endpoint"], "default")
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+        self.assertIn("there is no model at", self.project.run("serve", "--model", "nowhere", code=1))
 
     def test_the_printed_curl_line_works(self):
         out = self.project.release(self.one)
