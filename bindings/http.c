@@ -71,7 +71,8 @@ static void read_request(lua_State *L, mle_http_request *request) {
   if (max < 0 || request->total_ms <= 0 || request->connect_ms <= 0 || request->retries < 0)
     luaL_error(L, "timeouts must be above 0, retries and response_max not below");
   request->response_max = (size_t)max;
-  if (lua_getfield(L, 2, "body") != LUA_TNIL) request->body = luaL_checklstring(L, -1, &request->body_len);
+  if (lua_getfield(L, 2, "body") != LUA_TNIL)
+    request->body = luaL_checklstring(L, -1, &request->body_len);
   read_headers(L, request); /* body and headers stay on the stack, so they stay alive */
 }
 

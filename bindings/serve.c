@@ -58,7 +58,8 @@ static int l_start(lua_State *L) {
   return 1;
 }
 
-static int push_text(lua_State *L, mlb_box *box, mle_status status, char *text, const mle_error *err) {
+static int push_text(lua_State *L, mlb_box *box, mle_status status, char *text,
+                     const mle_error *err) {
   mlb_try(L, status, err);
   box->object = text;
   lua_pushstring(L, text);

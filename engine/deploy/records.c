@@ -64,8 +64,9 @@ static mle_status find_open(mle_db *db, const mle_deployment *d, int64_t *out_id
   return mle_db_get_int(
       db, 0, out_id, err,
       "select max(d.id) from deployments d left join slots s on s.deployment = d.id "
-      "where d.endpoint = ? and d.uri = ? and d.sha256 = ? and (d.state in "
-      "('started', 'verified', 'accepted', 'recorded') or (d.state = 'live' and s.deployment = d.id))",
+      "where d.endpoint = ? and d.uri = ? and d.sha256 = ? and "
+      "(d.state in ('started', 'verified', 'accepted', 'recorded') "
+      " or (d.state = 'live' and s.deployment = d.id))",
       "sss", d->endpoint, d->uri, d->sha256);
 }
 
@@ -132,8 +133,9 @@ static mle_status set_slot(mle_db *db, int64_t id, mle_error *err) {
   return mle_db_run(db, err,
                     "insert into slots (endpoint, deployment, previous) "
                     "select endpoint, id, 0 from deployments where id = ? "
-                    "on conflict (endpoint) do update set previous = slots.deployment, "
-                    "deployment = excluded.deployment where slots.deployment <> excluded.deployment",
+                    "on conflict (endpoint) do update set "
+                    "previous = slots.deployment, deployment = excluded.deployment "
+                    "where slots.deployment <> excluded.deployment",
                     "i", id);
 }
 

@@ -90,11 +90,12 @@ static mle_status read_single(parser *p, mle_buffer *out, mle_error *err) {
 }
 
 static int hex_value(const char *at, const char *end, int digits) {
+  static const char hex[] = "0123456789abcdef";
   int value = 0;
   for (int i = 0; i < digits; i++) {
-    const char *found = at + i < end && at[i] != '\0' ? strchr("0123456789abcdef", at[i] | 0x20) : NULL;
+    const char *found = at + i < end && at[i] > ' ' ? strchr(hex, at[i] | 0x20) : NULL;
     if (found == NULL) return -1;
-    value = value * 16 + (int)(found - "0123456789abcdef");
+    value = value * 16 + (int)(found - hex);
   }
   return value;
 }
@@ -223,12 +224,22 @@ static void skip_deeper(parser *p, int indent) {
   }
 }
 
+/* The colon that ends a plain key has white space, or nothing, behind it. */
+static bool at_key_end(const parser *p) {
+  if (at_line_end(p)) return true;
+  return *p->at == ':' && (p->at + 1 == p->end || strchr(" \r\n", p->at[1]) != NULL);
+}
+
+static mle_status read_plain_key(parser *p, mle_buffer *key, mle_error *err) {
+  const char *begin = p->at;
+  while (!at_key_end(p)) p->at++;
+  return mle_buffer_append(key, begin, (size_t)(p->at - begin), err);
+}
+
 static mle_status read_key(parser *p, mle_buffer *key, mle_error *err) {
-  if (*p->at == '\'') MLE_TRY(read_single(p, key, err));
-  else if (*p->at == '"') MLE_TRY(read_double(p, key, err));
-  else
-    for (; !at_line_end(p) && !(*p->at == ':' && (p->at + 1 == p->end || strchr(" \r\n", p->at[1]) != NULL)); p->at++)
-      MLE_TRY(mle_buffer_append(key, p->at, 1, err));
+  MLE_TRY(*p->at == '\''  ? read_single(p, key, err)
+          : *p->at == '"' ? read_double(p, key, err)
+                          : read_plain_key(p, key, err));
   if (at_line_end(p) || *p->at != ':') return fail_line(p, err, "expected a key and ':'");
   p->at++;
   while (!at_line_end(p) && *p->at == ' ') p->at++;

@@ -69,7 +69,8 @@ static uint64_t listening_inode(const char *path, uint16_t port) {
   while (found == 0 && fgets(line, sizeof line, file) != NULL) {
     unsigned local_port, state;
     uint64_t inode;
-    int fields = sscanf(line, " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %" SCNu64,
+    int fields = sscanf(line,
+                        " %*d: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*d %*d %" SCNu64,
                         &local_port, &state, &inode);
     if (fields == 3 && local_port == port && state == 0x0A) found = inode; /* 0A: LISTEN */
   }
@@ -128,8 +129,8 @@ static mle_status fail_listen(const mle_address *at, int code, mle_error *err) {
     return mle_fail(err, MLE_EIO, "cannot listen on %s:%u: %s", at->host, at->port, strerror(code));
   char who[128];
   name_listener(at->port, who, sizeof who);
-  return mle_fail(err, MLE_EBUSY, "cannot listen on %s:%u: %s has that port; choose another", at->host,
-                  at->port, who);
+  return mle_fail(err, MLE_EBUSY, "cannot listen on %s:%u: %s has that port; choose another",
+                  at->host, at->port, who);
 }
 
 static void read_port(int fd, mle_address *at) {

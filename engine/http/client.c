@@ -188,7 +188,8 @@ static mle_status fail_attempt(const mle_http_client *client, const mle_http_req
     return mle_fail(err, MLE_EREFUSED, "%s %s: the answer is larger than the %zu bytes allowed",
                     request->method, url, request->response_max);
   const char *what = client->detail[0] != '\0' ? client->detail : curl->easy_strerror(code);
-  mle_status status = mle_fail(err, status_of(code, request), "%s %s: %s", request->method, url, what);
+  mle_status status =
+      mle_fail(err, status_of(code, request), "%s %s: %s", request->method, url, what);
   if (err != NULL) err->retryable = status == MLE_EIO || status == MLE_ETIMEOUT;
   return status;
 }

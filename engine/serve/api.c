@@ -163,7 +163,8 @@ static void answer_only_endpoint(const exchange *x) {
   else if (ready == 0)
     fail(x, 404, "no model is deployed here yet");
   else
-    fail(x, 404, "several endpoints are deployed: use /endpoints/NAME/invocations (GET / lists them)");
+    fail(x, 404,
+         "several endpoints are deployed: use /endpoints/NAME/invocations (GET / lists them)");
 }
 
 static mle_slot *find_slot(const exchange *x, const char *endpoint) {
@@ -222,10 +223,11 @@ static mle_status list_endpoints(const exchange *x, mle_buffer *out, mle_error *
   for (int i = 0; i < count; i++) {
     mle_served *served = mle_cell_acquire(&slots->slot[i].current);
     if (served == NULL) continue;
+    const char *endpoint = slots->slot[i].endpoint, *version = served->facts.version;
     mle_status status = mle_buffer_printf(
-        out, err, "%s{\"endpoint\":\"%s\",\"invocations\":\"/endpoints/%s/invocations\",\"version\":",
-        first ? "" : ",", slots->slot[i].endpoint, slots->slot[i].endpoint);
-    const char *version = served->facts.version;
+        out, err,
+        "%s{\"endpoint\":\"%s\",\"invocations\":\"/endpoints/%s/invocations\",\"version\":",
+        first ? "" : ",", endpoint, endpoint);
     if (status == MLE_OK) status = mle_answer_text(version == NULL ? "" : version, out, err);
     if (status == MLE_OK) status = mle_buffer_append(out, "}", 1, err);
     mle_served_release(served);

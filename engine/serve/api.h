@@ -8,8 +8,8 @@
  *     GET  /v2/models/NAME[/versions/V][/ready]
  *     POST /v2/models/NAME[/versions/V]/infer
  *
- * A V2 model's NAME is its endpoint's. Answers carry X-Model-Endpoint, X-Model-Deployment, X-Model-Version,
- * X-Run-Id and X-Request-Id.
+ * A V2 model's NAME is its endpoint's. Answers carry X-Model-Endpoint, X-Model-Deployment,
+ * X-Model-Version, X-Run-Id and X-Request-Id.
  */
 #ifndef MLE_API_H
 #define MLE_API_H

@@ -167,10 +167,11 @@ static int reap(pid_t pid) {
 
 /* The child's last line, without the program's name. */
 static mle_status fail_child(const char *folder, int code, mle_buffer *errors, mle_error *err) {
-  char *text = errors->data == NULL ? NULL : errors->data;
+  char *text = errors->data;
   if (WIFSIGNALED(code))
-    return mle_fail(err, MLE_EFORMAT, "the model in '%s' killed the process that checked it (signal %d)",
-                    folder, WTERMSIG(code));
+    return mle_fail(err, MLE_EFORMAT,
+                    "the model in '%s' killed the process that checked it (signal %d)", folder,
+                    WTERMSIG(code));
   if (text == NULL)
     return mle_fail(err, MLE_EFORMAT, "the model in '%s' did not pass its check", folder);
   while (errors->len > 0 && text[errors->len - 1] == '\n') text[--errors->len] = '\0';
@@ -179,6 +180,13 @@ static mle_status fail_child(const char *folder, int code, mle_buffer *errors, m
   static const char prefix[] = "mlengine: ";
   if (strncmp(line, prefix, strlen(prefix)) == 0) line += strlen(prefix);
   return mle_fail(err, MLE_EFORMAT, "%s", line);
+}
+
+static mle_status take_report(mle_buffer *output, char **out_report, mle_error *err) {
+  while (output->len > 0 && output->data[output->len - 1] == '\n')
+    output->data[--output->len] = '\0';
+  *out_report = mle_buffer_take(output);
+  return *out_report == NULL ? mle_nomem(err, "checking a model") : MLE_OK;
 }
 
 mle_status mle_check_in_child(const char *program, const char *folder, int timeout_ms,
@@ -196,13 +204,11 @@ mle_status mle_check_in_child(const char *program, const char *folder, int timeo
   int code = reap(c.pid);
   close(c.out);
   close(c.err);
-  if (status != MLE_OK) mle_context(err, "checking the model in '%s'", folder);
-  else if (code != 0) status = fail_child(folder, code, &errors, err);
-  else {
-    while (output.len > 0 && output.data[output.len - 1] == '\n') output.data[--output.len] = '\0';
-    *out_report = mle_buffer_take(&output);
-    if (*out_report == NULL) status = mle_nomem(err, "checking a model");
-  }
+  if (status != MLE_OK)
+    mle_context(err, "checking the model in '%s'", folder);
+  else
+    status = code != 0 ? fail_child(folder, code, &errors, err)
+                       : take_report(&output, out_report, err);
   mle_buffer_release(&output);
   mle_buffer_release(&errors);
   return status;

@@ -143,7 +143,7 @@ mle_status mle_daemon_start(const char *program, const char *root, const char *s
        ready_fd[] = "3", at[MLE_HOST_MAX + 16], path[4096];
   const char *format = strchr(address->host, ':') != NULL ? "[%s]:%u" : "%s:%u";
   snprintf(at, sizeof at, format, address->host, address->port);
-  ssize_t len = readlink(program, path, sizeof path - 1); /* /proc/self/exe is another's after fork */
+  ssize_t len = readlink(program, path, sizeof path - 1); /* /proc/self is another's after fork */
   if (len > 0) path[len] = '\0';
   launch l = {.program = len > 0 ? path : program,
               .root = root,

@@ -212,7 +212,8 @@ static char *answer_line(service *s, const mle_buffer *line) {
   mle_error err;
   mle_json *request = NULL, *reply = mle_json_new_object();
   mle_json_add_bool(reply, "ok", true);
-  mle_status status = mle_json_parse(line->data == NULL ? "" : line->data, line->len, &request, &err);
+  const char *given = line->data == NULL ? "" : line->data;
+  mle_status status = mle_json_parse(given, line->len, &request, &err);
   if (status == MLE_OK) {
     mle_json_at root = mle_json_root(request);
     status = run_command(s, &root, reply, &err);

@@ -33,7 +33,7 @@ M.not_worse = require("mlengine.deploy.gate").not_worse
 
 ---@class mlengine.deploy.Release
 ---@field endpoint string
----@field model string                 models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/NAME, a folder
+---@field model string                 models:/NAME/VERSION or @ALIAS, runs:/RUN/NAME, a folder
 ---@field alias? string                moved to the version once it answers
 ---@field target? mlengine.deploy.Target default: this project's server
 ---@field gate? mlengine.deploy.Gate
@@ -49,7 +49,8 @@ M.not_worse = require("mlengine.deploy.gate").not_worse
 ---@param options? { host?: string, port?: integer } default: the configuration's
 ---@return mlengine.deploy.Target
 function M.local_server(options)
-  options = check.options(options, { host = "string|nil", port = "integer|nil" }, "deploy.local_server")
+  local known <const> = { host = "string|nil", port = "integer|nil" }
+  options = check.options(options, known, "deploy.local_server")
   return { kind = "local", host = options.host, port = options.port }
 end
 
@@ -70,7 +71,8 @@ local ONE_LINE <const> = 2000
 local function example_body(folder)
   local report = serve.look(folder)
   if report.example == json.null or not report.example[1] then return nil end
-  local body = json.encode { dataframe_split = { columns = report.columns, data = { report.example[1] } } }
+  local split = { columns = report.columns, data = { report.example[1] } }
+  local body = json.encode { dataframe_split = split }
   return #body <= ONE_LINE and body or nil
 end
 
@@ -86,7 +88,9 @@ local function announce(status, d)
   local url = invocations_url(status, d.endpoint)
   log.info("live: %s answers with %s", url, d.uri)
   local body = example_body(d.folder)
-  if body then log.info("  curl %s -H 'Content-Type: application/json' -d %s", url, shell_quote(body)) end
+  if body then
+    log.info("  curl %s -H 'Content-Type: application/json' -d %s", url, shell_quote(body))
+  end
   return url
 end
 
@@ -94,8 +98,8 @@ local function note(d, outcome)
   local ctx = context.current()
   if not ctx then return end
   ctx:note("deployment", {
-    text = ("%s: %s %s"):format(d.endpoint, d.uri, outcome), deployment = d.id, endpoint = d.endpoint,
-    uri = d.uri, version = d.version, outcome = outcome,
+    text = ("%s: %s %s"):format(d.endpoint, d.uri, outcome),
+    deployment = d.id, endpoint = d.endpoint, uri = d.uri, version = d.version, outcome = outcome,
   })
 end
 
@@ -134,20 +138,28 @@ end
 --- The staged model must answer the logged example over HTTP as the engine scored it.
 local function smoke(status, d, scores)
   if scores == json.null then
-    errors.raise("refused", ("%s has no input example for the smoke request; log the model with input_example, or release with smoke = false"):format(d.uri))
+    errors.raise("refused", (
+      "%s has no input example for the smoke request; log the model with input_example, or " ..
+      "release with smoke = false"
+    ):format(d.uri))
   end
   local answer = http.post(("%s/endpoints/%s/staged/invocations"):format(status.url, d.endpoint), {
     body = system.read(d.folder .. "/serving_input_example.json"),
     headers = { ["Content-Type"] = "application/json" }, idempotent = true,
   })
   if answer.status ~= 200 then
-    errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(d.uri, answer.status, answer.body))
+    errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(
+      d.uri, answer.status, answer.body))
   end
   if answer.headers["x-model-deployment"] ~= tostring(d.id) then
-    errors.raise("conflict", ("another release to endpoint %s is under way; try again when it is over"):format(d.endpoint))
+    errors.raise("conflict", (
+      "another release to endpoint %s is under way; try again when it is over"
+    ):format(d.endpoint))
   end
   if not same(answer.json().predictions, scores) then
-    errors.raise("refused", ("smoke: %s scores its logged example otherwise over HTTP than in the engine"):format(d.uri))
+    errors.raise("refused", (
+      "smoke: %s scores its logged example otherwise over HTTP than in the engine"
+    ):format(d.uri))
   end
 end
 
@@ -203,14 +215,15 @@ end
 
 local function check_release(options)
   check.options(options, {
-    endpoint = "string", model = "string", alias = "string|nil", target = "table|nil", gate = "table|nil", smoke = "boolean|nil",
+    endpoint = "string", model = "string", alias = "string|nil",
+    target = "table|nil", gate = "table|nil", smoke = "boolean|nil",
   }, "deploy.release")
   require("mle.serve").check_endpoint(options.endpoint)
   if options.target and options.target.kind ~= "local" then
     errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server()")
   end
   if options.gate and type(options.gate.check) ~= "function" then
-    errors.raise("invalid", "option 'gate' of deploy.release must be a gate, as deploy.not_worse makes one")
+    errors.raise("invalid", "option 'gate' of deploy.release must be a gate; see deploy.not_worse")
   end
 end
 
@@ -218,9 +231,11 @@ end
 local function rehearse(options, found)
   local records <close> = open_records()
   local report = serve.check(found.folder)
-  log.info("rehearsal: %s passes its check (%d features, %d example rows)", found.uri, #report.columns, report.example == json.null and 0 or #report.example)
-  local passes, text = pass_gate(options.gate, { folder = found.folder }, champion_of(records, options.endpoint))
-  local would = passes and ("would go live at endpoint %s"):format(options.endpoint) or "would be rejected: " .. text
+  log.info("rehearsal: %s passes its check (%d features)", found.uri, #report.columns)
+  local champion = champion_of(records, options.endpoint)
+  local passes, text = pass_gate(options.gate, { folder = found.folder }, champion)
+  local would = "would be rejected: " .. text
+  if passes then would = "would go live at endpoint " .. options.endpoint end
   log.info("rehearsal: %s %s; nothing was deployed", found.uri, would)
   return { outcome = "rehearsed", text = would }
 end
@@ -228,8 +243,9 @@ end
 local function begin(records, options, found)
   local path, sha256 = native.plan(found.folder, models_folder())
   local id = records:begin {
-    endpoint = options.endpoint, uri = found.uri, name = found.name, version = found.version, run_id = found.run_id,
-    snapshot_id = found.snapshot_id, folder = path, sha256 = sha256, alias = options.alias,
+    endpoint = options.endpoint, uri = found.uri, name = found.name, version = found.version,
+    run_id = found.run_id, snapshot_id = found.snapshot_id, folder = path, sha256 = sha256,
+    alias = options.alias,
   }
   native.copy(found.folder, path, sha256)
   return records:get(id)
@@ -237,7 +253,9 @@ end
 
 local function require_version(options, found)
   if options.alias and not found.version then
-    errors.raise("invalid", ("alias '%s' needs a registered version (models:/NAME/VERSION), but the model is %s"):format(options.alias, found.uri))
+    errors.raise("invalid", (
+      "alias '%s' needs a registered version (models:/NAME/VERSION), but the model is %s"
+    ):format(options.alias, found.uri))
   end
 end
 
@@ -291,8 +309,13 @@ end
 
 local function earlier_of(records, endpoint)
   local now = records:slot(endpoint)
-  if not now then errors.raise("not found", ("there is no endpoint '%s'; mlengine deployments lists them"):format(endpoint)) end
-  if not now.previous then errors.raise("refused", ("endpoint '%s' has no version before %s"):format(endpoint, now.uri)) end
+  if not now then
+    errors.raise("not found", ("there is no endpoint '%s'; mlengine deployments lists them"):format(
+      endpoint))
+  end
+  if not now.previous then
+    errors.raise("refused", ("endpoint '%s' has no version before %s"):format(endpoint, now.uri))
+  end
   return now, records:get(now.previous)
 end
 
@@ -303,9 +326,9 @@ function M.rollback(endpoint)
   local records <close> = open_records()
   local now, earlier = earlier_of(records, endpoint)
   local id = records:begin {
-    endpoint = endpoint, uri = earlier.uri, name = earlier.name, version = earlier.version, run_id = earlier.run_id,
-    snapshot_id = earlier.snapshot_id, folder = earlier.folder, sha256 = earlier.sha256,
-    alias = earlier.version and now.alias or nil,
+    endpoint = endpoint, uri = earlier.uri, name = earlier.name, version = earlier.version,
+    run_id = earlier.run_id, snapshot_id = earlier.snapshot_id, folder = earlier.folder,
+    sha256 = earlier.sha256, alias = earlier.version and now.alias or nil,
   }
   local d = records:get(id)
   local status = serve.ensure()

@@ -41,7 +41,8 @@ local STOP_SECONDS <const> = 60
 function M.command(command, fields)
   local request = { command = command }
   for key, value in pairs(fields or {}) do request[key] = value end
-  local reply = json.decode(native.call(project.current().state, json.encode(request), COMMAND_SECONDS))
+  local text = native.call(project.current().state, json.encode(request), COMMAND_SECONDS)
+  local reply = json.decode(text)
   if not reply.ok then errors.raise(reply.kind, reply.message) end
   return reply
 end
@@ -64,7 +65,9 @@ end
 local function check_address(status, address)
   local port = tonumber(status.url:match ":(%d+)$")
   if not address or address.port == 0 or port == address.port then return status end
-  errors.raise("refused", ("this project's server runs on %s, not on port %d; mlengine serve --stop ends it"):format(status.url, address.port))
+  errors.raise("refused", (
+    "this project's server runs on %s, not on port %d; mlengine serve --stop ends it"
+  ):format(status.url, address.port))
 end
 
 ---@param address { host: string, port: integer }
@@ -80,8 +83,10 @@ end
 function M.ensure(address)
   local status = M.status()
   if status then return check_address(status, address) end
-  local state = project.make_state()
-  local ok, problem = pcall(native.start, { root = project.current().root, state = state, listen = M.listen_text(address or config.serving()) })
+  local ok, problem = pcall(native.start, {
+    root = project.current().root, state = project.make_state(),
+    listen = M.listen_text(address or config.serving()),
+  })
   status = M.status() -- also when somebody else started it at the same moment
   if status then return check_address(status, address) end
   if not ok then error(problem, 0) end
@@ -102,7 +107,8 @@ function M.stop()
   local deadline = system.monotonic_ns() + STOP_SECONDS * 1000000000
   while is_running(status.pid) do
     if system.monotonic_ns() > deadline then
-      errors.raise("timeout", ("the server (pid %d) still answers requests after %d s"):format(status.pid, STOP_SECONDS))
+      errors.raise("timeout", ("the server (pid %d) still answers requests after %d s"):format(
+        status.pid, STOP_SECONDS))
     end
     system.sleep(0.02)
   end

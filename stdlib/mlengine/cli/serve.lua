@@ -10,7 +10,9 @@ local options <const> = {
 local function whole(text, what)
   local number = text and math.tointeger(tonumber(text))
   if text and not number then
-    require("mlengine.error").raise("usage", ("%s must be a whole number, not '%s'; usage: %s"):format(what, text, usage))
+    require("mlengine.error").raise("usage", (
+      "%s must be a whole number, not '%s'; usage: %s"
+    ):format(what, text, usage))
   end
   return number
 end
@@ -35,9 +37,14 @@ local function run(given)
   end
   local running = given.model and serve.status()
   if running then
-    require("mlengine.error").raise("busy", ("this project's server runs already, on %s; deploy.release puts a model there, mlengine serve --stop ends it"):format(running.url))
+    require("mlengine.error").raise("busy", (
+      "this project's server runs already, on %s; deploy.release puts a model there, " ..
+      "mlengine serve --stop ends it"
+    ):format(running.url))
   end
-  if given.model then require("mlengine.deploy").prepare(given.model, given.endpoint or "default") end
+  if given.model then
+    require("mlengine.deploy").prepare(given.model, given.endpoint or "default")
+  end
   serve.run {
     listen = given.listen or serve.listen_text(config.serving()),
     workers = whole(given.workers, "--workers"), ready_fd = whole(given.ready_fd, "--ready-fd"),

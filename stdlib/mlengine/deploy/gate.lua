@@ -7,7 +7,7 @@ local M = {}
 
 ---@class mlengine.deploy.Gate
 ---@field name string
----@field check fun(candidate: string, champion: string?): boolean, string whether it passes, and a line
+---@field check fun(candidate: string, champion: string?): boolean, string of folders: passes, why
 
 --- Metrics for which less is better.
 local losses <const> = {
@@ -31,12 +31,13 @@ local function label_of(rows, features)
     if not is_feature[column.name] then others[#others + 1] = column.name end
   end
   if #others == 1 then return others[1] end
-  errors.raise("invalid", ("deploy.not_worse cannot tell which of %s is the label; give it label = ..."):format(
-    #others > 0 and table.concat(others, ", ") or "the features"))
+  errors.raise("invalid", (
+    "deploy.not_worse cannot tell which of %s is the label; give it label = ..."
+  ):format(#others > 0 and table.concat(others, ", ") or "the features"))
 end
 
 local function evaluate(folder, rows, label)
-  local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
+  local booster <close> = require("mlengine.deploy.model").open(folder)
   return booster:evaluate(rows, { label = label or label_of(rows, booster.features) })
 end
 
@@ -46,7 +47,8 @@ local function metric_of(results, metric)
   local names = {}
   for name in pairs(results) do names[#names + 1] = name end
   table.sort(names)
-  errors.raise("invalid", ("the gate's metric '%s' is none of %s%s"):format(metric, table.concat(names, ", "), check.hint(metric, names)))
+  errors.raise("invalid", ("the gate's metric '%s' is none of %s%s"):format(
+    metric, table.concat(names, ", "), check.hint(metric, names)))
 end
 
 ---A gate: the candidate's metric may be worse than the live model's by at most `by`,
@@ -54,20 +56,26 @@ end
 ---@param options { metric: string, by?: number, on: table, label?: string }
 ---@return mlengine.deploy.Gate
 function M.not_worse(options)
-  check.options(options, { metric = "string", by = "number|nil", on = "table", label = "string|nil" }, "deploy.not_worse")
-  local by = options.by or 0
+  local known <const> = { metric = "string", by = "number|nil", on = "table", label = "string|nil" }
+  check.options(options, known, "deploy.not_worse")
+  local metric, by = options.metric, options.by or 0
   if by < 0 then errors.raise("invalid", "option 'by' of deploy.not_worse must be 0 or more") end
-  local less = losses[options.metric]
+  local less = losses[metric]
+  local function measure(folder)
+    return metric_of(evaluate(folder, options.on, options.label), metric)
+  end
   return {
-    name = ("%s not worse by more than %g"):format(options.metric, by),
+    name = ("%s not worse by more than %g"):format(metric, by),
     check = function(candidate, champion)
-      local new = metric_of(evaluate(candidate, options.on, options.label), options.metric)
-      if not champion then return true, ("%s %.4g; nothing to compare with yet"):format(options.metric, new) end
-      local old = metric_of(evaluate(champion, options.on, options.label), options.metric)
+      local new = measure(candidate)
+      if not champion then
+        return true, ("%s %.4g; nothing to compare with yet"):format(metric, new)
+      end
+      local old = measure(champion)
       local passes = less and new <= old + by or not less and new >= old - by
       local sign = less and (passes and "<=" or ">") or (passes and ">=" or "<")
-      local new_text, old_text = texts(new, old)
-      return passes, ("%s %s %s %s %s %g"):format(options.metric, new_text, sign, old_text, less and "+" or "-", by)
+      local one, two = texts(new, old)
+      return passes, ("%s %s %s %s %s %g"):format(metric, one, sign, two, less and "+" or "-", by)
     end,
   }
 end

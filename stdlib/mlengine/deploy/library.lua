@@ -25,7 +25,8 @@ end
 
 --- Labels and lists of scores are ours to make from the library's.
 local function comparable(report)
-  return report.example ~= json.null and not report.classifier and type(report.scores[1]) == "number"
+  if report.example == json.null or report.classifier then return false end
+  return type(report.scores[1]) == "number"
 end
 
 ---Raises when the XGBoost library scores the logged example otherwise than the engine.
@@ -34,11 +35,14 @@ end
 ---@param report mlengine.serve.Report
 function M.compare(folder, report)
   if not comparable(report) then return end
-  local booster <close> = require("mlengine.xgboost").load_model(require("mlengine.deploy.model").data_file(folder))
+  local booster <close> = require("mlengine.deploy.model").open(folder)
   local theirs = booster:predict_list(example_frame(report), { library = true })
   for i, ours in ipairs(report.scores) do
     if theirs[i] ~= ours then
-      errors.raise("format", ("the model in '%s' scores row %d of its example %.9g here, but %.9g in the XGBoost library"):format(folder, i - 1, ours, theirs[i]))
+      errors.raise("format", (
+        "the model in '%s' scores row %d of its example %.9g here, but %.9g in the XGBoost " ..
+        "library"
+      ):format(folder, i - 1, ours, theirs[i]))
     end
   end
 end

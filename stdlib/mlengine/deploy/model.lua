@@ -19,7 +19,9 @@ local function fix_alias(uri)
   local name, alias = uri:match "^models:/([^/@]+)@(.+)$"
   if not name then return uri end
   local version = require("mlengine.mlflow").get_alias(name, alias)
-  if not version then errors.raise("not found", ("model '%s' has no alias '%s'"):format(name, alias)) end
+  if not version then
+    errors.raise("not found", ("model '%s' has no alias '%s'"):format(name, alias))
+  end
   return ("models:/%s/%s"):format(name, tostring(version))
 end
 
@@ -27,7 +29,10 @@ end
 ---@return integer
 function M.version_number(model)
   local number = math.tointeger(tonumber(model.version))
-  if not number then errors.raise("invalid", ("'%s' names no version: models:/NAME/VERSION has a number"):format(model.uri)) end
+  if not number then
+    errors.raise("invalid", ("'%s' names no version: models:/NAME/VERSION has a number"):format(
+      model.uri))
+  end
   return number
 end
 
@@ -59,16 +64,18 @@ function M.find(uri)
     add_facts(model)
   end
   if not system.stat(model.folder .. "/MLmodel") then
-    errors.raise("not found", ("there is no model at '%s': %s/MLmodel is missing"):format(uri, model.folder))
+    errors.raise("not found", ("there is no model at '%s': %s/MLmodel is missing"):format(
+      uri, model.folder))
   end
   return model
 end
 
----The path of the model's data file in a folder.
+---The model in a folder, in the XGBoost library; to be closed.
 ---@param folder string
----@return string
-function M.data_file(folder)
-  return folder .. "/" .. require("mle.deploy").data_file(folder)
+---@return mlengine.xgboost.Booster
+function M.open(folder)
+  local data = folder .. "/" .. require("mle.deploy").data_file(folder)
+  return require("mlengine.xgboost").load_model(data)
 end
 
 return M
