@@ -7,7 +7,7 @@
 #include "bindings/modules.h"
 #include "stdlib/embedded.h"
 
-/* names() -> list of module names and guides ("docs/x.md") */
+/* names() -> list of module names, guides ("docs/x.md") and examples ("scripts/x/y.lua") */
 static int l_names(lua_State *L) {
   lua_newtable(L);
   for (lua_Integer i = 0; mle_stdlib[i].module != NULL; i++) {

@@ -121,7 +121,9 @@ function M.main(args)
   if not name then return first_page() end
   name = aliases[name] or name
   if not M.has(name) then
-    say(("there is no command '%s'%s; mlengine help lists them"):format(name, M.hint(name)))
+      local is_script = name:find "%.lua$"
+    local advice = is_script and "to run a script: mlengine run " .. name or "mlengine help lists them"
+    say(("there is no command '%s'%s; %s"):format(name, M.hint(name), advice))
     return USAGE
   end
   local ok, result = xpcall(call, errors.from, name, args)

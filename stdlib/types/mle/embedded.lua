@@ -1,9 +1,9 @@
 ---@meta mle.embedded
 
----The Lua modules and guides that are linked into the program.
+---The Lua modules, guides and examples that are linked into the program.
 local M = {}
 
----Module names ("mlengine.frame") and guides ("docs/quickstart.md").
+---Module names ("mlengine.frame") guides ("docs/quickstart.md") and examples ("scripts/fraud/retrain.lua").
 ---@return string[]
 function M.names() end
 
