@@ -121,7 +121,7 @@ function M.main(args)
   if not name then return first_page() end
   name = aliases[name] or name
   if not M.has(name) then
-      local is_script = name:find "%.lua$"
+    local is_script = name:find "%.lua$"
     local advice = is_script and "to run a script: mlengine run " .. name or "mlengine help lists them"
     say(("there is no command '%s'%s; %s"):format(name, M.hint(name), advice))
     return USAGE
