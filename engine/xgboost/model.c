@@ -169,10 +169,10 @@ static mle_status read_rounds(mle_model *m, const mle_node *booster, int64_t par
     return malformed(err, "iteration_indptr must be an array");
   int64_t *bound = mle_realloc_array(NULL, list->count, sizeof *bound);
   if (bound == NULL) return no_memory(err);
+  m->round_start = bound;
   bool good = mle_node_ints(list, list->count, bound) && bound[0] == 0 &&
               bound[list->count - 1] == (int64_t)m->forest.num_trees;
   for (size_t i = 1; good && i < list->count; i++) good = bound[i - 1] <= bound[i];
-  mle_free(bound);
   m->num_rounds = list->count - 1;
   return good ? MLE_OK : malformed(err, "iteration_indptr must rise from 0 to the number of trees");
 }
@@ -281,6 +281,7 @@ void mle_model_free(mle_model *model) {
   mle_free(model->attribute);
   mle_free(model->base);
   mle_free(model->output);
+  mle_free(model->round_start);
   mle_free(model->weight);
   mle_forest_release(&model->forest);
   mle_free(model);
@@ -291,6 +292,13 @@ const char *mle_model_objective(const mle_model *model) { return model->objectiv
 size_t mle_model_num_outputs(const mle_model *model) { return model->num_outputs; }
 size_t mle_model_num_trees(const mle_model *model) { return model->forest.num_trees; }
 size_t mle_model_num_rounds(const mle_model *model) { return model->num_rounds; }
+
+void mle_model_keep_rounds(mle_model *model, size_t rounds) {
+  if (rounds >= model->num_rounds) return;
+  size_t alike = model->forest.num_trees / model->num_rounds * rounds;
+  model->forest.num_trees = model->round_start == NULL ? alike : (size_t)model->round_start[rounds];
+  model->num_rounds = rounds;
+}
 
 const char *mle_model_feature_name(const mle_model *model, size_t index) {
   return model->name == NULL || index >= model->num_features ? NULL : model->name[index];

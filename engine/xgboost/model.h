@@ -39,6 +39,9 @@ size_t mle_model_num_outputs(const mle_model *model);
 size_t mle_model_num_trees(const mle_model *model);
 size_t mle_model_num_rounds(const mle_model *model);
 
+/* Forgets the rounds behind the first `rounds`. Before others use the model. */
+void mle_model_keep_rounds(mle_model *model, size_t rounds);
+
 /* NULL when the model was trained without. Types are "float", "int", "i" (bool), "q", "c". */
 const char *mle_model_feature_name(const mle_model *model, size_t index);
 const char *mle_model_feature_type(const mle_model *model, size_t index);

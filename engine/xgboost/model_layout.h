@@ -15,6 +15,7 @@ typedef struct mle_attribute {
 struct mle_model {
   int version[3];
   size_t num_features, num_outputs, num_rounds;
+  int64_t *round_start; /* num_rounds + 1 numbers of trees; NULL: all rounds are alike */
   const mle_objective *objective;
   float *base;        /* num_outputs margins that sums begin with */
   uint32_t *output;   /* of each tree: the output it adds to */

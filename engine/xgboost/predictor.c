@@ -12,8 +12,8 @@
 #include "engine/base/alloc.h"
 #include "engine/xgboost/model_layout.h"
 
-/* Rows turned from columns at a time: their floats stay in the first cache. */
-#define BLOCK_ROWS 64
+/* Rows scored at a time: their floats stay in the first cache. */
+#define BLOCK_ROWS MLE_PREDICTOR_BLOCK
 
 /* ====== One row ====== */
 
@@ -149,6 +149,18 @@ static void score_block(const mle_model *m, const float *block, size_t rows, boo
   }
 }
 
+static size_t block_at(size_t first, size_t count) {
+  return count - first < BLOCK_ROWS ? count - first : BLOCK_ROWS;
+}
+
+void mle_predictor_rows(const mle_model *model, const float *rows, size_t count, float *scratch,
+                        float *out) {
+  size_t width = mle_predictor_width(model);
+  for (size_t first = 0; first < count; first += BLOCK_ROWS)
+    score_block(model, rows + first * model->num_features, block_at(first, count), false, scratch,
+                out + first * width);
+}
+
 mle_status mle_predictor_batch(const mle_model *model, const mle_batch *batch, bool margin,
                                float *out, mle_error *err) {
   size_t features = model->num_features;
@@ -159,7 +171,7 @@ mle_status mle_predictor_batch(const mle_model *model, const mle_batch *batch, b
   float *block = mle_realloc_array(NULL, BLOCK_ROWS, (features + model->num_outputs) * sizeof *block);
   if (block == NULL) return mle_nomem(err, "scoring rows");
   for (size_t first = 0; first < batch->rows; first += BLOCK_ROWS) {
-    size_t rows = batch->rows - first < BLOCK_ROWS ? batch->rows - first : BLOCK_ROWS;
+    size_t rows = block_at(first, batch->rows);
     for (size_t c = 0; c < features; c++)
       gather(&batch->column[c], first, rows, features, block + c);
     score_block(model, block, rows, margin, block + BLOCK_ROWS * features, out + first * width);
