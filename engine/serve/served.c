@@ -144,9 +144,10 @@ static mle_status copy_facts(mle_served *served, const mle_served_facts *facts,
   return mle_arena_copy(memory, run_id, &served->facts.run_id, err);
 }
 
-static bool has_rounds_behind_best(const mle_model *model) {
+/* The classes of scikit-learn's manner predict with the best rounds only. */
+static void keep_best_rounds(mle_model *model) {
   const char *best = mle_model_attribute(model, "best_iteration");
-  return best != NULL && strtoull(best, NULL, 10) + 1 < mle_model_num_rounds(model);
+  if (best != NULL) mle_model_keep_rounds(model, strtoull(best, NULL, 10) + 1);
 }
 
 /* What pyfunc answers with follows from the class that was logged. */
@@ -155,10 +156,7 @@ static mle_status set_class(mle_served *served, const mle_yaml *doc, mle_error *
   served->outputs = mle_model_num_outputs(served->model);
   served->width = mle_predictor_width(served->model);
   if (class == NULL || strcmp(class, "xgboost.core.Booster") == 0) return MLE_OK;
-  if (has_rounds_behind_best(served->model))
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "the model is logged as %s with rounds behind its best one, which that class "
-                    "leaves out; save the best rounds only, or log it as a Booster", class);
+  keep_best_rounds(served->model);
   if (strcmp(class, "xgboost.sklearn.XGBRegressor") == 0) return MLE_OK;
   if (strcmp(class, "xgboost.sklearn.XGBClassifier") != 0)
     return mle_fail(err, MLE_EUNSUPPORTED, "models of the class %s are not served", class);
@@ -209,25 +207,29 @@ static float label_of(const float *scores, size_t outputs) {
   return (float)best;
 }
 
-static void score_row(const mle_served *served, const float *row, float *scratch, float *out) {
-  mle_predictor_predict(served->model, row, scratch);
-  if (served->labels)
-    *out = label_of(scratch, mle_predictor_width(served->model));
-  else
-    memcpy(out, scratch, served->width * sizeof *out);
+/* Blocks of rows: their scores, then for a classifier the label of each. */
+static void score_rows(const mle_served *served, const float *rows, size_t count, float *scratch,
+                       float *scores, float *out) {
+  size_t width = mle_predictor_width(served->model);
+  for (size_t first = 0; first < count; first += MLE_PREDICTOR_BLOCK) {
+    size_t some = count - first < MLE_PREDICTOR_BLOCK ? count - first : MLE_PREDICTOR_BLOCK;
+    float *to = served->labels ? scores : out + first * width;
+    mle_predictor_rows(served->model, rows + first * served->features.count, some, scratch, to);
+    for (size_t i = 0; served->labels && i < some; i++)
+      out[first + i] = label_of(scores + i * width, width);
+  }
 }
 
-#define OUTPUTS_ON_STACK 64
+#define OUTPUTS_ON_STACK 4
 
 mle_status mle_served_score(const mle_served *served, const float *rows, size_t count, float *out,
                             mle_error *err) {
-  float few[OUTPUTS_ON_STACK];
-  float *scratch = served->outputs <= OUTPUTS_ON_STACK
-                       ? few
-                       : mle_realloc_array(NULL, served->outputs, sizeof *scratch);
+  float few[2 * MLE_PREDICTOR_BLOCK * OUTPUTS_ON_STACK], *scratch = few;
+  size_t block = MLE_PREDICTOR_BLOCK * served->outputs;
+  if (served->outputs > OUTPUTS_ON_STACK)
+    scratch = mle_realloc_array(NULL, 2 * block, sizeof *scratch);
   if (scratch == NULL) return mle_nomem(err, "scoring");
-  for (size_t i = 0; i < count; i++)
-    score_row(served, rows + i * served->features.count, scratch, out + i * served->width);
+  score_rows(served, rows, count, scratch, scratch + block, out);
   if (scratch != few) mle_free(scratch);
   return MLE_OK;
 }

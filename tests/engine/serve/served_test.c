@@ -46,6 +46,30 @@ static void a_classifier_answers_labels(void **state) {
   drop_folder(folder);
 }
 
+/* binary.ubj has two rounds and best_iteration 1; its twin in JSON is cut to the first. */
+static void a_classifier_leaves_out_rounds_behind_its_best(void **state) {
+  (void)state;
+  mle_buffer text = MLE_BUFFER((size_t)1 << 20);
+  assert_int_equal(mle_file_read(MODELS "binary.json", &text, NULL), MLE_OK);
+  char *best = strstr(text.data, "\"best_iteration\":\"1\"");
+  assert_non_null(best);
+  best[strlen("\"best_iteration\":\"")] = '0';
+  size_t trees[2];
+  static const char *const classes[] = {BOOSTER, MLMODEL_OF("xgboost.sklearn.XGBClassifier")};
+  for (int i = 0; i < 2; i++) {
+    char *folder = make_folder("binary.ubj", classes[i]);
+    write_in(folder, "model.ubj", text.data, text.len);
+    mle_served *served;
+    assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
+    trees[i] = mle_model_num_trees(served->model);
+    mle_served_release(served);
+    drop_folder(folder);
+  }
+  assert_int_equal(trees[0], 2);
+  assert_int_equal(trees[1], 1);
+  mle_buffer_release(&text);
+}
+
 static void what_cannot_be_served_is_refused_by_name(void **state) {
   (void)state;
   static const struct {
@@ -125,6 +149,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_is_loaded_and_scored),
       cmocka_unit_test(a_classifier_answers_labels),
+      cmocka_unit_test(a_classifier_leaves_out_rounds_behind_its_best),
       cmocka_unit_test(what_cannot_be_served_is_refused_by_name),
       cmocka_unit_test(a_corrupt_model_is_refused),
       cmocka_unit_test(a_check_reports_scores_of_the_example),

@@ -60,6 +60,7 @@ class Agreement(unittest.TestCase):
         cls.train, cls.test = make_frame(5000, 1), make_frame(ROWS, 2)
         cls.target = make_target(cls.train)
         cls.classes = np.digitize(cls.target, [-1.0, 3.0])
+        cls.noisy = (cls.target + np.random.default_rng(4).normal(size=5000) * 100 > 0).astype(int).to_numpy()
 
     @classmethod
     def tearDownClass(cls):
@@ -136,10 +137,14 @@ class Agreement(unittest.TestCase):
         common = {"n_estimators": 30, "max_depth": 4, "random_state": 1}
         models = {"two": (xgb.XGBClassifier(**common), (self.target > 1).astype(int)),
                   "three": (xgb.XGBClassifier(**common), self.classes),
+                  "stopped": (xgb.XGBClassifier(**{**common, "learning_rate": 0.9}, early_stopping_rounds=2), self.noisy),
                   "number": (xgb.XGBRegressor(**common), self.target)}
         for name, (model, target) in models.items():
             with self.subTest(name):
-                folder, path = self.deploy(name, model.fit(self.train, target))
+                more = {"eval_set": [(self.train[:1000], self.noisy[:1000][::-1])], "verbose": False} if name == "stopped" else {}
+                folder, path = self.deploy(name, model.fit(self.train, target, **more))
+                if name == "stopped":
+                    self.assertLess(model.best_iteration + 1, model.get_booster().num_boosted_rounds())
                 wanted = mlflow.pyfunc.load_model(folder).predict(self.test)
                 got = self.project.predict(split(self.test), path)["predictions"]
                 if name == "number":
