@@ -12,6 +12,7 @@
 #define MLB_CORE_MODULES(X)        \
   X("mle.data", luaopen_mle_data)  \
   X("mle.deploy", luaopen_mle_deploy) \
+  X("mle.edit", luaopen_mle_edit)  \
   X("mle.embedded", luaopen_mle_embedded) \
   X("mle.http", luaopen_mle_http) \
   X("mle.iceberg", luaopen_mle_iceberg) \

@@ -37,7 +37,7 @@ static void *allocate(void *ud, void *block, size_t old_size, size_t new_size) {
 /* The standard library ends by itself, and has things to put in order first. */
 static bool is_ours(lua_State *L, lua_Debug *at) {
   lua_getinfo(L, "S", at);
-  return strstr(at->source, "stdlib/mlengine/") != NULL;
+  return at->source[0] == '@' && strstr(at->source, "stdlib/mlengine/") != NULL;
 }
 
 static void stop_when_cancelled(lua_State *L, lua_Debug *at) {

@@ -39,7 +39,7 @@ end
 local function add_job(tags)
   local job = context.current()
   if not job then return end
-  tags["mlengine.run_id"] = tostring(job.run_id)
+  tags["mlengine.run_id"] = job.run_id and tostring(job.run_id) -- the prompt has none
   tags["mlengine.attempt"] = tostring(job.attempt)
   if job.rehearsal then
     tags["mlengine.rehearsal"] = job.rehearsal
