@@ -125,6 +125,27 @@ static void a_large_answer_is_refused(void **state) {
   manners_stop(&m);
 }
 
+static void a_unix_socket_takes_the_hosts_place(void **state) {
+  (void)state;
+  static const char *const answers[] = {OK, NULL};
+  manners m;
+  char path[108];
+  manners_start_unix(&m, answers, path);
+  mle_http_client *client;
+  mle_http_response response;
+  mle_error err;
+  mle_http_request request = MLE_HTTP_REQUEST("GET", "http://nowhere/path");
+  request.unix_socket = path;
+  assert_int_equal(mle_http_client_new(&client, NULL), MLE_OK);
+  if (mle_http_send(client, &request, &response, &err) != MLE_OK) fail_msg("%s", err.message);
+  assert_string_equal(response.body.data, "hi");
+  assert_non_null(strstr(m.last, "GET /path HTTP/1.1"));
+  mle_http_response_release(&response);
+  mle_http_client_free(client);
+  manners_stop(&m);
+  unlink(path);
+}
+
 static void failures_hide_secrets_of_the_url(void **state) {
   (void)state;
   mle_http_client *client;
@@ -155,6 +176,7 @@ int main(void) {
       cmocka_unit_test(repetitions_end),           cmocka_unit_test(a_post_is_sent_once),
       cmocka_unit_test(a_stall_ends_in_time),      cmocka_unit_test(a_large_answer_is_refused),
       cmocka_unit_test(failures_hide_secrets_of_the_url),
+      cmocka_unit_test(a_unix_socket_takes_the_hosts_place),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -56,6 +57,19 @@ static inline void manners_start(manners *m, const char *const *answers) {
   m->answers = answers;
   assert_int_equal(mle_address_listen(&address, &m->fd, NULL), MLE_OK);
   mle_address_url(&address, m->url);
+  assert_int_equal(pthread_create(&m->thread, NULL, misbehave, m), 0);
+}
+
+/* The same behind a Unix socket, whose path is put into `path`. */
+static inline void manners_start_unix(manners *m, const char *const *answers, char path[108]) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  memset(m, 0, sizeof *m);
+  m->answers = answers;
+  snprintf(path, 108, "/tmp/mlengine-manners-%ld.sock", (long)getpid());
+  strcpy(address.sun_path, path);
+  m->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  assert_int_equal(bind(m->fd, (struct sockaddr *)&address, sizeof address), 0);
+  assert_int_equal(listen(m->fd, 4), 0);
   assert_int_equal(pthread_create(&m->thread, NULL, misbehave, m), 0);
 }
 
