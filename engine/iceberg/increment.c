@@ -1,6 +1,7 @@
 #include "engine/iceberg/increment.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +11,26 @@
 typedef struct chain {
   const mle_snapshot **snapshots;
   size_t count;
-  int64_t missing; /* the parent that expired, MLE_NO_SNAPSHOT when the chain is whole */
+  int64_t
+      missing; /* the parent that expired, MLE_NO_SNAPSHOT when there is none or it is not named */
+  bool cut; /* history before the oldest known is gone */
 } chain;
+
+static bool read_count(const mle_snapshot *snapshot, const char *key, int64_t *out) {
+  const char *text = mle_snapshot_summary(snapshot, key);
+  char *end;
+  *out = text == NULL ? -1 : strtoll(text, &end, 10);
+  return text != NULL && *text != '\0' && *end == '\0' && *out >= 0;
+}
+
+/* PyIceberg takes the parent's name away when it expires the parent: then only the
+ * totals tell that rows were there before. */
+static bool had_rows_before(const mle_snapshot *first) {
+  int64_t total, added = 0;
+  if (!read_count(first, "total-records", &total)) return false;
+  read_count(first, "added-records", &added);
+  return total > (added < 0 ? 0 : added);
+}
 
 static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_arena *arena,
                        chain *out, mle_error *err) {
@@ -24,10 +43,12 @@ static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_aren
     if (longer == NULL) return mle_nomem(err, "resolving a range");
     out->snapshots = longer;
     out->snapshots[out->count++] = head;
-    if (head->parent_id == MLE_NO_SNAPSHOT) return MLE_OK;
-    out->missing = head->parent_id;
-    head = mle_metadata_snapshot(m, head->parent_id);
-    if (head != NULL) out->missing = MLE_NO_SNAPSHOT;
+    const mle_snapshot *parent = mle_metadata_snapshot(m, head->parent_id);
+    if (parent == NULL) {
+      out->missing = head->parent_id;
+      out->cut = head->parent_id != MLE_NO_SNAPSHOT || had_rows_before(head);
+    }
+    head = parent;
   }
   return MLE_OK;
 }
@@ -97,20 +118,15 @@ static mle_status read_all(mle_increment *out) {
 
 static mle_status meet_gap(const chain *c, const mle_increment_options *options, mle_increment *out,
                            mle_error *err) {
+  char start[64] = "from the beginning";
   if (options->on_gap == MLE_GAP_FULL) return read_all(out);
-  const mle_snapshot *oldest = c->snapshots[c->count - 1];
-  if (options->from == MLE_NO_SNAPSHOT)
-    return mle_fail(
-        err, MLE_EREFUSED,
-        "history before snapshot %" PRId64 " was expired (its parent %" PRId64
-        " is gone), so rows "
-        "from the beginning would be missed; on_gap = \"full\" reads all rows of snapshot %" PRId64,
-        oldest->id, c->missing, out->to);
+  if (options->from != MLE_NO_SNAPSHOT)
+    snprintf(start, sizeof start, "after snapshot %" PRId64, options->from);
   return mle_fail(err, MLE_EREFUSED,
-                  "history between snapshot %" PRId64 " and %" PRId64
-                  " was expired (the parent %" PRId64 " of snapshot %" PRId64
-                  " is gone); on_gap = \"full\" reads all rows of snapshot %" PRId64,
-                  options->from, out->to, c->missing, oldest->id, out->to);
+                  "rows %s up to snapshot %" PRId64
+                  " cannot be told: history before snapshot %" PRId64
+                  " was expired; on_gap = \"full\" reads all rows of snapshot %" PRId64,
+                  start, out->to, c->snapshots[c->count - 1]->id, out->to);
 }
 
 static mle_status meet_rollback(const chain *c, const chain *old,
@@ -146,7 +162,7 @@ static mle_status find_start(const mle_metadata *m, const chain *c,
   int64_t common;
   const mle_snapshot *from = mle_metadata_snapshot(m, options->from);
   MLE_TRY(walk(m, from, arena, &old, err));
-  bool whole = c->missing == MLE_NO_SNAPSHOT;
+  bool whole = !c->cut;
   if (from == NULL && whole)
     return options->on_rollback == MLE_ROLLBACK_FULL
                ? read_all(out)
@@ -164,8 +180,7 @@ static mle_status start_range(const mle_metadata *m, const chain *c,
                               const mle_increment_options *options, mle_arena *arena,
                               mle_increment *out, size_t *length, mle_error *err) {
   *length = c->count;
-  if (options->from == MLE_NO_SNAPSHOT)
-    return c->missing == MLE_NO_SNAPSHOT ? MLE_OK : meet_gap(c, options, out, err);
+  if (options->from == MLE_NO_SNAPSHOT) return c->cut ? meet_gap(c, options, out, err) : MLE_OK;
   if (find_in_chain(c, options->from, length)) return MLE_OK;
   return find_start(m, c, options, arena, out, length, err);
 }
@@ -195,13 +210,6 @@ mle_status mle_increment_plan(const mle_metadata *m, const mle_increment *range,
                               mle_error *err) {
   if (range->full) return mle_plan_snapshot(m, mle_metadata_snapshot(m, range->to), out, err);
   return mle_plan_added(m, range->snapshots, range->count, out, err);
-}
-
-static bool read_count(const mle_snapshot *snapshot, const char *key, int64_t *out) {
-  const char *text = mle_snapshot_summary(snapshot, key);
-  char *end;
-  *out = text == NULL ? -1 : strtoll(text, &end, 10);
-  return text != NULL && *text != '\0' && *end == '\0' && *out >= 0;
 }
 
 /* A summary without added-data-files added none. */
