@@ -192,7 +192,7 @@ end
 ---@return mlengine.Frame train
 ---@return mlengine.Frame test
 function Frame:split(options)
-  options = check.options(options, split_options, "split")
+  options = check.options(options, split_options, "frame:split")
   local from = steady(self)
   local train, test = from.handle:split(options)
   return derived(from, train, { op = "split", options = options, part = "train" }),

@@ -47,12 +47,67 @@ local cases <const> = {
   { 'local json, log = require "mlengine.json", require "mlengine.log"\nlog.inof(json.null)', "2: mlengine.log has no 'inof' (did you mean 'info'?)" },
   { 'require("mlengine.json").encdoe(1)', "1: mlengine.json has no 'encdoe' (did you mean 'encode'?)" },
   { 'local json = require "mlengine.json" json = {} json.x()', nil },
+  { 'local job = require "mlengine.job"\nlocal p = job.params { rows = { 1 } }\nprint(p.rwos, p.rows)', "3: parameter 'rwos' is not declared in job.params (did you mean 'rows'?)" },
+  { 'local job = require "mlengine.job" job.increment(t, { on_gpa = "full" })', "1: job.increment has no option 'on_gpa' (did you mean 'on_gap'?)", "1: undefined variable 't'" },
+  { 'local x = require "mlengine.xgboost"\nreturn x.train {\n  num_boost_rounds = 1 }', "3: xgboost.train has no option 'num_boost_rounds' (did you mean 'num_boost_round'?)" },
+  { 'local d = require "mlengine.deploy" return d.not_worse { mertic = "auc" }, d.local_server { prot = 1 }', "1: deploy.local_server has no option 'prot' (did you mean 'port'?)", "1: deploy.not_worse has no option 'mertic' (did you mean 'metric'?)" },
+  { 'local c = require("mlengine.iceberg").catalog()\nreturn c:load_tabel "a.b"', "2: there is no method 'load_tabel' (did you mean 'load_table'?)" },
+  { 'local a, b = require("mlengine.frame").read("x"):split { tset = 0.3 } return a:haed(1), b:head(1)', "1: frame:split has no option 'tset' (did you mean 'test'?)", "1: there is no method 'haed' (did you mean 'head'?)" },
+  { 'local m = require "mlengine.mlflow" local run <close> = m.start_run { experimnt = "x" } run:log_model(m, { nmae = 1 })', "1: mlflow.start_run has no option 'experimnt' (did you mean 'experiment'?)", "1: run:log_model has no option 'nmae' (did you mean 'name'?)" },
+  { 'local s = require("mlengine.json").encode {} return s:sub(1), s:upper()', nil },
+  { 'local t = { anything = print } t:anything { sede = 1 } t:split { sede = 1 }', nil },
 }
 
 function TestLint.test_cases()
   for _, case in ipairs(cases) do
     lu.assertEquals(problems(case[1]), { table.unpack(case, 2) }, case[1])
   end
+end
+
+local job_script <const> = "local job = require 'mlengine.job'\njob.output {}\n"
+
+--- The problems of a pipeline whose jobs are `jobs`, a Lua list; its scripts are there.
+local function pipeline_problems(jobs)
+  local folder <close> = test.folder()
+  folder:write("a.lua", job_script)
+  folder:write("b.lua", job_script)
+  local path = folder:write("pipeline.lua", "local pipeline = require 'mlengine.pipeline'\nreturn pipeline.new {\n  name = 'P',\n  jobs = " .. jobs .. ",\n}\n")
+  local result = lint.script(path)
+  lu.assertEquals(result.problems, {})
+  local pipelines, lines = require "mlengine.lint.pipeline", {}
+  lu.assertTrue(pipelines.is_pipeline(result))
+  for _, p in ipairs(pipelines.problems(result)) do
+    lines[#lines + 1] = ("%s:%d: %s"):format(p.path, p.line, p.message):gsub(folder.path:gsub("%p", "%%%0") .. "/", "")
+  end
+  return lines
+end
+
+function TestLint.test_pipelines()
+  lu.assertEquals(pipeline_problems "{ { name = 'A', script = 'a.lua' }, { name = 'B', script = 'b.lua', after = 'A' } }", {})
+  lu.assertEquals(
+    pipeline_problems "{\n{ name = 'Aa1', script = 'a.lua' },\n{ name = 'B', script = 'b.lua', after = 'Aa2' } }",
+    { "pipeline.lua:6: job 'B' comes after 'Aa2', which is not a job (did you mean 'Aa1'?)" }
+  )
+  lu.assertEquals(
+    (pipeline_problems "{\n{ name = 'A', script = 'a.lua', after = 'B' },\n{ name = 'B', script = 'b.lua', after = { { 'A', on = 'failure' } } } }")[1]:match "jobs wait for each other",
+    "jobs wait for each other"
+  )
+  lu.assertEquals(
+    pipeline_problems "{\n{ name = 'A', script = 'a.lua' },\n{ name = 'A', script = 'b.lua' } }",
+    { "pipeline.lua:6: there are two jobs named 'A'" }
+  )
+  lu.assertEquals(pipeline_problems "{\n{ name = 'A', script = 'c.lua' } }", { "pipeline.lua:5: there is no script 'c.lua'" })
+  lu.assertStrContains((pipeline_problems "{ { name = 'A', script = 'a.lua', aftr = 'B' } }")[1], "(did you mean 'after'?)")
+  lu.assertStrContains((pipeline_problems "{}")[1], "a pipeline needs jobs")
+end
+
+function TestLint.test_a_jobs_mistakes_are_the_pipelines()
+  local folder <close> = test.folder()
+  folder:write("a.lua", "prnt(1)")
+  local text = "return require('mlengine.pipeline').new { name = 'P', jobs = { { name = 'A', script = 'a.lua' } } }"
+  local result = lint.script(folder:write("p.lua", text))
+  local found = require("mlengine.lint.pipeline").problems(result)
+  lu.assertEquals({ found[1].path, found[1].message }, { folder.path .. "/a.lua", "undefined variable 'prnt' (did you mean 'print'?)" })
 end
 
 function TestLint.test_what_does_not_compile_is_one_problem()

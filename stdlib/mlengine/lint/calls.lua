@@ -4,6 +4,7 @@
 local check = require "mlengine.check"
 local facts = require "mlengine.lint.facts"
 local script = require "mlengine.script"
+local strict = require "mlengine.strict"
 local system = require "mle.system"
 
 local M = {}
@@ -99,16 +100,47 @@ local function check_member(node, report)
   end
 end
 
-local function check_options(node, report)
-  local callee = node.callee
-  local module = callee.tag == "Index" and callee.name and module_of(callee.object)
-  local options = module and facts.options(module, callee.name)
-  if not options then return end
-  for _, argument in ipairs(node.arguments) do
+local function check_options(node, options, what, report)
+  for _, argument in ipairs(options and node.arguments or {}) do
     if argument.tag == "Table" then
-      unknown_fields(argument, options, report, ("%s.%s has no option '%%s'%%s"):format(module:match "[^.]+$", callee.name))
+      unknown_fields(argument, options, report, ("%s has no option '%%s'%%s"):format(what))
     end
   end
+end
+
+local function check_call(node, report)
+  local callee = node.callee
+  local module = callee.tag == "Index" and callee.name and module_of(callee.object)
+  if not module then return end
+  local what = module:match "[^.]+$" .. "." .. callee.name
+  check_options(node, facts.options(what), what, report)
+end
+
+-- ====== Methods ======
+
+local function is_public(module)
+  for _, name in ipairs(strict.modules) do
+    if module == "mlengine." .. name then return true end
+  end
+  return false
+end
+
+--- Whether an expression is what a call of one of our modules gave, or a method of that.
+local function is_made_by_us(node)
+  if node.tag == "Method" then return is_made_by_us(node.object) end
+  if node.tag == "Call" then return node.callee.tag == "Index" and is_public(module_of(node.callee.object)) end
+  local variable = node.tag == "Name" and node.variable
+  return variable and variable.source and not variable.assigned and is_made_by_us(variable.source)
+end
+
+local function check_method(node, report)
+  if not is_made_by_us(node.object) then return end
+  local methods = facts.methods()
+  if not methods[node.name] then
+    return report(node.line, ("there is no method '%s'%s"):format(node.name, check.hint(node.name, names_of(methods))))
+  end
+  local options, what = facts.method_options(node.name)
+  check_options(node, options, what, report)
 end
 
 ---Adds these checks to a visitor of mlengine.lint.scope.
@@ -122,8 +154,9 @@ function M.add(visitor, report, result)
       result.modules[name] = true
       check_require(name, node.line, report, result.path)
     end
-    check_options(node, report)
+    check_call(node, report)
   end
+  function visitor.method(node) check_method(node, report) end
   function visitor.index(node)
     check_member(node, report)
     check_parameter(node, report)

@@ -17,6 +17,7 @@ local M = {}
 ---@field kind "local"|"function"|"parameter"|"loop"
 ---@field attribute? string
 ---@field value? mlengine.lint.Node what it was declared with, when that is one expression
+---@field source? mlengine.lint.Node the same, or the call that gave this value and others
 ---@field used boolean
 ---@field assigned boolean after its declaration
 
@@ -29,10 +30,10 @@ local function leave()
   scope = scope.outer
 end
 
-local function declare(name, kind, value)
+local function declare(name, kind, value, source)
   local variable = {
     name = name.name, line = name.line, attribute = name.attribute,
-    kind = kind, value = value, used = false, assigned = false,
+    kind = kind, value = value, source = source or value, used = false, assigned = false,
   }
   scope.names[name.name] = variable
   scope.list[#scope.list + 1] = variable
@@ -135,7 +136,8 @@ function on.Local(node)
   walk_list(node.values)
   local complete = #node.values == #node.names
   for i, name in ipairs(node.names) do
-    declare(name, "local", (complete or i < #node.values) and node.values[i] or nil)
+    local own = complete or i < #node.values
+    declare(name, "local", own and node.values[i] or nil, not own and node.values[#node.values] or nil)
   end
 end
 
