@@ -100,6 +100,13 @@ local function check_member(node, report)
   end
 end
 
+local function has_constructor(node)
+  for _, argument in ipairs(node.arguments) do
+    if argument.tag == "Table" then return true end
+  end
+  return false
+end
+
 local function check_options(node, options, what, report)
   for _, argument in ipairs(options and node.arguments or {}) do
     if argument.tag == "Table" then
@@ -110,7 +117,7 @@ end
 
 local function check_call(node, report)
   local callee = node.callee
-  local module = callee.tag == "Index" and callee.name and module_of(callee.object)
+  local module = callee.tag == "Index" and callee.name and has_constructor(node) and module_of(callee.object)
   if not module then return end
   local what = module:match "[^.]+$" .. "." .. callee.name
   check_options(node, facts.options(what), what, report)
@@ -135,10 +142,11 @@ end
 
 local function check_method(node, report)
   if not is_made_by_us(node.object) then return end
-  local methods = facts.methods()
-  if not methods[node.name] then
-    return report(node.line, ("there is no method '%s'%s"):format(node.name, check.hint(node.name, names_of(methods))))
+  if not facts.has_method(node.name) then
+    local hint = check.hint(node.name, names_of(facts.methods()))
+    return report(node.line, ("there is no method '%s'%s"):format(node.name, hint))
   end
+  if not has_constructor(node) then return end
   local options, what = facts.method_options(node.name)
   check_options(node, options, what, report)
 end
