@@ -57,14 +57,11 @@ class Agreement(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.project = Serving()
+        cls.addClassCleanup(cls.project.close)  # also when this fails half-way
         cls.train, cls.test = make_frame(5000, 1), make_frame(ROWS, 2)
         cls.target = make_target(cls.train)
         cls.classes = np.digitize(cls.target, [-1.0, 3.0])
         cls.noisy = (cls.target + np.random.default_rng(4).normal(size=5000) * 100 > 0).astype(int).to_numpy()
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.project.close()
 
     def deploy(self, name, model):
         folder = save(self.project, name, model, self.train)

@@ -21,11 +21,8 @@ class Protocols(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.project = Serving()
+        cls.addClassCleanup(cls.project.close)  # also when this fails half-way
         cls.project.release(small_model(cls.project.path("m")))
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.project.close()
 
     def check(self, method, path, body, headers, status, part):
         text = body if isinstance(body, (str, bytes, type(None))) else json.dumps(body)
