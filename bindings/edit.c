@@ -10,6 +10,7 @@
 #include <locale.h>
 #include <lua.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 
 #define HISTORY_MAX 1000
 #define PROMPT_MAX 64
+#define CTRL_D 4
 #define POLL_MS 100 /* how long a Ctrl-C that came just before a wait may go unseen */
 
 #define EDIT_FUNCTIONS(X)                                                                   \
@@ -75,6 +77,12 @@ static int read_byte(char *out) {
   }
 }
 
+/* A Ctrl-D typed before the terminal was in raw mode comes as NUL, or is no command. */
+static bool is_end(EditLine *line, wchar_t character) {
+  const LineInfo *typed = opened.el_line(line);
+  return (character == CTRL_D || character == 0) && typed->lastchar == typed->buffer;
+}
+
 /* libedit's own reader begins again after the first interrupt: this one ends the line. */
 static int read_character(EditLine *line, wchar_t *out) {
   editor *e = editor_of(line, opened.el_get);
@@ -87,7 +95,7 @@ static int read_character(EditLine *line, wchar_t *out) {
       memset(&e->decoder, 0, sizeof e->decoder);
       continue;
     }
-    if (used != (size_t)-2) return 1;
+    if (used != (size_t)-2) return is_end(line, *out) ? 0 : 1;
   }
 }
 
