@@ -21,20 +21,26 @@ end
 
 local function key_of(name) return (name:gsub("^%-+", ""):gsub("%-", "_")) end
 
+--- "usage: ..." where that is one line, else where to find it.
+local function advice(usage)
+  if not usage:find "\n" then return "usage: " .. usage end
+  return ("%s --help shows the usage"):format(usage:match "^mlengine %S+")
+end
+
 --- Stores the option at args[i] and returns the index of the last argument it took.
 local function take(options, args, i, known, usage)
   local name, value = args[i]:match "^(%-%-[^=]+)=(.*)$"
   name = name or args[i]
   local kind = known[name]
-  if not kind then raise("usage", ("there is no option '%s'%s; usage: %s"):format(name, check.hint(name, names_of(known)), usage)) end
+  if not kind then raise("usage", ("there is no option '%s'%s; %s"):format(name, check.hint(name, names_of(known)), advice(usage))) end
   if kind == "flag" then
-    if value then raise("usage", ("option '%s' takes no value; usage: %s"):format(name, usage)) end
+    if value then raise("usage", ("option '%s' takes no value; %s"):format(name, advice(usage))) end
     options[key_of(name)] = true
     return i
   end
   if not value then
     i, value = i + 1, args[i + 1]
-    if not value then raise("usage", ("option '%s' needs a value; usage: %s"):format(name, usage)) end
+    if not value then raise("usage", ("option '%s' needs a value; %s"):format(name, advice(usage))) end
   end
   if kind == "list" then
     local list = options[key_of(name)] or {}
@@ -66,7 +72,7 @@ function M.parse(args, known, usage, positionals)
   local fewest, most = table.unpack(positionals or { 0, 0 })
   if #rest < fewest or #rest > most then
     local what = #rest > most and ("unexpected argument '%s'"):format(rest[most + 1]) or "an argument is missing"
-    raise("usage", ("%s; usage: %s"):format(what, usage))
+    raise("usage", ("%s; %s"):format(what, advice(usage)))
   end
   return options, rest
 end
