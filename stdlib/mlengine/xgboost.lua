@@ -22,7 +22,10 @@ local progress = require "mlengine.xgboost.progress"
 local project = require "mlengine.project"
 local raise = require("mlengine.error").raise
 
-local M = { version = native.version() }
+local M = {}
+
+---The version of the XGBoost library.
+M.version = native.version()
 
 local train_options <const> = {
   dtrain = "table",

@@ -138,3 +138,7 @@ function TestLint.test_the_standard_library_is_clean()
   end
   lu.assertEquals(found, {})
 end
+
+function TestLint.test_the_whole_api_is_no_mistake()
+  lu.assertEquals(lint.script("tests/stdlib/whole_api.lua").problems, {})
+end
