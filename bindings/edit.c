@@ -156,6 +156,7 @@ static void set_up(editor *e) {
   e->lib.el_set(e->line, EL_HIST, e->lib.history, e->history);
   e->lib.el_set(e->line, EL_PROMPT, show_prompt);
   e->lib.el_set(e->line, EL_GETCFN, read_character);
+  /* libedit 3.1 never frees its copies of these two texts: 136 bytes for each editor */
   e->lib.el_set(e->line, EL_ADDFN, "mlengine-complete", "complete a name", complete);
   e->lib.el_set(e->line, EL_BIND, "^I", "mlengine-complete", NULL);
   e->lib.el_source(e->line, NULL); /* the user's ~/.editrc */
