@@ -307,6 +307,68 @@ static void a_table_made_anew_is_not_appended_to(void **state) {
   mle_catalog_close(catalog);
 }
 
+/* Makes the swap's statement fail with `action`; FAIL keeps what the statement did before. */
+static void add_trigger(int number, const char *action) {
+  char path[200], sql[400];
+  mle_db *db;
+  snprintf(path, sizeof path, "%s/%d/catalog.db", folder, number);
+  snprintf(sql, sizeof sql, "create trigger t after update on iceberg_tables begin %s end", action);
+  must(mle_db_open(path, &(mle_db_options){0}, &db, err));
+  must(mle_db_script(db, sql, err));
+  mle_db_close(db);
+}
+
+/* Appends while the swap fails; gives the status, and whether the data file is still there. */
+static mle_status append_under(int number, const char *action, bool *kept, mle_error *err) {
+  mle_catalog *catalog = open_catalog(number);
+  mle_table *table, *next;
+  mle_written *written;
+  must(make_table(catalog, NULL, 0, &table, err));
+  add_trigger(number, action);
+  must(write_file(table, 5, &written, err));
+  char *path = mle_strdup(written->files->path);
+  mle_status status = mle_written_commit(written, catalog, table, NULL, 0, &next, NULL, err);
+  mle_written_free(written);
+  must(mle_store_exists(path, kept, err));
+  mle_free(path);
+  mle_table_free(next);
+  mle_table_free(table);
+  mle_catalog_close(catalog);
+  return status;
+}
+
+static void a_swap_that_failed_and_undid_itself_is_a_failure(void **state) {
+  (void)state;
+  mle_error err;
+  bool kept;
+  mle_status status = append_under(11, "select raise(abort, 'the disk said no');", &kept, &err);
+  assert_int_not_equal(status, MLE_OK);
+  assert_int_not_equal(status, MLE_EUNKNOWN);
+  assert_message(err, "the disk said no");
+  assert_false(kept);
+}
+
+static void a_swap_that_failed_but_took_effect_is_a_success(void **state) {
+  (void)state;
+  mle_error err;
+  bool kept;
+  assert_int_equal(append_under(12, "select raise(fail, 'the disk said no');", &kept, &err),
+                   MLE_OK);
+  assert_true(kept);
+}
+
+static void a_swap_of_unknown_outcome_keeps_the_files(void **state) {
+  (void)state;
+  mle_error err;
+  bool kept;
+  static const char action[] =
+      "update iceberg_tables set metadata_location = '/gone.metadata.json';"
+      " select raise(fail, 'the disk said no');";
+  assert_int_equal(append_under(13, action, &kept, &err), MLE_EUNKNOWN);
+  assert_message(err, "not known");
+  assert_true(kept);
+}
+
 static void an_unreadable_table_is_an_error_that_names_it(void **state) {
   (void)state;
   mle_catalog *catalog = open_catalog(10);
@@ -359,6 +421,9 @@ int main(void) {
       cmocka_unit_test(an_append_to_an_old_version_goes_on_top_of_the_new_one),
       cmocka_unit_test(a_lost_commit_leaves_no_file),
       cmocka_unit_test(a_table_made_anew_is_not_appended_to),
+      cmocka_unit_test(a_swap_that_failed_and_undid_itself_is_a_failure),
+      cmocka_unit_test(a_swap_that_failed_but_took_effect_is_a_success),
+      cmocka_unit_test(a_swap_of_unknown_outcome_keeps_the_files),
       cmocka_unit_test(an_unreadable_table_is_an_error_that_names_it),
       cmocka_unit_test(out_of_memory_leaks_nothing),
   };

@@ -4,6 +4,7 @@
 import glob
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -71,6 +72,20 @@ class Together(IcebergTest):
         self.assertEqual(len(table.metadata.snapshots), WRITERS * APPENDS + APPENDS)
         live = {task.file.file_path.removeprefix("file://") for task in table.scan().plan_files()}
         self.assertEqual(self.files("data/*"), live) # nothing of a lost attempt is left
+
+    def test_the_first_use_by_several_at_once(self):
+        """Nobody made the catalog, the namespace or the table yet."""
+        shutil.rmtree(self.project.path(".mlengine"))
+        text = APPEND.replace(':load_table "bank.t"', ':create_table_if_not_exists("bank.t", '
+                              'require("mlengine.frame").sql("select 1::bigint as id, range(100) as payload").schema)')
+        started = []
+        for w in range(6):
+            self.project.write(f"append{w}.lua", text)
+            started.append(self.project.start("run", f"append{w}.lua", "-p", f"writer={w}"))
+        for process in started:
+            out, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 0, out + err)
+        self.assert_whole([w * 1000 + 1 for w in range(6)])
 
     def test_killed_at_any_moment(self):
         wanted = []
