@@ -142,3 +142,36 @@ end
 function TestLint.test_the_whole_api_is_no_mistake()
   lu.assertEquals(lint.script("tests/stdlib/whole_api.lua").problems, {})
 end
+
+--- A text with some of its pieces removed, doubled or moved.
+local function mutant(text, random)
+  for _ = 1, random(3) do
+    local from = random(#text)
+    local to = math.min(#text, from + random(12))
+    local piece, at = text:sub(from, to), random(#text)
+    local choice = random(3)
+    if choice == 1 then text = text:sub(1, from - 1) .. text:sub(to + 1) end
+    if choice == 2 then text = text:sub(1, at) .. piece .. text:sub(at + 1) end
+    if choice == 3 then text = text:sub(1, from - 1) .. text:sub(to + 1, at) .. piece .. text:sub(math.max(at, to) + 1) end
+    if #text == 0 then return " " end
+  end
+  return text
+end
+
+--- The parser trusts that a text compiles; whatever compiles, it must get through.
+function TestLint.test_mutants_that_compile()
+  local sources, compiled = {}, 0
+  for i, case in ipairs(cases) do sources[i] = case[1] end
+  sources[#sources + 1] = assert(io.open "scripts/fraud/retrain.lua"):read "a"
+  sources[#sources + 1] = assert(io.open "stdlib/mlengine/lint/lexer.lua"):read "a"
+  math.randomseed(11)
+  for i = 1, 4000 do
+    local text = mutant(sources[i % #sources + 1], math.random)
+    if load(text, "=mutant", "t") then
+      compiled = compiled + 1
+      local ok, problem = pcall(lint.text, text, "mutant.lua")
+      lu.assertTrue(ok, tostring(problem) .. " in\n" .. text)
+    end
+  end
+  lu.assertTrue(compiled > 500)
+end

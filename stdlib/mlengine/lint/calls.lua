@@ -118,8 +118,9 @@ end
 local function check_call(node, report)
   local callee = node.callee
   local module = callee.tag == "Index" and callee.name and has_constructor(node) and module_of(callee.object)
-  if not module then return end
-  local what = module:match "[^.]+$" .. "." .. callee.name
+  local short = module and module:match "^mlengine%.(.+)"
+  if not short then return end
+  local what = short .. "." .. callee.name
   check_options(node, facts.options(what), what, report)
 end
 
