@@ -144,10 +144,10 @@ static mle_status write_list(attempt *a, const mle_snapshot *snapshot, const mle
                                  snapshot->sequence_number, all, before.count + 1, err);
 }
 
-/* Snapshots are in order of time, whatever this machine's clock says. */
+/* Each snapshot is later than the last, whatever this machine's clock says: a time names one. */
 static int64_t next_time(const mle_metadata *m) {
   int64_t now = mle_now_ms();
-  return now > m->last_updated_ms ? now : m->last_updated_ms;
+  return now > m->last_updated_ms ? now : m->last_updated_ms + 1;
 }
 
 static mle_status try_once(attempt *a, const mle_table *base, int number, mle_table **out,

@@ -11,6 +11,7 @@
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
+local point = require "mlengine.iceberg.point"
 local tracking = require "mlengine.iceberg.tracking"
 
 local M = {}
@@ -134,7 +135,7 @@ function Table:files(snapshot_id)
 end
 
 local range_types <const> = {
-  from = "integer|nil", to = "integer|nil", on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil",
+  from = "integer|string|nil", to = "integer|string|nil", on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil",
 }
 
 local choices <const> = {
@@ -155,9 +156,16 @@ local function check_range(options)
   return options
 end
 
+--- A time before the first snapshot is a beginning, but no end.
+local function end_of_range(self, to)
+  local id = point.resolve(self, to)
+  if id or not to then return id end
+  errors.raise("not found", ("table %s had no snapshot at %s"):format(self.name, to))
+end
+
 ---@class mlengine.iceberg.RangeOptions
----@field from? integer        exclusive; nil: from the beginning
----@field to? integer          inclusive; nil: the current snapshot
+---@field from? integer|string exclusive: a snapshot, a tag or a time; nil: from the beginning
+---@field to? integer|string   inclusive; nil: the current snapshot
 ---@field on_non_append? "error"|"skip"|"include_added" an overwrite or delete in the range
 ---@field on_gap? "error"|"full"                        history in the range was expired
 ---@field on_rollback? "error"|"common_ancestor"|"full" `from` is no ancestor of `to` any more
@@ -176,7 +184,11 @@ end
 ---@param options? mlengine.iceberg.RangeOptions
 ---@return mlengine.iceberg.Range
 function Table:range(options)
-  local range = self.handle:range(check_range(options))
+  options = check_range(options)
+  local range = self.handle:range {
+    from = point.resolve(self, options.from), to = end_of_range(self, options.to),
+    on_non_append = options.on_non_append, on_gap = options.on_gap, on_rollback = options.on_rollback,
+  }
   range.empty = range.rows == 0
   return range
 end
@@ -212,7 +224,7 @@ end
 ---@class mlengine.iceberg.ScanOptions
 ---@field columns? string[]     all
 ---@field where? string         a SQL condition
----@field snapshot_id? integer  the current one
+---@field snapshot_id? integer|string a snapshot, a tag or a time; the current one
 
 ---All rows of a snapshot.
 ---
@@ -220,8 +232,8 @@ end
 ---@param options? mlengine.iceberg.ScanOptions
 ---@return mlengine.Frame
 function Table:scan(options)
-  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|nil" }, "table:scan")
-  local id = options.snapshot_id or (self.current_snapshot and self.current_snapshot.id)
+  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil" }, "table:scan")
+  local id = end_of_range(self, options.snapshot_id) or (self.current_snapshot and self.current_snapshot.id)
   if id then self:snapshot(id) end
   local range = { to = id, snapshots = {}, full = true }
   local frame = read(self, range, not options.where and options.columns or nil)

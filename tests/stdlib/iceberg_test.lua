@@ -124,6 +124,23 @@ function TestIceberg:test_ranges_and_increments()
   lu.assertStrContains(complaint(t.range, t, { from = 7 }), "7")
 end
 
+function TestIceberg:test_points_are_ids_tags_or_times()
+  local t = small_table()
+  local list = t:snapshots()
+  lu.assertEquals(ids(t:increment { from = tostring(list[2].id) }), { 3 })
+  lu.assertEquals(ids(t:increment { from = system.time_text(list[1].timestamp_ms) }), { 2, 3 })
+  lu.assertEquals(ids(t:increment { from = "1999-12-31", to = system.time_text(list[2].timestamp_ms) }), { 1, 2 })
+  lu.assertEquals(ids(t:scan { snapshot_id = system.time_text(list[1].timestamp_ms) }), { 1 })
+  lu.assertStrContains(complaint(t.range, t, { to = "1999-12-31" }), "no snapshot at 1999")
+  lu.assertStrContains(complaint(t.range, t, { from = "main" }), "is a branch")
+  lu.assertStrContains(complaint(t.range, t, { from = "yesterday" }), "'yesterday' is neither")
+  local milliseconds = require("mlengine.iceberg.point").milliseconds
+  lu.assertEquals(milliseconds "1970-01-01", 0)
+  lu.assertEquals(milliseconds "2020-02-29T12:00:00.5+02:00", 1582970400500)
+  lu.assertEquals(milliseconds "1969-12-31 23:59Z", -60000)
+  lu.assertNil(milliseconds "2020-02-29 noon")
+end
+
 function TestIceberg:test_tags_and_dataset_tell_where_rows_come_from()
   local t = small_table()
   local list = t:snapshots()

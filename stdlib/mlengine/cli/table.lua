@@ -7,7 +7,7 @@ local json = require "mlengine.json"
 local system = require "mle.system"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
-  .. " [--from SNAPSHOT] [--to SNAPSHOT] [--snapshot ID] [--json]"
+  .. " [--from POINT] [--to POINT] [--snapshot ID] [--json]"
 
 -- ====== Finding the table ======
 
@@ -190,7 +190,7 @@ local function show_plan(table_, given)
 end
 
 local function show_increment(table_, given)
-  local range = table_:range { from = to_id(given.from, "--from"), to = to_id(given.to, "--to") }
+  local range = table_:range { from = given.from, to = given.to }
   local plan = range.to and table_.handle:plan(range) or { files = {}, rows = 0, bytes = 0 }
   if given.json then
     range.snapshots, range.files = json.array(range.snapshots), json.array(plan.files)
@@ -235,10 +235,11 @@ return {
   plan        the data files that a full scan reads
   increment   what was appended after --from, up to --to (default: all, up to now)
 
+A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
 CATALOG is a name of mlengine.conf.lua; without it, "default".]],
   run = function(args)
     local given, names = arguments.parse(args, {
-      ["--json"] = "flag", ["--from"] = "SNAPSHOT", ["--to"] = "SNAPSHOT", ["--snapshot"] = "ID",
+      ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--snapshot"] = "ID",
     }, usage, { 2, 2 })
     local action = actions[names[1]]
     if not action then

@@ -141,6 +141,8 @@ class Theirs(IcebergTest):
         with table.manage_snapshots() as refs:
             refs.create_tag(ids[0], "audited").create_branch(ids[1], "side")
         self.lua('c:load_table "bank.t":append(frame.sql "select 50::bigint as id, 1 as n")')
+        self.assertEqual(len(self.rows('c:load_table "bank.t":increment { from = "audited" }')), 5)
+        self.assertIn("audited", self.project.run("table", "increment", "bank.t", "--from", "audted", code=1))
         after = {name: ref.snapshot_id for name, ref in table.refresh().refs().items()}
         self.assertEqual(after["audited"], ids[0])
         self.assertEqual(after["side"], ids[1])
