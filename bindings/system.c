@@ -1,4 +1,4 @@
-/* system.c -- mle.system: files, time and identity, for the command line and the standard library. */
+/* system.c -- mle.system: files, time and identity, for the command line and the library. */
 
 #include <dirent.h>
 #include <errno.h>

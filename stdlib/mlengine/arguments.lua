@@ -32,7 +32,10 @@ local function take(options, args, i, known, usage)
   local name, value = args[i]:match "^(%-%-[^=]+)=(.*)$"
   name = name or args[i]
   local kind = known[name]
-  if not kind then raise("usage", ("there is no option '%s'%s; %s"):format(name, check.hint(name, names_of(known)), advice(usage))) end
+  if not kind then
+    raise("usage", "there is no option '%s'%s; %s",
+      name, check.hint(name, names_of(known)), advice(usage))
+  end
   if kind == "flag" then
     if value then raise("usage", ("option '%s' takes no value; %s"):format(name, advice(usage))) end
     options[key_of(name)] = true
@@ -40,7 +43,9 @@ local function take(options, args, i, known, usage)
   end
   if not value then
     i, value = i + 1, args[i + 1]
-    if not value then raise("usage", ("option '%s' needs a value; %s"):format(name, advice(usage))) end
+    if not value then
+      raise("usage", ("option '%s' needs a value; %s"):format(name, advice(usage)))
+    end
   end
   if kind == "list" then
     local list = options[key_of(name)] or {}

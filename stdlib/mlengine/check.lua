@@ -56,7 +56,8 @@ function M.type(value, types, name)
     if type(value) == wanted or math.type(value) == wanted then return value end
   end
   local shown = types:gsub("|nil", ""):gsub("|", " or ")
-  raise("invalid", ("%s must be %s, not %s"):format(name, shown, value == nil and "absent" or type(value)))
+  raise("invalid", "%s must be %s, not %s",
+    name, shown, value == nil and "absent" or type(value))
 end
 
 ---Checks an option table: `known` maps each option to its types. Absent is an empty table.

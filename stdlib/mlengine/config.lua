@@ -41,10 +41,12 @@ local settings, flags = nil, {}
 local function refuse_foreign(path)
   local info = system.stat(path)
   if info.uid ~= system.uid() then
-    raise("refused", ("%s belongs to user %d, not to you (%d); chown it, or run as its owner"):format(path, info.uid, system.uid()))
+    raise("refused", "%s belongs to user %d, not to you (%d); chown it, or run as its owner",
+      path, info.uid, system.uid())
   end
   if info.mode & GROUP_OR_OTHERS_WRITE ~= 0 then
-    raise("refused", ("%s may be written by other users (mode %o); chmod go-w %s"):format(path, info.mode, path))
+    raise("refused", "%s may be written by other users (mode %o); chmod go-w %s",
+      path, info.mode, path)
   end
 end
 

@@ -46,7 +46,8 @@ end
 ---@param where? string "" unless given
 ---@return mlengine.Error
 function M.new(kind, message, where)
-  return setmetatable({ kind = kind, message = message, where = where or "", retryable = false }, meta)
+  local e = { kind = kind, message = message, where = where or "", retryable = false }
+  return setmetatable(e, meta)
 end
 
 ---Raises an error of `kind`, placed at the user's line that led here.
@@ -61,7 +62,9 @@ end
 ---Whether `e` is one of our errors, from Lua or from C.
 ---@param e any
 ---@return boolean
-function M.is(e) return type(e) == "table" and type(e.kind) == "string" and type(e.message) == "string" end
+function M.is(e)
+  return type(e) == "table" and type(e.kind) == "string" and type(e.message) == "string"
+end
 
 --- Lua's own texts say where inside them, and may be about a frame of ours.
 local function from_text(text)

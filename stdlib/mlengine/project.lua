@@ -69,7 +69,8 @@ function M.make_state(project)
   elseif info.kind ~= "folder" then
     raise("refused", ("'%s' must be a folder for mlengine's state; move it away"):format(state))
   elseif info.uid ~= system.uid() then
-    raise("refused", ("the state folder '%s' belongs to user %d; run as that user, or work in a folder of your own"):format(state, info.uid))
+    raise("refused", "the state folder '%s' belongs to user %d; run as that user, or work in a folder of your own",
+      state, info.uid)
   end
   return state
 end
@@ -79,7 +80,8 @@ end
 ---@param project? mlengine.Project
 ---@return string
 function M.path(path, project)
-  return path:sub(1, 1) == "/" and path or system.absolute(join((project or M.current()).root, path))
+  if path:sub(1, 1) == "/" then return path end
+  return system.absolute(join((project or M.current()).root, path))
 end
 
 return M

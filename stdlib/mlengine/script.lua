@@ -15,17 +15,23 @@ local SCRIPT_MAX <const> = 4 << 20
 ---@return string
 function M.folder(path) return path:match "^(.+)/[^/]*$" or path:match "^/" or "." end
 
+--- Without a byte order mark and the text of a "#!" line, which Lua would not take.
+local function plain(text) return (text:gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", "")) end
+
 ---The text of a script, its "#!" line blanked so that lines keep their numbers.
 ---@param path string
 ---@return string
 function M.read(path)
   local info = system.stat(path)
   if not info then errors.raise("not found", ("there is no script '%s'"):format(path)) end
-  if info.kind ~= "file" then errors.raise("invalid", ("'%s' is not a file; name a Lua script"):format(path)) end
-  if info.size > SCRIPT_MAX then
-    errors.raise("invalid", ("script '%s' is %d bytes; scripts have at most %d"):format(path, info.size, SCRIPT_MAX))
+  if info.kind ~= "file" then
+    errors.raise("invalid", ("'%s' is not a file; name a Lua script"):format(path))
   end
-  return (system.read(path):gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", ""))
+  if info.size > SCRIPT_MAX then
+    errors.raise("invalid", "script '%s' is %d bytes; scripts have at most %d",
+      path, info.size, SCRIPT_MAX)
+  end
+  return plain(system.read(path))
 end
 
 --- Lua's "file.lua:3: unexpected symbol near 'x'" as an error of kind "syntax".
@@ -45,7 +51,8 @@ end
 --- Modules of the program, by the first part of their name.
 local function require_own(name)
   if name:find "^mle%." then
-    errors.raise("refused", ("'%s' is internal to mlengine; scripts require \"mlengine.…\" modules"):format(name))
+    errors.raise("refused", "'%s' is internal to mlengine; scripts require \"mlengine.…\" modules",
+      name)
   end
   local known = require("mle.embedded").names()
   for _, module in ipairs(known) do
@@ -70,7 +77,9 @@ local function make_require(env)
   return function(name)
     check.type(name, "string", "the name given to require")
     if name:find "^mlengine%f[.\0]" or name:find "^mle%." then return require_own(name) end
-    if loaded[name] == LOADING then errors.raise("invalid", ("module '%s' requires itself"):format(name)) end
+    if loaded[name] == LOADING then
+      errors.raise("invalid", ("module '%s' requires itself"):format(name))
+    end
     if loaded[name] ~= nil then return loaded[name] end
     local path = find_beside(name, env)
     local chunk = load_text(M.read(path), path, env)
@@ -89,8 +98,11 @@ end
 function M.environment(folder)
   local env = strict.environment()
   local loaded = { _G = env }
-  for _, name in ipairs { "coroutine", "debug", "io", "math", "os", "string", "table", "utf8" } do loaded[name] = env[name] end
-  rawset(env, "package", { path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder), loaded = loaded, config = package.config })
+  for _, name in ipairs { "coroutine", "debug", "io", "math", "os", "string", "table", "utf8" } do
+    loaded[name] = env[name]
+  end
+  local path = ("%s/?.lua;%s/?/init.lua"):format(folder, folder)
+  rawset(env, "package", { path = path, loaded = loaded, config = package.config })
   rawset(env, "require", make_require(env))
   return env
 end
@@ -101,14 +113,16 @@ end
 ---@param path string
 ---@param env? table default: a fresh strict environment
 ---@return function chunk
-function M.load(path, env) return load_text(M.read(path), path, env or M.environment(M.folder(path))) end
+function M.load(path, env)
+  return load_text(M.read(path), path, env or M.environment(M.folder(path)))
+end
 
 ---Loads text that came from `path`, such as the copy a job's run keeps.
 ---@param text string
 ---@param path string where messages say it is, and where `require` looks
 ---@return function chunk
 function M.load_text(text, path)
-  return load_text(text:gsub("^\xEF\xBB\xBF", ""):gsub("^#[^\n]*", ""), path, M.environment(M.folder(path)))
+  return load_text(plain(text), path, M.environment(M.folder(path)))
 end
 
 ---Calls a chunk; whatever it throws comes out as a mlengine.Error with its line.

@@ -9,14 +9,17 @@ local M = {}
 
 local functions <const> = {
   "assert", "collectgarbage", "error", "getmetatable", "ipairs", "next", "pairs", "pcall", "print",
-  "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
-  "warn", "xpcall", "_VERSION",
+  "rawequal", "rawget", "rawlen", "rawset", "select", "setmetatable", "tonumber", "tostring",
+  "type", "warn", "xpcall", "_VERSION",
 }
 local libraries <const> = { "coroutine", "io", "math", "os", "string", "table", "utf8" }
 local debug_functions <const> = { "getinfo", "getlocal", "getupvalue", "traceback" }
 
 ---Modules that scripts require; their names are hinted at when used without.
-M.modules = { "check", "deploy", "error", "frame", "http", "iceberg", "job", "json", "log", "mlflow", "pipeline", "test", "xgboost" }
+M.modules = {
+  "check", "deploy", "error", "frame", "http", "iceberg", "job", "json", "log", "mlflow", "pipeline",
+  "test", "xgboost",
+}
 
 ---Every name a script finds without declaring it, sorted.
 ---@return string[]
@@ -61,10 +64,12 @@ local guard = {
   __name = "mlengine.strict",
   __metatable = "strict globals",
   __index = function(_, name)
-    raise("undefined", ("undefined variable '%s'%s"):format(tostring(name), M.advice(tostring(name), names_in_reach(2))))
+    local shown = tostring(name)
+    raise("undefined", "undefined variable '%s'%s", shown, M.advice(shown, names_in_reach(2)))
   end,
   __newindex = function(_, name)
-    raise("undefined", ("assignment to undeclared variable '%s'; write: local %s = ..."):format(tostring(name), tostring(name)))
+    local shown = tostring(name)
+    raise("undefined", "assignment to undeclared variable '%s'; write: local %s = ...", shown, shown)
   end,
 }
 

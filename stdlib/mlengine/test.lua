@@ -45,7 +45,9 @@ end
 function M.raises(kind, f, ...)
   local ok, e = pcall(f, ...)
   if ok then error(("expected an error of kind '%s'; none was raised"):format(kind), 2) end
-  if not errors.is(e) then error(("expected an error of kind '%s', got %s"):format(kind, tostring(e)), 2) end
+  if not errors.is(e) then
+    error(("expected an error of kind '%s', got %s"):format(kind, tostring(e)), 2)
+  end
   if e.kind ~= kind then
     error(("expected an error of kind '%s', got '%s': %s"):format(kind, e.kind, e.message), 2)
   end

@@ -31,14 +31,17 @@ local function print_topic(topic)
   if cli.has(topic) then return cli.print_help(topic) end
   local topics = guides()
   for _, group in ipairs(cli.groups()) do table.move(group, 2, #group, #topics + 1, topics) end
-  raise("usage", ("there is no guide '%s'%s; mlengine help lists them"):format(topic, check.hint(topic, topics)))
+  raise("usage", "there is no guide '%s'%s; mlengine help lists them",
+    topic, check.hint(topic, topics))
 end
+
+local usage <const> = "mlengine help [TOPIC]"
 
 return {
   summary = "list the commands; help TOPIC prints a guide",
-  usage = "mlengine help [TOPIC]",
+  usage = usage,
   run = function(args)
-    local _, topics = require("mlengine.arguments").parse(args, {}, "mlengine help [TOPIC]", { 0, 1 })
+    local _, topics = require("mlengine.arguments").parse(args, {}, usage, { 0, 1 })
     if topics[1] then print_topic(topics[1]) else print_commands() end
   end,
 }

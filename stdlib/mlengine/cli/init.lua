@@ -53,7 +53,7 @@ local function commands()
 end
 
 local function first_page()
-  print "mlengine runs MLOps pipelines written in Lua: Iceberg in, XGBoost, MLflow, a live API out.\n"
+  print "mlengine runs MLOps pipelines in Lua: Iceberg in, XGBoost, MLflow, a live API out.\n"
   print "  mlengine new DIR          a working pipeline to start from"
   print "  mlengine run FILE.lua     run a job, or a pipeline of jobs"
   print "  mlengine help             every command; mlengine help quickstart is the guide\n"
@@ -111,7 +111,8 @@ function M.has(name)
   return false
 end
 
-local aliases <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-v"] = "version" }
+local aliases <const> =
+  { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-v"] = "version" }
 
 ---@param args string[]
 ---@return integer exit code
@@ -121,8 +122,8 @@ function M.main(args)
   if not name then return first_page() end
   name = aliases[name] or name
   if not M.has(name) then
-    local is_script = name:find "%.lua$"
-    local advice = is_script and "to run a script: mlengine run " .. name or "mlengine help lists them"
+    local advice = "mlengine help lists them"
+    if name:find "%.lua$" then advice = "to run a script: mlengine run " .. name end
     say(("there is no command '%s'%s; %s"):format(name, M.hint(name), advice))
     return USAGE
   end

@@ -13,15 +13,21 @@ local CONFIG <const> = [[
 
 -- serving = { port = 8700 }
 -- mlflow = { tracking_uri = "sqlite:///mlflow.db" }
--- catalogs = { default = { uri = "sqlite:///.mlengine/catalog.db", warehouse = ".mlengine/warehouse" } }
+-- catalogs = {
+--   default = { uri = "sqlite:///.mlengine/catalog.db", warehouse = ".mlengine/warehouse" },
+-- }
 ]]
 
 local IGNORE <const> = ".mlengine/\nmlflow.db*\nmlruns/\nmlartifacts/\n"
 
 local function refuse_full(folder)
   local info = system.stat(folder)
-  if info and info.kind ~= "folder" then raise("exists", ("'%s' is there and is not a folder; choose another name"):format(folder)) end
-  if info and #system.list(folder) > 0 then raise("exists", ("folder '%s' is not empty; choose another name"):format(folder)) end
+  if info and info.kind ~= "folder" then
+    raise("exists", ("'%s' is there and is not a folder; choose another name"):format(folder))
+  end
+  if info and #system.list(folder) > 0 then
+    raise("exists", ("folder '%s' is not empty; choose another name"):format(folder))
+  end
 end
 
 local function write_project(folder)
@@ -41,7 +47,7 @@ end
 return {
   summary = "make a folder with a pipeline that works",
   usage = usage,
-  details = "New batch, retrain, redeploy: the scripts of scripts/fraud, and a mlengine.conf.lua with the defaults.",
+  details = "New batch, retrain, redeploy: the scripts of scripts/fraud, and a mlengine.conf.lua.",
   run = function(args)
     local _, names = require("mlengine.arguments").parse(args, {}, usage, { 1, 1 })
     local folder = names[1]

@@ -13,7 +13,8 @@ local M = {}
 local function required(node)
   if node.tag ~= "Call" or node.callee.tag ~= "Name" or node.callee.variable then return nil end
   local argument = node.arguments[1]
-  return node.callee.name == "require" and argument and argument.tag == "String" and argument.value or nil
+  if node.callee.name ~= "require" or not argument or argument.tag ~= "String" then return nil end
+  return argument.value
 end
 
 --- The module that an expression is: a `require`, or a local that holds one.
@@ -42,21 +43,25 @@ end
 -- ====== require ======
 
 local function beside(name, path)
-  local folder, file = script.folder(path), name:gsub("%.", "/")
-  return system.stat(("%s/%s.lua"):format(folder, file)) or system.stat(("%s/%s/init.lua"):format(folder, file))
+  if name == "luaunit" and path:find "_test%.lua$" then return true end
+  local file = script.folder(path) .. "/" .. name:gsub("%.", "/")
+  return system.stat(file .. ".lua") or system.stat(file .. "/init.lua")
 end
 
-local standard <const> =
-  { coroutine = true, debug = true, io = true, math = true, os = true, string = true, table = true, utf8 = true, _G = true }
+local standard <const> = {
+  coroutine = true, debug = true, io = true, math = true, os = true, string = true, table = true,
+  utf8 = true, _G = true,
+}
 
 local function check_require(name, line, report, path)
   if name:find "^mle%." then
-    report(line, ("'%s' is internal to mlengine; scripts require \"mlengine.…\" modules"):format(name))
+    report(line, ("'%s' is internal to mlengine; scripts require \"mlengine.…\" modules"):format(
+      name))
   elseif name:find "^mlengine%f[.\0]" then
     if not facts.exists(name) then
       report(line, ("there is no module '%s'%s"):format(name, check.hint(name, facts.names())))
     end
-  elseif not standard[name] and not (name == "luaunit" and path:find "_test%.lua$") and not beside(name, path) then
+  elseif not standard[name] and not beside(name, path) then
     report(line, ("there is no module '%s' beside the script"):format(name))
   end
 end
@@ -65,7 +70,9 @@ end
 
 --- The declaration `{ rows = {...} }` of the job.params call that `node` is.
 local function declared_parameters(node)
-  if node.tag ~= "Call" or node.callee.tag ~= "Index" or node.callee.name ~= "params" then return nil end
+  if node.tag ~= "Call" or node.callee.tag ~= "Index" or node.callee.name ~= "params" then
+    return nil
+  end
   if module_of(node.callee.object) ~= "mlengine.job" then return nil end
   local declaration = node.arguments[1]
   return declaration and declaration.tag == "Table" and declaration or nil
@@ -86,7 +93,8 @@ local function check_parameter(node, report)
   local declaration = declared_parameters(variable.value)
   local names = declaration and field_names(declaration)
   if names and not names[node.name] then
-    report(node.line, ("parameter '%s' is not declared in job.params%s"):format(node.name, check.hint(node.name, names_of(names))))
+    report(node.line, ("parameter '%s' is not declared in job.params%s"):format(
+      node.name, check.hint(node.name, names_of(names))))
   end
 end
 
@@ -96,7 +104,8 @@ local function check_member(node, report)
   local module = node.name and module_of(node.object)
   local members = module and facts.members(module)
   if members and not members[node.name] then
-    report(node.line, ("%s has no '%s'%s"):format(module, node.name, check.hint(node.name, names_of(members))))
+    report(node.line, ("%s has no '%s'%s"):format(
+      module, node.name, check.hint(node.name, names_of(members))))
   end
 end
 
@@ -117,7 +126,8 @@ end
 
 local function check_call(node, report)
   local callee = node.callee
-  local module = callee.tag == "Index" and callee.name and has_constructor(node) and module_of(callee.object)
+  if callee.tag ~= "Index" or not callee.name or not has_constructor(node) then return end
+  local module = module_of(callee.object)
   local short = module and module:match "^mlengine%.(.+)"
   if not short then return end
   local what = short .. "." .. callee.name
@@ -136,7 +146,9 @@ end
 --- Whether an expression is what a call of one of our modules gave, or a method of that.
 local function is_made_by_us(node)
   if node.tag == "Method" then return is_made_by_us(node.object) end
-  if node.tag == "Call" then return node.callee.tag == "Index" and is_public(module_of(node.callee.object)) end
+  if node.tag == "Call" then
+    return node.callee.tag == "Index" and is_public(module_of(node.callee.object))
+  end
   local variable = node.tag == "Name" and node.variable
   return variable and variable.source and not variable.assigned and is_made_by_us(variable.source)
 end

@@ -24,7 +24,8 @@ local member_sets, option_sets, texts, method_names = {}, {}, nil, nil
 function M.exists(module) return embedded.has(module) end
 
 local function is_library(name)
-  return find(name, "^mlengine%.") and not find(name, "^mlengine%.cli") and not find(name, "^mlengine%.lint")
+  local is_internal = find(name, "^mlengine%.cli") or find(name, "^mlengine%.lint")
+  return find(name, "^mlengine%.") and not is_internal
 end
 
 ---@return string[]
@@ -117,7 +118,9 @@ function M.methods()
   if not method_names then
     method_names = { close = true }
     for name in pairs(string) do method_names[name] = true end
-    for _, text in ipairs(sources()) do collect(method_names, text, "\nfunction ", "^%u%w*[:.]([%w_]+)") end
+    for _, text in ipairs(sources()) do
+      collect(method_names, text, "\nfunction ", "^%u%w*[:.]([%w_]+)")
+    end
   end
   return method_names
 end
@@ -156,7 +159,8 @@ local function options_in(text, quoted)
   for at in places(text, quoted) do
     local call, start = call_before(text, at)
     local known = call and match(call, "^[^,{}]+,%s*([%w_]+),%s*$")
-    local constructor = call and match(call, "^[^,{}]+,%s*(%b{}),%s*$") or known and constructor_of(known, text, start)
+    local constructor = call and match(call, "^[^,{}]+,%s*(%b{}),%s*$")
+      or known and constructor_of(known, text, start)
     if constructor then return keys(constructor) end
   end
 end

@@ -43,9 +43,11 @@ local function add_globals(visitor, report, path)
   function visitor.global(node, writes, near)
     if is_test(path, node.name) then return end
     if writes then
-      report(node.line, ("assignment to undeclared variable '%s'; write: local %s = ..."):format(node.name, node.name))
+      report(node.line, ("assignment to undeclared variable '%s'; write: local %s = ..."):format(
+        node.name, node.name))
     elseif not is_known(node.name) then
-      report(node.line, ("undefined variable '%s'%s"):format(node.name, strict.advice(node.name, near())))
+      report(node.line, ("undefined variable '%s'%s"):format(
+        node.name, strict.advice(node.name, near())))
     end
   end
 end
@@ -68,7 +70,8 @@ end
 function M.text(text, path)
   local result = { path = path, problems = {}, modules = {} }
   local function report(line, message, warning)
-    result.problems[#result.problems + 1] = { path = path, line = line, message = message, warning = warning }
+    result.problems[#result.problems + 1] =
+      { path = path, line = line, message = message, warning = warning }
   end
   local visitor = {}
   add_globals(visitor, report, path)
@@ -88,7 +91,8 @@ function M.script(path)
   local ok, e = pcall(script.load_text, text, path)
   if ok then return M.text(text, path) end
   local line = math.tointeger(tonumber(e.where:match ":(%d+): $")) or 1
-  return { path = path, problems = { { path = path, line = line, message = e.message } }, modules = {} }
+  local problem = { path = path, line = line, message = e.message }
+  return { path = path, problems = { problem }, modules = {} }
 end
 
 return M

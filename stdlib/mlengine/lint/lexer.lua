@@ -12,11 +12,9 @@ local M = {}
 ---@field count integer
 
 local keywords <const> = {}
-for word in
-  ([[and break do else elseif end false for function goto if in local nil not or repeat return then true until while]]):gmatch "%a+"
-do
-  keywords[word] = true
-end
+local words <const> = "and break do else elseif end false for function goto if in local nil not or"
+  .. " repeat return then true until while"
+for word in words:gmatch "%a+" do keywords[word] = true end
 
 local function lines_in(text)
   local count, at = 0, find(text, "\n", 1, true)
@@ -26,7 +24,7 @@ local function lines_in(text)
   return count
 end
 
---- The end of [[...]] or [==[...]==] whose first bracket is at `at`; nil when it is no long bracket.
+--- The end of the [[...]] or [==[...]==] that begins at `at`; nil when none does.
 local function long_bracket(text, at)
   local first, last, level = find(text, "^%[(=*)%[", at)
   if not first then return nil end
@@ -51,7 +49,9 @@ end
 
 local function number(text, at)
   local _, last = find(text, "^0[xX][%x.]*[pP]?[+-]?%x*", at)
-  if last and find(text, "^0[xX]%x*%.?%x*[^pP][+-]", at) then _, last = find(text, "^0[xX][%x.]*", at) end
+  if last and find(text, "^0[xX]%x*%.?%x*[^pP][+-]", at) then
+    _, last = find(text, "^0[xX][%x.]*", at)
+  end
   if last then return last end
   _, last = find(text, "^[%d.]+[eE][+-]?%d+", at)
   if last then return last end

@@ -156,7 +156,8 @@ local simple <const> = {
 --- Left and right priority, as in Lua's own parser.
 local priority <const> = {
   ["or"] = { 1, 1 }, ["and"] = { 2, 2 },
-  ["<"] = { 3, 3 }, [">"] = { 3, 3 }, ["<="] = { 3, 3 }, [">="] = { 3, 3 }, ["~="] = { 3, 3 }, ["=="] = { 3, 3 },
+  ["<"] = { 3, 3 }, [">"] = { 3, 3 }, ["<="] = { 3, 3 }, [">="] = { 3, 3 },
+  ["~="] = { 3, 3 }, ["=="] = { 3, 3 },
   ["|"] = { 4, 4 }, ["~"] = { 5, 5 }, ["&"] = { 6, 6 }, ["<<"] = { 7, 7 }, [">>"] = { 7, 7 },
   [".."] = { 9, 8 }, ["+"] = { 10, 10 }, ["-"] = { 10, 10 },
   ["*"] = { 11, 11 }, ["/"] = { 11, 11 }, ["//"] = { 11, 11 }, ["%"] = { 11, 11 },
@@ -191,7 +192,9 @@ function closure(line, is_method)
   n.parameters = is_method and { { name = "self", line = line } } or {}
   at = at + 1
   while not accept ")" do
-    if not accept "..." then n.parameters[#n.parameters + 1] = { line = lines[at], name = take() } end
+    if not accept "..." then
+      n.parameters[#n.parameters + 1] = { line = lines[at], name = take() }
+    end
     accept ","
   end
   n.body = block()
@@ -202,6 +205,9 @@ end
 -- ====== Statements ======
 
 local statement = {}
+
+local block_ends <const> =
+  { eof = true, ["end"] = true, ["else"] = true, ["elseif"] = true, ["until"] = true }
 
 local function attributed_name()
   local name = { line = lines[at], name = take() }
@@ -297,8 +303,7 @@ end
 
 statement["return"] = function(line)
   local n = node("Return", line)
-  local kind = kinds[at]
-  local ends = kind == "eof" or kind == "end" or kind == "else" or kind == "elseif" or kind == "until" or kind == ";"
+  local ends = block_ends[kinds[at]] or kinds[at] == ";"
   n.values = ends and {} or expression_list()
   return n
 end
@@ -328,8 +333,6 @@ local function expression_statement()
   n.values = expression_list()
   return n
 end
-
-local block_ends <const> = { eof = true, ["end"] = true, ["else"] = true, ["elseif"] = true, ["until"] = true }
 
 function block()
   local n = node "Block"

@@ -14,22 +14,24 @@ local function raw_pipeline(path)
   local real = env.require
   rawset(env, "require", function(name)
     if name ~= "mlengine.pipeline" then return real(name) end
-    return setmetatable({ new = function(t) return t end }, { __index = function(_, key) return real(name)[key] end })
+    local rest = { __index = function(_, key) return real(name)[key] end }
+    return setmetatable({ new = function(t) return t end }, rest)
   end)
   return script.call(script.load(path, env))
 end
 
 -- ====== Lines ======
 
-local function is_new(node)
-  return node.tag == "Call" and node.callee.tag == "Index" and node.callee.name == "new" and node.arguments[1]
+local function argument_of_new(node)
+  local is_new = node.tag == "Call" and node.callee.tag == "Index" and node.callee.name == "new"
+  return is_new and node.arguments[1]
 end
 
 --- What is given to pipeline.new in one of the script's top statements.
 local function find_argument(tree)
   for _, statement in ipairs(tree) do
     for _, value in ipairs(statement.values or {}) do
-      local argument = is_new(value)
+      local argument = argument_of_new(value)
       if argument then return argument end
     end
   end
@@ -83,7 +85,8 @@ local function check_parents(jobs, index, names, report)
   for i, job in ipairs(jobs) do
     for _, parent in ipairs(type(job) == "table" and parents(job) or {}) do
       if not index[parent] then
-        report(i, ("job '%s' comes after '%s', which is not a job%s"):format(tostring(job.name), tostring(parent), check.hint(tostring(parent), names)))
+        report(i, ("job '%s' comes after '%s', which is not a job%s"):format(
+          tostring(job.name), tostring(parent), check.hint(tostring(parent), names)))
       end
     end
   end
@@ -116,7 +119,9 @@ local function check_scripts(jobs, folder, report, add)
     elseif not seen[file] then
       seen[file] = true
       local path = file:sub(1, 1) == "/" and file or folder == "." and file or folder .. "/" .. file
-      if system.stat(path) then add(path) else report(i, ("there is no script '%s'"):format(path)) end
+      if system.stat(path) then
+        add(path) else report(i, ("there is no script '%s'"):format(path))
+      end
     end
   end
 end
@@ -139,10 +144,13 @@ function M.problems(result)
   local ok, raw = pcall(raw_pipeline, result.path)
   if not ok then return failure(result.path, raw) end
   if type(raw) ~= "table" or type(raw.jobs) ~= "table" then
-    return failure(result.path, { message = "a pipeline script must end with: return pipeline.new { name = ..., jobs = { ... } }" })
+    local message = "a pipeline script must end with: return pipeline.new { name = ..., jobs = { ... } }"
+    return failure(result.path, { message = message })
   end
   local problems, lines = {}, job_lines(result.tree, #raw.jobs)
-  local function report(i, message) problems[#problems + 1] = { path = result.path, line = lines[i], message = message } end
+  local function report(i, message)
+    problems[#problems + 1] = { path = result.path, line = lines[i], message = message }
+  end
   local index, names = index_by_name(raw.jobs, report)
   check_parents(raw.jobs, index, names, report)
   check_cycles(raw.jobs, index, report)

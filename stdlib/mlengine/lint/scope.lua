@@ -136,8 +136,11 @@ function on.Local(node)
   walk_list(node.values)
   local complete = #node.values == #node.names
   for i, name in ipairs(node.names) do
-    local own = complete or i < #node.values
-    declare(name, "local", own and node.values[i] or nil, not own and node.values[#node.values] or nil)
+    if complete or i < #node.values then
+      declare(name, "local", node.values[i])
+    else
+      declare(name, "local", nil, node.values[#node.values])
+    end
   end
 end
 
