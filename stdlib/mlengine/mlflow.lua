@@ -263,4 +263,12 @@ function M.download(uri)
   return store():resolve(uri).folder
 end
 
+---What the MLmodel file in a folder says of an XGBoost model, of whoever logged it.
+---@param folder string
+---@return table
+function M.read_model(folder)
+  check.type(folder, "string", "the folder of a model")
+  return native.read_model(folder)
+end
+
 return M
