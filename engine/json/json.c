@@ -334,26 +334,44 @@ mle_json *mle_json_add_raw(mle_json *to, const char *key, const char *json) {
   return mle_json_add(to, key, cJSON_CreateRaw(json));
 }
 
-/* A copy whose marked integers print as numbers again. */
-static void unmark(cJSON *node) {
+/* cJSON prints a double with 15 digits where 17 are needed: the text is ours. */
+static bool exact_number(cJSON *node) {
+  char text[MLE_NUMBER_TEXT];
+  if (!cJSON_IsNumber(node) || !isfinite(node->valuedouble)) return true;
+  char *copy = mle_strdup(mle_double_text(node->valuedouble, text));
+  if (copy == NULL) return false;
+  node->valuestring = copy;
+  node->type = (node->type & ~0xFF) | cJSON_Raw;
+  return true;
+}
+
+/* Makes a copy's numbers print exactly, marked integers as numbers again. */
+static bool unmark(cJSON *node) {
   if (is_marked(node)) {
     node->type = (node->type & ~0xFF) | cJSON_Raw;
     memmove(node->valuestring, node->valuestring + 1, strlen(node->valuestring));
   }
-  for (cJSON *item = node->child; item != NULL; item = item->next) unmark(item);
+  if (!exact_number(node)) return false;
+  for (cJSON *item = node->child; item != NULL; item = item->next)
+    if (!unmark(item)) return false;
+  return true;
+}
+
+static cJSON *unmarked_copy(const cJSON *value) {
+  cJSON *copy = cJSON_Duplicate(value, 1);
+  if (copy == NULL || unmark(copy)) return copy;
+  cJSON_Delete(copy);
+  return NULL;
 }
 
 mle_json *mle_json_add_copy(mle_json *to, const char *key, const mle_json *value) {
-  cJSON *copy = cJSON_Duplicate(value, 1);
-  if (copy != NULL) unmark(copy);
-  return mle_json_add(to, key, copy);
+  return mle_json_add(to, key, unmarked_copy(value));
 }
 
 char *mle_json_print(const mle_json *doc, bool pretty) {
   if (doc == NULL || !is_complete(doc)) return NULL;
-  cJSON *copy = cJSON_Duplicate(doc, 1);
+  cJSON *copy = unmarked_copy(doc);
   if (copy == NULL) return NULL;
-  unmark(copy);
   char *text = pretty ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
   cJSON_Delete(copy);
   return text;

@@ -33,6 +33,15 @@ static void snapshot_ids_keep_all_bits(void **state) {
   mle_json_free(doc);
 }
 
+static void doubles_print_exactly(void **state) {
+  (void)state;
+  mle_json *doc = parse("[7777777388888888.7, 0.1, 1e300, -0.0, 3, 0.30000000000000004]");
+  char *text = mle_json_print(doc, false);
+  assert_string_equal(text, "[7777777388888889,0.1,1e+300,-0,3,0.30000000000000004]");
+  mle_free(text);
+  mle_json_free(doc);
+}
+
 static void failure_names_the_path(void **state) {
   (void)state;
   mle_json *doc = parse("{\"schemas\": [{}, {\"fields\": [{\"id\": \"x\"}]}]}");
@@ -99,6 +108,7 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(snapshot_ids_keep_all_bits),
+      cmocka_unit_test(doubles_print_exactly),
       cmocka_unit_test(failure_names_the_path),
       cmocka_unit_test(bad_texts_are_refused),
       cmocka_unit_test(nesting_is_bounded),
