@@ -19,6 +19,13 @@ static mle_status get_text(const mle_json_at *at, const char *key, mle_arena *me
   return mle_arena_copy(memory, text, out, err);
 }
 
+/* A file of the folder, by a path that the MLmodel gives. */
+static mle_status file_in(const char *folder, const char *path, mle_arena *memory,
+                          const char **out, mle_error *err) {
+  if (*path == '\0') return mle_fail(err, MLE_EFORMAT, "the path of a file is empty");
+  return mle_artifacts_path(folder, path, memory, out, err);
+}
+
 /* The names of the flavours there are, for a message. */
 static mle_status fail_flavors(const mle_json_at *flavors, mle_error *err) {
   char names[200] = "";
@@ -47,7 +54,7 @@ static mle_status read_xgboost(const char *folder, const mle_json_at *root, mle_
   MLE_TRY(mle_json_get_object(root, "flavors", &flavors, err));
   if (!mle_json_find(&flavors, "xgboost", &xgboost)) return fail_flavors(&flavors, err);
   MLE_TRY(mle_json_get_text(&xgboost, "data", &data, err));
-  MLE_TRY(mle_artifacts_path(folder, data, memory, &out->data, err));
+  MLE_TRY(file_in(folder, data, memory, &out->data, err));
   MLE_TRY(get_text(&xgboost, "model_class", memory, &name, err));
   out->model_class = short_class(name);
   MLE_TRY(get_text(&xgboost, "model_format", memory, &out->model_format, err));
@@ -69,7 +76,7 @@ static mle_status read_example(const char *folder, const mle_json_at *root, mle_
   if (!mle_json_find(root, "saved_input_example_info", &info) || !mle_json_is_object(&info))
     return MLE_OK;
   MLE_TRY(get_text(&info, "artifact_path", memory, &path, err));
-  return path == NULL ? MLE_OK : mle_artifacts_path(folder, path, memory, &out->example, err);
+  return path == NULL ? MLE_OK : file_in(folder, path, memory, &out->example, err);
 }
 
 static mle_status read_metadata(const mle_json_at *root, mle_arena *memory, mle_flavor_info *out,
@@ -117,7 +124,7 @@ mle_status mle_flavor_read(const char *folder, mle_arena *memory, mle_flavor_inf
   if (status == MLE_OK) {
     const char *bytes = text.data == NULL ? "" : text.data;
     status = mle_flavor_parse(folder, bytes, text.len, memory, out, err);
-    if (status != MLE_OK) status = mle_context(err, "model '%s'", path);
+    if (status != MLE_OK) mle_context(err, "model '%s'", path);
   }
   mle_free(path);
   mle_buffer_release(&text);

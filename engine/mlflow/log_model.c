@@ -23,5 +23,6 @@ mle_status mle_mlflow_log_model(mle_mlflow *store, const char *run_id, const cha
   if (status == MLE_OK) status = mle_mlflow_finish_model(store, out, true, flavors, err);
   if (status == MLE_OK) return MLE_OK;
   mle_mlflow_finish_model(store, out, false, NULL, NULL); /* the first error is the one to tell */
-  return mle_context(err, "logging model '%s' of run '%s'", name, run_id);
+  mle_context(err, "logging model '%s' of run '%s'", name, run_id);
+  return status;
 }

@@ -95,5 +95,6 @@ mle_status mle_mlflow_register(mle_mlflow *store, const char *uri, const char *n
   *out = 0;
   mle_status status = do_register(store, uri, name, tags, &memory, out, err);
   mle_arena_release(&memory);
-  return status == MLE_OK ? MLE_OK : mle_context(err, "registering '%s' as '%s'", uri, name);
+  if (status != MLE_OK) mle_context(err, "registering '%s' as '%s'", uri, name);
+  return status;
 }

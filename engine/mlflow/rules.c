@@ -77,10 +77,15 @@ static bool is_simple_path(const char *path) {
   }
 }
 
+static mle_status check_name_text(const char *what, const char *name, long max, mle_error *err) {
+  mle_status status = mle_mlflow_check_text("its name", name, max, err);
+  if (status != MLE_OK) mle_context(err, "%s '%.60s'", what, name);
+  return status;
+}
+
 mle_status mle_mlflow_check_key(const char *what, const char *key, mle_error *err) {
   if (key == NULL || *key == '\0') return mle_fail(err, MLE_EINVAL, "a %s needs a name", what);
-  if (mle_mlflow_check_text("its name", key, KEY_MAX, err) != MLE_OK)
-    return mle_context(err, "%s '%.60s'", what, key);
+  MLE_TRY(check_name_text(what, key, KEY_MAX, err));
   for (const char *c = key; *c != '\0'; c++)
     if (!is_key_character((unsigned char)*c))
       return mle_fail(err, MLE_EINVAL,
@@ -95,8 +100,7 @@ mle_status mle_mlflow_check_key(const char *what, const char *key, mle_error *er
 static mle_status check_name(const char *what, const char *name, const char *forbidden,
                              mle_error *err) {
   if (name == NULL || *name == '\0') return mle_fail(err, MLE_EINVAL, "a %s needs a name", what);
-  if (mle_mlflow_check_text("its name", name, NAME_MAX_CHARACTERS, err) != MLE_OK)
-    return mle_context(err, "%s '%.60s'", what, name);
+  MLE_TRY(check_name_text(what, name, NAME_MAX_CHARACTERS, err));
   if (strpbrk(name, forbidden) != NULL)
     return mle_fail(err, MLE_EINVAL, "%s '%s': a name holds none of %s", what, name, forbidden);
   return MLE_OK;

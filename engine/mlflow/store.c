@@ -138,8 +138,10 @@ static mle_status cut_pairs(const char *what, long max, mle_mlflow_pairs *pairs,
   for (size_t i = 0; i < pairs->count; i++) {
     const mle_mlflow_pair *pair = &pairs->item[i];
     cut[i].key = pair->key;
-    if (mle_mlflow_cut_value("its value", pair->value, max, memory, &cut[i].value, err) != MLE_OK)
-      return mle_context(err, "%s '%s'", what, pair->key);
+    mle_status status =
+        mle_mlflow_cut_value("its value", pair->value, max, memory, &cut[i].value, err);
+    if (status != MLE_OK) mle_context(err, "%s '%s'", what, pair->key);
+    MLE_TRY(status);
   }
   pairs->item = cut;
   return MLE_OK;

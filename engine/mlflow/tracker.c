@@ -49,8 +49,8 @@ mle_status mle_tracker_flush(mle_tracker *tracker, mle_error *err) {
     tracker->kept = 0;
     mle_arena_release(&tracker->keys);
   }
-  if (status == MLE_OK) return MLE_OK;
-  return mle_context(err, "logging metrics of run '%s'", tracker->id);
+  if (status != MLE_OK) mle_context(err, "logging metrics of run '%s'", tracker->id);
+  return status;
 }
 
 mle_status mle_tracker_log_metric(mle_tracker *tracker, const char *key, double value, int64_t step,

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -55,9 +56,10 @@ static mle_status print_number(const mle_json_at *value, mle_buffer *out, mle_er
   int64_t whole;
   double number;
   char text[MLE_NUMBER_TEXT];
-  if (mle_json_int(value, &whole, NULL) == MLE_OK)
-    return mle_buffer_printf(out, err, "%lld", (long long)whole);
   MLE_TRY(mle_json_double(value, &number, err));
+  bool is_whole = mle_json_int(value, &whole, NULL) == MLE_OK;
+  if (is_whole && !(whole == 0 && signbit(number)))
+    return mle_buffer_printf(out, err, "%lld", (long long)whole);
   mle_double_text(number, text);
   int mantissa = (int)strcspn(text, "e");
   const char *dot = strchr(text, '.') == NULL ? ".0" : "";
