@@ -169,14 +169,14 @@ function TestMlflow:test_a_model_with_an_example()
     return system.read(BOOSTER)
   end
   local rows = { { a = 1, b = 0 / 0, label = 1 }, { a = 2 } }
-  local example = { schema = {}, rows = function() return rows end }
+  local example = { schema = {}, collect = function() return rows end }
   local logged = run:log_model(model, { name = "m", input_example = example, model_class = "XGBClassifier", metadata = { x = 1 } })
   local info = native.read_model(logged.artifact_uri)
   lu.assertEquals(info.model_class, "XGBClassifier")
   lu.assertEquals(json.decode(system.read(info.example)), { columns = { "b", "a" }, data = { { json.null, 1 }, { json.null, 2 } } })
   lu.assertEquals(json.decode(info.metadata), { mlengine_version = require "mlengine.version", row_count = "3", x = 1 })
   lu.assertStrContains(info.outputs, "int64")
-  lu.assertErrorMsgContains("no rows", run.log_model, run, model, { input_example = { schema = {}, rows = function() return {} end } })
+  lu.assertErrorMsgContains("no rows", run.log_model, run, model, { input_example = { schema = {}, collect = function() return {} end } })
   lu.assertErrorMsgContains(".ubj file", run.log_model, run, "model.json")
   lu.assertErrorMsgContains("model_class 'Forest'", run.log_model, run, model, { model_class = "Forest" })
 end
