@@ -13,12 +13,14 @@
 
 static int held_fd = -1;
 
+/* A blocked signal is delivered even where it is ignored, as SIGHUP is under nohup. */
 static sigset_t asking_signals(void) {
   sigset_t set;
+  struct sigaction hangup;
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
+  if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
   return set;
 }
 

@@ -13,6 +13,7 @@ local STDERR <const> = 2
 ---@field width integer    of the longest job name
 ---@field json boolean
 ---@field live boolean     a terminal shows what is running
+---@field shown integer|false the seconds it shows now
 local Reporter = {}
 Reporter.__index = Reporter
 
@@ -115,8 +116,9 @@ end
 function Reporter:tick(spec)
   if not self.live then return end
   local seconds = (system.monotonic_ns() - self.begun[spec]) // 1000000000
+  if self.shown == seconds then return end
   io.stderr:write(("\r\27[K  %s  running  %d s"):format(name_of(spec), seconds))
-  self.shown = true
+  self.shown = seconds
 end
 
 --- "Retrain XGBoost" and blanks up to the longest name.

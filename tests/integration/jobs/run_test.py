@@ -232,6 +232,21 @@ class Run(unittest.TestCase):
         self.assertLess(time.monotonic() - begun, 10)
         self.assertEqual(self.processes(), [])
 
+    def test_a_hangup_stops_the_job_unless_it_is_ignored(self):
+        self.project.write("slow.lua", 'os.execute "sleep 1"')
+        process = self.start("slow.lua")
+        os.kill(process.pid, signal.SIGHUP)
+        process.communicate(timeout=30)
+        self.assertEqual((process.returncode, self.project.history()[0]["state"]), (130, "stopped"))
+        ignored = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        try:
+            process = self.start("slow.lua")
+        finally:
+            signal.signal(signal.SIGHUP, ignored)
+        os.kill(process.pid, signal.SIGHUP)
+        process.communicate(timeout=30)
+        self.assertEqual((process.returncode, self.project.history()[0]["state"]), (0, "succeeded"))
+
     def test_a_second_terminal_is_refused_by_name(self):
         self.project.write("slow.lua", SLOW)
         process = self.start("slow.lua")
