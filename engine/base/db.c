@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/cancel.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 
 #define DEFAULT_BUSY_MS 20000
@@ -49,12 +51,27 @@ static mle_status make_file(const char *path, mode_t mode, mle_error *err) {
   return MLE_OK;
 }
 
+/*
+ * SQLite does not wait for a lock when it changes the journal: of several
+ * processes that make one file together, all but the first are told "busy".
+ */
+static mle_status use_wal(mle_db *db, int busy_ms, mle_error *err) {
+  int64_t end = mle_monotonic_ns() + (int64_t)busy_ms * 1000000;
+  mle_status status;
+  while ((status = mle_db_script(db, "pragma journal_mode = wal", err)) == MLE_EBUSY &&
+         mle_monotonic_ns() < end && !mle_cancelled())
+    mle_sleep_ms(5);
+  return status;
+}
+
 static mle_status set_up(mle_db *db, const mle_db_options *options, mle_error *err) {
-  sqlite3_busy_timeout(db->handle, options->busy_ms > 0 ? options->busy_ms : DEFAULT_BUSY_MS);
+  int busy_ms = options->busy_ms > 0 ? options->busy_ms : DEFAULT_BUSY_MS;
+  sqlite3_busy_timeout(db->handle, busy_ms);
   sqlite3_extended_result_codes(db->handle, 1);
   MLE_TRY(mle_db_script(db, "pragma foreign_keys = on", err));
   if (!options->wal) return MLE_OK;
-  return mle_db_script(db, "pragma journal_mode = wal; pragma synchronous = full", err);
+  MLE_TRY(use_wal(db, busy_ms, err));
+  return mle_db_script(db, "pragma synchronous = full", err);
 }
 
 mle_status mle_db_open(const char *path, const mle_db_options *options, mle_db **out,
