@@ -69,7 +69,7 @@ class BadInput(unittest.TestCase):
                    "y", "null")
 
     def test_label_with_one_class(self):
-        self.check(self.TRAIN.format("select i::float as x, 0 as y from range(10) t(i)"), "y", "one class")
+        self.check(self.TRAIN.format("select i::float as x, 0 as y from range(10) t(i)"), "y", "both classes")
 
     def test_label_missing(self):
         self.check(self.TRAIN.format("select i::float as x from range(10) t(i)"), "'y'")
@@ -119,7 +119,7 @@ class BadInput(unittest.TestCase):
             os.chown(project.path("mlengine.conf.lua"), 65534, 65534)
             line = self.complaint("run", "fraud/new_batch.lua", cwd=project.root)
             self.assertIn("mlengine.conf.lua", line)
-            self.assertIn("owned", line)
+            self.assertIn("belongs to user 65534", line)
         finally:
             os.chown(project.path("mlengine.conf.lua"), os.getuid(), os.getgid())
             project.close()
