@@ -27,14 +27,16 @@ local function name_of(run) return present(run.pipeline) and run.pipeline .. "/"
 
 --- What a run is remembered for: why it did not go well, else its notes and its model.
 local function remark(run)
-  local words = {}
+  local words, told = {}, {}
   if present(run.rehearsal) then words[1] = "rehearsal (" .. run.rehearsal .. ")" end
   if present(run.reason) then words[#words + 1] = run.reason end
   for _, note in ipairs(run.notes) do
-    if type(note.data.text) == "string" then words[#words + 1] = note.data.text end
+    if type(note.data.text) == "string" then
+      words[#words + 1], told[note.data.text] = note.data.text, true
+    end
   end
   local model = present(run.outputs) and run.outputs.model
-  if type(model) == "string" then words[#words + 1] = model end
+  if type(model) == "string" and not told[model] then words[#words + 1] = model end
   return (table.concat(words, "; "):gsub("%c", " "))
 end
 

@@ -60,14 +60,17 @@ local function shorten(value)
   return #text <= TEXT_MAX and text or text:sub(1, TEXT_MAX - 1) .. "…"
 end
 
---- What is worth a word beside a step: its notes' texts, then the plain values it put out.
+--- What is worth a word beside a step: its notes' texts, then the plain values it
+--- put out that no note told already.
 local function facts_of(result)
-  local facts, names = {}, {}
+  local facts, names, told = {}, {}, {}
   for _, note in ipairs(result.notes or {}) do
-    if type(note.data.text) == "string" then facts[#facts + 1] = shorten(note.data.text) end
+    if type(note.data.text) == "string" then
+      facts[#facts + 1], told[note.data.text] = shorten(note.data.text), true
+    end
   end
   for name, value in pairs(result.outputs or {}) do
-    if type(value) ~= "table" and value ~= json.null then names[#names + 1] = name end
+    if type(value) ~= "table" and value ~= json.null and not told[value] then names[#names + 1] = name end
   end
   table.sort(names)
   for i = 1, math.min(#names, FACTS_MAX) do facts[#facts + 1] = names[i] .. " " .. shorten(result.outputs[names[i]]) end

@@ -83,7 +83,7 @@ class ExactlyOnce(unittest.TestCase):
         self.project.run("run", "fraud/retrain.lua", "-p", "rounds=20")
         duration = time.monotonic() - begun
         seed = random.randrange(1 << 30)
-        print(f"{ROUNDS} rounds, seed {seed}, an undisturbed run takes {duration:.2f} s", flush=True)
+        print(f"{ROUNDS} of 500 rounds, seed {seed}, an undisturbed run takes {duration:.2f} s", flush=True)
         moments = random.Random(seed)
         for _ in range(ROUNDS):
             self.batch(2000)

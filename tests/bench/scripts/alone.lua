@@ -1,0 +1,1 @@
+-- A job that no pipeline names: what is timed is everything around it.
