@@ -122,7 +122,7 @@ def serve(work):
         body = json.dumps(json.load(f))
     script = os.path.join(work, "post.lua")
     with open(script, "w") as f:
-        f.write(f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [[{body}]]\n")
+        f.write(f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [==[{body}]==]\n")
     env = dict(os.environ, MLFLOW_TRACKING_URI=f"sqlite:///{project.path('mlflow.db')}", MLFLOW_DISABLE_TELEMETRY="true",
                PATH=os.path.dirname(PYTHON) + os.pathsep + os.environ["PATH"])
     command = [PYTHON, "-m", "mlflow", "models", "serve", "-m", "models:/FraudCLF/1", "--env-manager", "local", "-p", str(port)]
