@@ -2,125 +2,127 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include "engine/base/file.h"
+#include "engine/base/alloc.h"
 #include "engine/frame/frame.h"
 
-static mle_session *session;
-static mle_error err;
+static mle_session *open_session(int threads) {
+  mle_session *session;
+  mle_error err;
+  mle_session_options options = {.threads = threads, .memory_max = (int64_t)256 << 20};
+  if (mle_session_open(&options, &session, &err) != MLE_OK) fail_msg("%s", err.message);
+  return session;
+}
 
-#define OK(expr) \
-  do { if ((expr) != MLE_OK) fail_msg("%s", err.message); } while (0)
-
-static mle_frame *sql(const char *text) {
+static mle_frame *numbers(mle_session *session, const char *sql) {
   mle_frame *frame;
-  OK(mle_frame_from_sql(session, text, &frame, &err));
+  mle_error err;
+  if (mle_frame_from_sql(session, sql, &frame, &err) != MLE_OK) fail_msg("%s", err.message);
   return frame;
 }
 
-static void counts_and_columns(void **state) {
-  (void)state;
-  mle_frame *f = sql("select i, i::float as x, {'a b': i, 'l': [1.5::decimal(9,2)]} as st, map {'k': 1::utinyint} as m from range(10) t(i)");
-  const mle_frame_column *columns;
-  size_t n;
-  int64_t rows;
-  OK(mle_frame_columns(f, &columns, &n, &err));
-  assert_int_equal(n, 4);
-  assert_string_equal(columns[0].type, "BIGINT");
-  assert_string_equal(columns[1].type, "FLOAT");
-  assert_string_equal(columns[2].type, "STRUCT(\"a b\" BIGINT, \"l\" DECIMAL(9,2)[])");
-  assert_string_equal(columns[3].type, "MAP(VARCHAR, UTINYINT)");
-  OK(mle_frame_count(f, &rows, &err));
-  assert_int_equal(rows, 10);
-  mle_frame_free(f);
-}
-
-static double sum_of(mle_frame *f, const char *expression, int64_t *rows) {
+/* A hash over the streamed values, in their order. */
+static mle_status digest(mle_frame *frame, uint64_t *out, size_t *out_rows, mle_error *err) {
+  static const char *const expressions[] = {"CAST(\"i\" AS FLOAT)"};
   mle_stream *stream;
   mle_batch batch;
-  double sum = 0;
-  *rows = 0;
-  OK(mle_frame_stream(f, &expression, 1, &stream, &err));
-  for (;;) {
-    OK(mle_stream_next(stream, &batch, &err));
-    if (batch.rows == 0) break;
+  mle_status status;
+  *out = *out_rows = 0;
+  MLE_TRY(mle_frame_stream(frame, expressions, 1, &stream, err));
+  while ((status = mle_stream_next(stream, &batch, err)) == MLE_OK && batch.rows > 0) {
     const float *values = batch.column[0].data;
-    for (size_t i = 0; i < batch.rows; i++) sum += (double)values[i] * (double)(*rows + (int64_t)i + 1);
-    *rows += (int64_t)batch.rows;
+    for (size_t row = 0; row < batch.rows; row++) *out = *out * 31 + (uint64_t)values[row];
+    *out_rows += batch.rows;
   }
   mle_stream_close(stream);
-  return sum;
+  return status;
 }
 
-static void streams_in_order(void **state) {
+static void streams_keep_plan_order_on_any_number_of_threads(void **state) {
   (void)state;
-  mle_frame *f = sql("select i from range(100000) t(i)");
-  int64_t rows;
-  double sum = sum_of(f, "cast(i % 10 as float)", &rows);
-  assert_int_equal(rows, 100000);
-  double want = 0;
-  for (int i = 0; i < 100000; i++) want += (i % 10) * (double)(i + 1);
-  assert_true(sum == want);
-  mle_frame_free(f);
+  uint64_t first = 0, hash;
+  size_t rows;
+  for (int threads = 1; threads <= 3; threads++) {
+    mle_session *session = open_session(threads);
+    mle_frame *frame = numbers(session, "select i from range(500000) t(i) where i % 3 > 0");
+    assert_int_equal(digest(frame, &hash, &rows, NULL), MLE_OK);
+    assert_int_equal(rows, 333333);
+    if (threads == 1) first = hash;
+    assert_true(hash == first);
+    mle_frame_free(frame);
+    mle_session_close(session);
+  }
 }
 
-static const mle_parquet_column *leaf(const mle_parquet_stats *stats, const char *name) {
-  for (size_t i = 0; i < stats->num_columns; i++)
-    if (strcmp(stats->columns[i].path[stats->columns[i].path_len - 1], name) == 0)
-      return &stats->columns[i];
-  fail_msg("no statistics of %s", name);
-  return NULL;
-}
-
-static void writes_and_scans(void **state) {
+static void columns_and_mistakes_are_named(void **state) {
   (void)state;
-  mle_frame *f = sql("select i::integer as a, {'x': i::double} as st, case when i % 2 = 0 then 'even' end as s from range(300000) t(i)");
-  mle_parquet_stats stats;
-  char path[64];
-  snprintf(path, sizeof path, "/tmp/mle-frame-%d[1].parquet", (int)getpid());
-  OK(mle_frame_write_parquet(f, path, "a: 1, st: {__duckdb_field_id: 2, x: 3}, s: 4", &stats, &err));
-  assert_int_equal(stats.record_count, 300000);
-  assert_int_equal(stats.num_columns, 3);
-  assert_int_equal(stats.num_split_offsets, 3);
-  assert_int_equal(stats.split_offsets[0], 4);
-  assert_int_equal(leaf(&stats, "x")->path_len, 2);
-  assert_string_equal(leaf(&stats, "x")->path[0], "st");
-  assert_string_equal(leaf(&stats, "a")->max, "299999");
-  assert_int_equal(leaf(&stats, "s")->null_count, 150000);
-  mle_frame_free(f);
-
-  mle_scan_file file = {path, 300000};
-  mle_scan_column columns[] = {{1, "A", "BIGINT", NULL, true}, {9, "new", "INTEGER", "7", false}, {2, "st", "STRUCT(\"x\" DOUBLE)", NULL, false}};
-  mle_scan scan = {&file, 1, columns, 3, NULL, false};
-  OK(mle_frame_scan(session, &scan, &f, &err));
-  int64_t rows;
-  assert_true(sum_of(f, "cast(new as float)", &rows) == 7.0 * 300000.0 * 300001.0 / 2);
-  mle_frame_free(f);
-  mle_parquet_stats_release(&stats);
-  unlink(path);
-}
-
-static int open_session(void **state) {
-  (void)state;
-  return mle_session_open(&(mle_session_options){.threads = 2, .memory_max = 1 << 30}, &session, &err);
-}
-
-static int close_session(void **state) {
-  (void)state;
+  mle_session *session = open_session(2);
+  mle_frame *frame = numbers(session, "select 1::bigint as i, 'x' as name"), *bad;
+  const mle_frame_column *columns;
+  size_t count;
+  mle_error err;
+  assert_int_equal(mle_frame_columns(frame, &columns, &count, &err), MLE_OK);
+  assert_int_equal(count, 2);
+  assert_string_equal(columns[0].name, "i");
+  assert_string_equal(columns[1].type, "VARCHAR");
+  assert_int_equal(mle_frame_where(frame, "j > 1", &bad, &err), MLE_OK);
+  assert_int_not_equal(mle_frame_check(bad, &err), MLE_OK);
+  assert_non_null(strstr(err.message, "\"j\""));
+  mle_frame_free(bad);
+  mle_frame_free(frame);
   mle_session_close(session);
-  return 0;
+}
+
+/* Splits, pins and streams; frees whatever was made. */
+static mle_status work(mle_session *session, mle_error *err) {
+  mle_frame *all = NULL, *some = NULL, *pin = NULL, *train = NULL, *test = NULL;
+  mle_split how = {.test = 0.25, .seed = 1};
+  mle_buffer text = MLE_BUFFER(1 << 20);
+  mle_status status;
+  uint64_t hash;
+  size_t rows;
+  MLE_GO(mle_frame_from_sql(session, "select i, i * 0.5 as x from range(100) t(i)", &all, err));
+  MLE_GO(mle_frame_where(all, "i < 40", &some, err));
+  MLE_GO(mle_frame_pin(some, &pin, err));
+  MLE_GO(mle_frame_split(pin, &how, &train, &test, err));
+  MLE_GO(mle_frame_collect(test, 5, &text, err));
+  MLE_GO(digest(train, &hash, &rows, err));
+  assert_true(rows > 20 && rows < 40);
+done:
+  mle_buffer_release(&text);
+  mle_frame_free(test);
+  mle_frame_free(train);
+  mle_frame_free(pin);
+  mle_frame_free(some);
+  mle_frame_free(all);
+  return status;
+}
+
+static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
+  (void)state;
+  mle_session *session = open_session(1);
+  mle_error err;
+  long granted = 0;
+  assert_int_equal(work(session, &err), MLE_OK);
+  for (;; granted++) {
+    mle_alloc_fail_after(granted);
+    mle_status status = work(session, &err);
+    mle_alloc_fail_after(-1);
+    if (status == MLE_OK) break;
+    assert_int_equal(status, MLE_ENOMEM);
+  }
+  assert_true(granted > 20);
+  mle_session_close(session);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counts_and_columns),
-      cmocka_unit_test(streams_in_order),
-      cmocka_unit_test(writes_and_scans),
+      cmocka_unit_test(streams_keep_plan_order_on_any_number_of_threads),
+      cmocka_unit_test(columns_and_mistakes_are_named),
+      cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };
-  return cmocka_run_group_tests(tests, open_session, close_session);
+  return cmocka_run_group_tests(tests, NULL, NULL);
 }
