@@ -9,7 +9,7 @@ local params = job.params {
 -- What a frame gives to run:log_model.
 local example = {
   schema = { { name = "a" }, { name = "b c" }, { name = "n" } },
-  rows = function()
+  collect = function()
     return { { a = 0.25, ["b c"] = -1.5, n = 3 }, { ["b c"] = 2, n = 0 }, { a = 0.1, ["b c"] = 1e-7, n = 9007199254740993 } }
   end,
 }
