@@ -1,6 +1,7 @@
 #include "engine/mlflow/filter.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -150,6 +151,7 @@ static mle_status read_number(reader *r, mle_filter_condition *c) {
   c->is_number = true;
   c->number = strtod(r->at, &end);
   if (end == r->at || is_word_character(*end)) return fail_at(r, "a number is missing");
+  if (!isfinite(c->number)) return fail_at(r, "a number must be finite"); /* "inf", "nan", 1e999 */
   if (strstr("LIKE ILIKE IN", c->operator) != NULL) return fail_at(r, "a number has no such comparison");
   r->at = end;
   return MLE_OK;

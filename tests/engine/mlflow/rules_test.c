@@ -100,7 +100,8 @@ static void bad_filters_are_refused_where_they_are_wrong(void **state) {
       "metrics.a > 'x'", "metrics.a LIKE 1", "params.a = 1",      "params.a > 'x'",
       "metrics.a > 1 or metrics.b > 2",      "nonsense = 'x'",    "params.a =",
       "params.a = 'x",   "status IN ('a')",  "run_id IN ('a'",    "metrics. = 1",
-      "dataset.x = 'y'", "metrics.a > 1x",   "a",                 "metrics.a > 1 and"};
+      "dataset.x = 'y'", "metrics.a > 1x",   "a",                 "metrics.a > 1 and",
+      "metrics.a > 1e999", "metrics.a < -inf",  "metrics.a = nan"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     mle_arena memory = MLE_ARENA;
     mle_filter f;

@@ -33,7 +33,8 @@ for i = 0, 299 do
 end
 """
 
-# Keeps a run open until the file `stop` is there, so that the file is upgraded meanwhile.
+# Keeps a run open until the file `stop` is there, so that the file is upgraded meanwhile. It pauses as a boosting
+# round would: SQLite's lock is not fair, and MLflow gives up after 5 s of finding it taken.
 PATIENT = """
 local run <close> = mlflow.start_run { experiment = "shared", run_name = "patient" }
 local started = io.open("started", "w"); started:close()
@@ -42,6 +43,7 @@ repeat
   run:log_metric("m", i, i)
   run:flush()
   i = i + 1
+  os.execute "sleep 0.02"
   local stop = io.open "stop"
 until stop
 run:log_param("points", i)
