@@ -262,7 +262,7 @@ static mle_status decode_list(mle_avro_cursor *c, const mle_avro_node *array,
 /* ====== Records ====== */
 
 static mle_status decode_datum(mle_avro_cursor *c, const mle_avro_node *node, mle_datum *out) {
-  int8_t flag;
+  int8_t flag = 0;
   MLE_TRY(choose(c, &node));
   switch (node->type) {
     case AVRO_NULL: return MLE_OK;

@@ -76,7 +76,7 @@ static mle_status parse_pairs(mle_metadata *m, const mle_json_at *object, const 
 
 static mle_status parse_schemas(mle_metadata *m, const mle_json_at *root, mle_error *err) {
   mle_json_at list, item;
-  int current;
+  int current = 0;
   size_t i = 0;
   MLE_TRY(find_list(root, "schemas", &list, err));
   if (list.node == NULL) { /* version 1 may have one schema only */
