@@ -45,6 +45,7 @@ class Project:
     def __init__(self, scripts="fraud"):
         self.root = tempfile.mkdtemp(prefix="mlengine-test-")
         self.port = free_port()
+        self.started = []
         if scripts:
             shutil.copytree(os.path.join(REPOSITORY, "scripts", scripts), os.path.join(self.root, scripts))
         self.write("mlengine.conf.lua", f"return {{ serving = {{ port = {self.port} }} }}\n")
@@ -65,8 +66,10 @@ class Project:
         self.write(name, text.replace(old, new))
 
     def start(self, *args, **kwargs):
-        return subprocess.Popen([PROGRAM, *map(str, args)], cwd=self.root, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, text=True, start_new_session=True, **kwargs)
+        process = subprocess.Popen([PROGRAM, *map(str, args)], cwd=self.root, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True, **kwargs)
+        self.started.append(process)
+        return process
 
     def run(self, *args, code=0, timeout=300):
         """Runs the program, checks its exit code, and returns what it printed, both streams."""
@@ -108,5 +111,9 @@ class Project:
         raise AssertionError("the server did not answer /ping")
 
     def close(self):
+        for process in self.started:  # what a failed test left running
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         subprocess.run([PROGRAM, "serve", "--stop"], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         shutil.rmtree(self.root, ignore_errors=True)
