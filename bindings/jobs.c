@@ -1,4 +1,4 @@
-/* jobs.c -- mle.jobs: what Lua sees of engine/jobs/{state,run,watermark,history,lock}.h */
+/* jobs.c -- mle.jobs: what Lua sees of engine/jobs/{state,run,watermark,moves,held,history,lock}.h */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -9,7 +9,9 @@
 #include "bindings/jobs.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/jobs/held.h"
 #include "engine/jobs/history.h"
+#include "engine/jobs/moves.h"
 #include "engine/jobs/run.h"
 #include "engine/jobs/watermark.h"
 
@@ -184,10 +186,12 @@ static bool opt_id(lua_State *L, int arg, const char *key, int64_t *out) {
   return has;
 }
 
-/* state:pin_range(run, { consumer, table_uuid, branch, table_name, expected, from, to, rows }) */
+/* state:pin_range(run, { consumer, table_uuid, branch, table_name, expected, from, to, rows,
+ * read, fields, schema_id, held }) */
 static int l_pin_range(lua_State *L) {
-  static const char *const known[] = {"consumer", "table_uuid", "branch", "table_name", "expected",
-                                      "from",     "to",         "rows",   NULL};
+  static const char *const known[] = {"consumer",  "table_uuid", "branch", "table_name",
+                                      "expected",  "from",       "to",     "rows",
+                                      "read",      "fields",     "schema_id", "held", NULL};
   mle_state *state = check_state(L);
   int64_t run = luaL_checkinteger(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
@@ -196,7 +200,11 @@ static int l_pin_range(lua_State *L) {
                          .table_uuid = mlb_need_text(L, 3, "table_uuid"),
                          .branch = mlb_need_text(L, 3, "branch"),
                          .table_name = mlb_need_text(L, 3, "table_name"),
-                         .rows = mlb_opt_integer(L, 3, "rows", 0)};
+                         .rows = mlb_opt_integer(L, 3, "rows", 0),
+                         .read = mlb_opt_text(L, 3, "read", NULL),
+                         .fields = mlb_opt_text(L, 3, "fields", NULL),
+                         .schema_id = mlb_opt_integer(L, 3, "schema_id", 0),
+                         .held = mlb_opt_boolean(L, 3, "held", false)};
   range.has_expected = opt_id(L, 3, "expected", &range.expected);
   range.has_from = opt_id(L, 3, "from", &range.from);
   range.has_to = opt_id(L, 3, "to", &range.to);
@@ -316,15 +324,46 @@ static int l_watermark(lua_State *L) {
   return 1;
 }
 
-/* state:adopt(consumer, table_uuid, branch, table_name, snapshot) */
-static int l_adopt(lua_State *L) {
+/* state:move_watermark(consumer, table_uuid, branch, { action, table_name, snapshot, who, why }) */
+static int l_move_watermark(lua_State *L) {
+  static const char *const known[] = {"action", "table_name", "snapshot", "who", "why", NULL};
+  static const char *const actions[] = {"adopt", "set", "reset", "skip", "unskip", NULL};
   mle_watermark_key key = check_key(L);
+  luaL_checktype(L, 5, LUA_TTABLE);
+  mlb_options(L, 5, known);
+  lua_getfield(L, 5, "action");
+  mle_watermark_move move = {
+      .action = (mle_move_action)luaL_checkoption(L, -1, NULL, actions),
+      .table_name = mlb_need_text(L, 5, "table_name"),
+      .snapshot = mlb_opt_integer(L, 5, "snapshot", 0),
+      .who = mlb_need_text(L, 5, "who"),
+      .why = mlb_need_text(L, 5, "why"),
+  };
   mle_error err;
-  mlb_try(L,
-          mle_watermark_adopt(check_state(L), &key, luaL_checkstring(L, 5), luaL_checkinteger(L, 6),
-                              &err),
-          &err);
+  mlb_try(L, mle_watermark_move_by_hand(check_state(L), &key, &move, &err), &err);
   return 0;
+}
+
+/* state:was_reset(consumer, table_uuid, branch) -> boolean */
+static int l_was_reset(lua_State *L) {
+  mle_watermark_key key = check_key(L);
+  bool reset;
+  mle_error err;
+  mlb_try(L, mle_watermark_was_reset(check_state(L), &key, &reset, &err), &err);
+  lua_pushboolean(L, reset);
+  return 1;
+}
+
+/* state:waiting(consumer, table_uuid, branch) -> run, snapshot; nothing when no rows wait */
+static int l_waiting(lua_State *L) {
+  mle_watermark_key key = check_key(L);
+  int64_t run, to;
+  mle_error err;
+  mlb_try(L, mle_held_waiting(check_state(L), &key, &run, &to, &err), &err);
+  if (run == 0) return 0;
+  lua_pushinteger(L, run);
+  lua_pushinteger(L, to);
+  return 2;
 }
 
 /* state:last_consumed(consumer, table_uuid, branch) -> to, from or nil; nothing when there is none */
@@ -391,6 +430,27 @@ static int l_unsettled(lua_State *L) {
   RETURN_JSON(L, mle_history_unsettled_json(state, run, &json_text_, &err));
 }
 
+/* state:skipped(consumer, table_uuid, branch) */
+static int l_skipped(lua_State *L) {
+  mle_state *state = check_state(L);
+  mle_watermark_key key = check_key(L);
+  RETURN_JSON(L, mle_watermark_skipped_json(state, &key, &json_text_, &err));
+}
+
+/* state:consumed_schema(consumer, table_uuid, branch) */
+static int l_consumed_schema(lua_State *L) {
+  mle_state *state = check_state(L);
+  mle_watermark_key key = check_key(L);
+  RETURN_JSON(L, mle_consumed_schema_json(state, &key, &json_text_, &err));
+}
+
+/* state:moves(limit) */
+static int l_moves(lua_State *L) {
+  mle_state *state = check_state(L);
+  int64_t limit = luaL_checkinteger(L, 2);
+  RETURN_JSON(L, mle_watermark_moves_json(state, limit, &json_text_, &err));
+}
+
 /* state:watermarks() */
 static int l_watermarks(lua_State *L) {
   mle_state *state = check_state(L);
@@ -416,7 +476,12 @@ static const luaL_Reg state_methods[] = {
     {"finish", l_finish},
     {"recover", l_recover},
     {"watermark", l_watermark},
-    {"adopt", l_adopt},
+    {"move_watermark", l_move_watermark},
+    {"was_reset", l_was_reset},
+    {"waiting", l_waiting},
+    {"skipped", l_skipped},
+    {"consumed_schema", l_consumed_schema},
+    {"moves", l_moves},
     {"last_consumed", l_last_consumed},
     {"watermarks", l_watermarks},
     {"history", l_history},

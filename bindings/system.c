@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <pwd.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
@@ -181,6 +182,17 @@ static int l_uid(lua_State *L) {
   return 1;
 }
 
+/* user() -> the name of who runs this, "uid 1000" where it has none */
+static int l_user(lua_State *L) {
+  char space[4096];
+  struct passwd record, *found = NULL;
+  if (getpwuid_r(getuid(), &record, space, sizeof space, &found) == 0 && found != NULL)
+    lua_pushstring(L, found->pw_name);
+  else
+    lua_pushfstring(L, "uid %I", (LUAI_UACINT)getuid());
+  return 1;
+}
+
 static int l_pid(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)getpid());
   return 1;
@@ -264,6 +276,7 @@ static const luaL_Reg functions[] = {
     {"cancelled", l_cancelled},
     {"forgive", l_forgive},
     {"uid", l_uid},
+    {"user", l_user},
     {"pid", l_pid},
     {"is_terminal", l_is_terminal},
     {"terminal_width", l_terminal_width},

@@ -6,6 +6,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/jobs/held.h"
 
 static const char schema[] =
     "create table if not exists deployments ("
@@ -108,6 +109,18 @@ static mle_status move(mle_db *db, int64_t id, const char *state, mle_error *err
                   "endpoint was there", (long long)id, state);
 }
 
+/* The rows behind the model may have waited for this. */
+static mle_status tell_consumer(mle_db *db, int64_t id,
+                                mle_status (*tell)(mle_db *db, const char *run, mle_error *err),
+                                mle_error *err) {
+  char *run = NULL;
+  mle_status status =
+      mle_db_get_text(db, &run, err, "select run_id from deployments where id = ?", "i", id);
+  if (status == MLE_OK) status = tell(db, run, err);
+  mle_free(run);
+  return status;
+}
+
 static bool is_state(const char *state) {
   for (size_t i = 0; i < sizeof arrows / sizeof *arrows; i++)
     if (strcmp(arrows[i].to, state) == 0) return true;
@@ -123,6 +136,8 @@ mle_status mle_records_advance(mle_db *db, int64_t id, const char *state, const 
   MLE_TRY(mle_db_begin(db, err));
   mle_status status = move(db, id, state, err);
   if (status == MLE_OK) status = mle_db_run(db, err, sql, "si", text, id);
+  if (status == MLE_OK && strcmp(state, "rejected") == 0)
+    status = tell_consumer(db, id, mle_held_reject, err);
   return end(db, status, err);
 }
 
@@ -170,6 +185,7 @@ mle_status mle_records_point_back(mle_db *db, int64_t id, int64_t earlier, mle_e
 
 static mle_status finish(mle_db *db, int64_t id, mle_error *err) {
   MLE_TRY(move(db, id, "live", err));
+  MLE_TRY(tell_consumer(db, id, mle_held_release, err));
   return mle_db_run(db, err,
                     "update deployments set state = 'retired', updated_ms = ? where state = 'live' "
                     "and id <> ? and endpoint = (select endpoint from deployments where id = ?)",

@@ -64,7 +64,8 @@ mle_status mle_records_point(mle_db *db, int64_t id, mle_error *err);
  * previous is what came before `earlier`, the deployment whose model `id` has again. */
 mle_status mle_records_point_back(mle_db *db, int64_t id, int64_t earlier, mle_error *err);
 
-/* `recorded` to `live`; whatever else of the endpoint was live is retired. */
+/* `recorded` to `live`; whatever else of the endpoint was live is retired. Rows that waited
+ * for this model are consumed (jobs/held.h). */
 mle_status mle_records_finish(mle_db *db, int64_t id, mle_error *err);
 
 /* ENOTFOUND when there is no such deployment. */

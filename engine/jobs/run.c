@@ -132,16 +132,29 @@ static const char *optional(bool has, int64_t value, char text[NUMBER_TEXT]) {
   return has ? number_text(value, text) : NULL;
 }
 
+static mle_status insert_range(mle_db *db, int64_t run, const mle_run_range *r, mle_error *err) {
+  char expected[NUMBER_TEXT], from[NUMBER_TEXT], to[NUMBER_TEXT], schema[NUMBER_TEXT];
+  return mle_db_run(
+      db, err,
+      "insert into ranges (run, consumer, table_uuid, branch, table_name, expected, from_id,"
+      " to_id, rows, schema_id, read, held) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "isssssssisss", run, r->consumer, r->table_uuid, r->branch, r->table_name,
+      optional(r->has_expected, r->expected, expected), optional(r->has_from, r->from, from),
+      optional(r->has_to, r->to, to), r->rows, optional(r->fields != NULL, r->schema_id, schema),
+      r->read, r->held && r->rows > 0 ? "waiting" : NULL);
+}
+
 mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range *r,
                              mle_error *err) {
-  char expected[NUMBER_TEXT], from[NUMBER_TEXT], to[NUMBER_TEXT];
-  return mle_db_run(
-      mle_state_db(state), err,
-      "insert into ranges (run, consumer, table_uuid, branch, table_name, expected, from_id,"
-      " to_id, rows) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "isssssssi", run, r->consumer, r->table_uuid, r->branch, r->table_name,
-      optional(r->has_expected, r->expected, expected), optional(r->has_from, r->from, from),
-      optional(r->has_to, r->to, to), r->rows);
+  mle_db *db = mle_state_db(state);
+  MLE_TRY(mle_db_begin(db, err));
+  mle_status status = insert_range(db, run, r, err);
+  if (status == MLE_OK && r->fields != NULL)
+    status = mle_db_run(db, err,
+                        "insert or ignore into table_schemas (table_uuid, schema_id, fields)"
+                        " values (?, ?, ?)",
+                        "sis", r->table_uuid, r->schema_id, r->fields);
+  return finish(state, status, err);
 }
 
 mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data,
@@ -210,7 +223,8 @@ static mle_status advance_all(mle_db *db, int64_t run, bool only_empty, mle_erro
   mle_status status = mle_db_query(
       db, &ranges, err,
       "select g.consumer, g.table_uuid, g.branch, g.table_name, g.expected, g.to_id from ranges g"
-      " join runs r on r.id = g.run where g.run = ? and r.rehearsal is null and (g.rows = 0 or ?)",
+      " join runs r on r.id = g.run where g.run = ? and r.rehearsal is null"
+      " and (g.held is null or g.held = 'released') and (g.rows = 0 or ?)",
       "ii", run, (int64_t)!only_empty);
   while (status == MLE_OK) {
     status = mle_db_next(&ranges, err);

@@ -62,6 +62,10 @@ typedef struct mle_run_range {
   int64_t expected; /* the watermark as it was found */
   int64_t from, to;
   int64_t rows;
+  const char *read;   /* JSON: what of it is read; NULL: all of it */
+  const char *fields; /* JSON: the table's columns in schema `schema_id`; NULL: not recorded */
+  int64_t schema_id;
+  bool held; /* until the run's model is released (held.h) */
 } mle_run_range;
 
 /* Records the range, as the intent to read it. A second call for the same table is EEXISTS. */
@@ -82,7 +86,7 @@ typedef struct mle_run_action {
 
 /*
  * The run's success, in one transaction: its state, its outputs (JSON), each
- * watermark from `expected` to `to`, its actions. MLE_ECONFLICT, naming the
+ * watermark that is not held from `expected` to `to`, its actions. MLE_ECONFLICT, naming the
  * other run, when a watermark is not where this run found it; then nothing is
  * changed. A rehearsal moves no watermark.
  */

@@ -15,8 +15,6 @@
 #include "engine/base/db.h"
 #include "engine/base/error.h"
 
-#define MLE_STATE_VERSION 1
-
 typedef struct mle_state mle_state;
 
 /*

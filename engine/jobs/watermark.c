@@ -1,7 +1,5 @@
 #include "engine/jobs/watermark.h"
 
-#include "engine/base/clock.h"
-
 mle_status mle_watermark_find(mle_state *state, const mle_watermark_key *key, bool *out_found,
                               int64_t *out_snapshot, mle_error *err) {
   mle_db_rows rows;
@@ -18,20 +16,6 @@ mle_status mle_watermark_find(mle_state *state, const mle_watermark_key *key, bo
   }
   mle_db_end(&rows);
   return status;
-}
-
-mle_status mle_watermark_adopt(mle_state *state, const mle_watermark_key *key,
-                               const char *table_name, int64_t snapshot, mle_error *err) {
-  mle_db *db = mle_state_db(state);
-  MLE_TRY(mle_db_run(
-      db, err,
-      "insert or ignore into watermarks (consumer, table_uuid, branch, table_name, snapshot,"
-      " updated) values (?, ?, ?, ?, ?, ?)",
-      "ssssii", key->consumer, key->table_uuid, key->branch, table_name, snapshot, mle_now_ms()));
-  if (mle_db_changes(db) == 1) return MLE_OK;
-  return mle_fail(err, MLE_EEXISTS,
-                  "'%s' has a watermark on %s already; mlengine watermark show prints it",
-                  key->consumer, table_name);
 }
 
 mle_status mle_consumed_last(mle_state *state, const mle_watermark_key *key, bool *out_found,
@@ -57,11 +41,34 @@ mle_status mle_consumed_last(mle_state *state, const mle_watermark_key *key, boo
   return status;
 }
 
+mle_status mle_consumed_schema_json(mle_state *state, const mle_watermark_key *key, char **out,
+                                    mle_error *err) {
+  return mle_db_get_text(
+      mle_state_db(state), out, err,
+      "select json_object('run', g.run, 'schema_id', g.schema_id, 'fields', json(s.fields))"
+      " from ranges g join runs r on r.id = g.run join table_schemas s"
+      " on s.table_uuid = g.table_uuid and s.schema_id = g.schema_id"
+      " where g.consumer = ? and g.table_uuid = ? and g.branch = ? and g.rows > 0"
+      " and r.state = 'succeeded' and r.rehearsal is null order by g.run desc limit 1",
+      "sss", key->consumer, key->table_uuid, key->branch);
+}
+
+/* A consumer all of whose rows wait has no watermark yet. */
 mle_status mle_watermarks_json(mle_state *state, char **out, mle_error *err) {
-  return mle_db_get_text(mle_state_db(state), out, err,
-                         "select json_group_array(json_object('consumer', consumer, 'table', "
-                         "table_name, 'table_uuid', table_uuid,"
-                         " 'branch', branch, 'snapshot', snapshot, 'run', run, 'updated', updated))"
-                         " from (select * from watermarks order by consumer, table_name, branch)",
-                         "");
+  return mle_db_get_text(
+      mle_state_db(state), out, err,
+      "with waiting as (select g.* from ranges g join runs r on r.id = g.run"
+      "   where g.held = 'waiting' and r.state = 'succeeded'),"
+      " keys as (select consumer, table_uuid, branch, table_name from watermarks union"
+      "   select consumer, table_uuid, branch, table_name from waiting),"
+      " shown as (select k.*, w.snapshot, w.run, w.updated,"
+      "   (select json_object('run', run, 'snapshot', to_id) from waiting g where"
+      "     g.consumer = k.consumer and g.table_uuid = k.table_uuid and g.branch = k.branch"
+      "     order by run desc limit 1) as waits from keys k"
+      "   left join watermarks w using (consumer, table_uuid, branch)"
+      "   group by k.consumer, k.table_uuid, k.branch order by k.consumer, k.table_name, k.branch)"
+      " select json_group_array(json_object('consumer', consumer, 'table', table_name,"
+      " 'table_uuid', table_uuid, 'branch', branch, 'snapshot', snapshot, 'run', run,"
+      " 'updated', updated, 'waits', json(waits))) from shown",
+      "");
 }

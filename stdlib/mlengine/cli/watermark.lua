@@ -44,7 +44,9 @@ local function adopt(state, given)
   end
   snapshot = snapshot or tracked_snapshot(given.consumer, table_)
   table_:snapshot(snapshot) -- raises when the table has no such snapshot
-  state:adopt(given.consumer, table_.uuid, "main", table_.name, snapshot)
+  state:move_watermark(given.consumer, table_.uuid, "main", {
+    action = "adopt", table_name = table_.name, snapshot = snapshot, who = system.user(), why = "adopted",
+  })
   print(("'%s' has consumed %s up to snapshot %d"):format(given.consumer, table_.name, snapshot))
 end
 

@@ -74,7 +74,7 @@ function State:start(run) end
 
 ---Records what a run is about to read.
 ---@param run integer
----@param range { consumer: string, table_uuid: string, branch: string, table_name: string, expected?: integer, from?: integer, to?: integer, rows: integer }
+---@param range { consumer: string, table_uuid: string, branch: string, table_name: string, expected?: integer, from?: integer, to?: integer, rows: integer, read?: string, fields?: string, schema_id?: integer, held?: boolean }
 function State:pin_range(run, range) end
 
 ---@param run integer
@@ -122,12 +122,45 @@ function State:recover() end
 ---@return integer? snapshot
 function State:watermark(consumer, table_uuid, branch) end
 
+---Moves a watermark by hand, and records that.
 ---@param consumer string
 ---@param table_uuid string
 ---@param branch string
----@param table_name string
----@param snapshot integer
-function State:adopt(consumer, table_uuid, branch, table_name, snapshot) end
+---@param move { action: "adopt"|"set"|"reset"|"skip"|"unskip", table_name: string, snapshot?: integer, who: string, why: string }
+function State:move_watermark(consumer, table_uuid, branch, move) end
+
+---Whether there is no watermark because somebody wanted that.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return boolean
+function State:was_reset(consumer, table_uuid, branch) end
+
+---The newest run whose rows wait for a release of its model, and up to where it read.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return integer? run, integer? snapshot
+function State:waiting(consumer, table_uuid, branch) end
+
+---Ids of the snapshots that somebody had left out.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return string
+function State:skipped(consumer, table_uuid, branch) end
+
+---The columns this consumer saw when it last consumed rows.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@return string?
+function State:consumed_schema(consumer, table_uuid, branch) end
+
+---What people did to watermarks, newest first.
+---@param limit integer
+---@return string
+function State:moves(limit) end
 
 ---The range this consumer last consumed rows from.
 ---@param consumer string

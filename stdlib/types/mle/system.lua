@@ -67,6 +67,10 @@ function M.cancelled() end
 ---@return boolean whether there was one
 function M.forgive() end
 
+---The name of who runs this; "uid 1000" where the system has none.
+---@return string
+function M.user() end
+
 ---The effective user id.
 ---@return integer
 function M.uid() end
