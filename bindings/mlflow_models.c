@@ -7,7 +7,7 @@
 #include "bindings/mlflow.h"
 #include "engine/base/buffer.h"
 #include "engine/json/json.h"
-#include "engine/mlflow/artifacts.h"
+#include "engine/mlflow/artifact_store.h"
 #include "engine/mlflow/log_model.h"
 #include "engine/mlflow/resolve.h"
 #include "engine/mlflow/yaml.h"
@@ -16,38 +16,33 @@
 
 /* store:log_artifact(artifact_uri, local [, folder]) */
 static int l_log_artifact(lua_State *L) {
-  mlb_check_mlflow(L, 1);
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
   const char *uri = luaL_checkstring(L, 2), *local = luaL_checkstring(L, 3);
-  const char *folder = luaL_optstring(L, 4, NULL), *root;
-  mle_arena *memory = mlb_push_arena(L);
+  const char *folder = luaL_optstring(L, 4, NULL);
   mle_error err;
-  mlb_try(L, mle_artifacts_folder(uri, memory, &root, &err), &err);
-  mlb_try(L, mle_artifacts_add(root, folder, local, &err), &err);
+  mlb_try(L, mle_mlflow_put_artifact(store, uri, folder, local, &err), &err);
   return 0;
 }
 
 /* store:log_bytes(artifact_uri, path, bytes) */
 static int l_log_bytes(lua_State *L) {
   size_t len;
-  mlb_check_mlflow(L, 1);
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
   const char *uri = luaL_checkstring(L, 2), *path = luaL_checkstring(L, 3);
-  const char *bytes = luaL_checklstring(L, 4, &len), *root;
-  mle_arena *memory = mlb_push_arena(L);
+  const char *bytes = luaL_checklstring(L, 4, &len);
   mle_error err;
-  mlb_try(L, mle_artifacts_folder(uri, memory, &root, &err), &err);
-  mlb_try(L, mle_artifacts_write(root, path, bytes, len, &err), &err);
+  mlb_try(L, mle_mlflow_put_bytes(store, uri, path, bytes, len, &err), &err);
   return 0;
 }
 
 /* store:list_artifacts(artifact_uri [, path]) -> { { path, is_dir, file_size }, ... } */
 static int l_list_artifacts(lua_State *L) {
-  mlb_check_mlflow(L, 1);
-  const char *uri = luaL_checkstring(L, 2), *path = luaL_optstring(L, 3, NULL), *root;
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *uri = luaL_checkstring(L, 2), *path = luaL_optstring(L, 3, NULL);
   mle_arena *memory = mlb_push_arena(L);
   mle_artifact_list list;
   mle_error err;
-  mlb_try(L, mle_artifacts_folder(uri, memory, &root, &err), &err);
-  mlb_try(L, mle_artifacts_list(root, path, memory, &list, &err), &err);
+  mlb_try(L, mle_mlflow_list_artifacts(store, uri, path, memory, &list, &err), &err);
   lua_createtable(L, (int)list.count, 0);
   for (size_t i = 0; i < list.count; i++) {
     lua_createtable(L, 0, 3);
@@ -94,7 +89,16 @@ static int l_log_model(lua_State *L) {
   return 1;
 }
 
-/* store:resolve(uri) -> { folder, run_id, model_id, name, version } */
+/* store:fetch(location, target): copies what is behind the server to a local file or folder */
+static int l_fetch(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *location = luaL_checkstring(L, 2), *target = luaL_checkstring(L, 3);
+  mle_error err;
+  mlb_try(L, mle_mlflow_fetch(store, location, target, &err), &err);
+  return 0;
+}
+
+/* store:resolve(uri) -> { location, folder, run_id, model_id, name, version } */
 static int l_resolve(lua_State *L) {
   mle_mlflow *store = mlb_check_mlflow(L, 1);
   const char *uri = luaL_checkstring(L, 2);
@@ -102,7 +106,8 @@ static int l_resolve(lua_State *L) {
   mle_mlflow_place place;
   mle_error err;
   mlb_try(L, mle_mlflow_resolve(store, uri, memory, &place, &err), &err);
-  lua_createtable(L, 0, 5);
+  lua_createtable(L, 0, 6);
+  mlb_set_text(L, "location", place.location);
   mlb_set_text(L, "folder", place.folder);
   mlb_set_text(L, "run_id", place.run_id);
   mlb_set_text(L, "model_id", place.model_id);
@@ -170,6 +175,7 @@ const luaL_Reg mlb_mlflow_model_methods[] = {
     {"list_artifacts", l_list_artifacts},
     {"log_model", l_log_model},
     {"resolve", l_resolve},
+    {"fetch", l_fetch},
     {NULL, NULL},
 };
 

@@ -1,8 +1,11 @@
 #include "engine/http/client.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
@@ -11,6 +14,7 @@
 #include "engine/http/retry.h"
 
 #define HEADERS_MAX ((size_t)64 << 10)
+#define LAST_WORDS_MS 5000
 
 struct mle_http_client {
   CURL *easy;
@@ -42,9 +46,49 @@ void mle_http_client_free(mle_http_client *client) {
 
 /* ====== What libcurl calls; a short count makes it stop with a write error ====== */
 
+/* One answer on its way in. */
+typedef struct receiver {
+  const mle_http_request *request;
+  mle_http_response *response;
+  CURL *easy;
+  bool failed; /* the file could not be written */
+} receiver;
+
+static bool write_whole(int fd, const char *bytes, size_t len) {
+  for (size_t done = 0; done < len;) {
+    ssize_t put = write(fd, bytes + done, len - done);
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    done += (size_t)put;
+  }
+  return true;
+}
+
+/* What an error says goes to the buffer, also where the answer was to go to a file. */
 static size_t on_body(char *bytes, size_t size, size_t count, void *to) {
-  mle_buffer *body = to;
-  return mle_buffer_append(body, bytes, size * count, NULL) == MLE_OK ? size * count : 0;
+  receiver *r = to;
+  size_t len = size * count;
+  long status = 0;
+  if (r->request->answer_fd > 0) curl->easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+  if (status / 100 == 2) {
+    r->failed = !write_whole(r->request->answer_fd, bytes, len);
+    return r->failed ? 0 : len;
+  }
+  return mle_buffer_append(&r->response->body, bytes, len, NULL) == MLE_OK ? len : 0;
+}
+
+static size_t on_read(char *bytes, size_t size, size_t count, void *from) {
+  const mle_http_request *request = from;
+  ssize_t got;
+  do got = read(request->body_fd, bytes, size * count);
+  while (got < 0 && errno == EINTR);
+  return got < 0 ? CURL_READFUNC_ABORT : (size_t)got;
+}
+
+/* libcurl goes back when a connection that was kept turns out to be closed. */
+static int on_seek(void *from, curl_off_t offset, int origin) {
+  const mle_http_request *request = from;
+  return lseek(request->body_fd, offset, origin) < 0 ? CURL_SEEKFUNC_FAIL : CURL_SEEKFUNC_OK;
 }
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
@@ -64,9 +108,13 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
   return len;
 }
 
-static int on_progress(void *unused, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
-  (void)unused, (void)a, (void)b, (void)c, (void)d;
-  return mle_cancelled() ? 1 : 0;
+static bool must_stop(const mle_http_request *request) {
+  return mle_cancelled() && !request->last_words;
+}
+
+static int on_progress(void *request, curl_off_t a, curl_off_t b, curl_off_t c, curl_off_t d) {
+  (void)a, (void)b, (void)c, (void)d;
+  return must_stop(request) ? 1 : 0;
 }
 
 bool mle_http_response_header(const mle_http_response *response, const char *name, char *value,
@@ -116,6 +164,14 @@ static mle_status build_headers(const mle_http_request *request, struct curl_sli
 
 static void set_body(CURL *easy, const mle_http_request *request) {
   bool head = strcmp(request->method, "HEAD") == 0;
+  if (request->body_fd > 0) {
+    curl->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
+    curl->easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+    curl->easy_setopt(easy, CURLOPT_READDATA, request);
+    curl->easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+    curl->easy_setopt(easy, CURLOPT_SEEKDATA, request);
+    curl->easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_len);
+  }
   if (request->body != NULL) {
     curl->easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
     curl->easy_setopt(easy, CURLOPT_POSTFIELDS, request->body);
@@ -124,8 +180,16 @@ static void set_body(CURL *easy, const mle_http_request *request) {
   if (!head) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+static void set_trust(CURL *easy, const mle_http_request *request) {
+  if (request->ca_file != NULL) curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
+  if (request->client_cert != NULL) curl->easy_setopt(easy, CURLOPT_SSLCERT, request->client_cert);
+  if (!request->insecure) return;
+  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+  curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
 static void set_options(mle_http_client *client, const mle_http_request *request,
-                        mle_http_response *response) {
+                        mle_http_response *response, receiver *to) {
   CURL *easy = client->easy;
   curl->easy_reset(easy); /* keeps the connections */
   client->detail[0] = '\0';
@@ -134,15 +198,18 @@ static void set_options(mle_http_client *client, const mle_http_request *request
   curl->easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   curl->easy_setopt(easy, CURLOPT_URL, request->url);
   curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
-  curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
+  bool hurry = mle_cancelled() && request->total_ms > LAST_WORDS_MS;
+  curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(hurry ? LAST_WORDS_MS : request->total_ms));
   if (request->unix_socket != NULL)
     curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
   curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-  curl->easy_setopt(easy, CURLOPT_WRITEDATA, &response->body);
+  curl->easy_setopt(easy, CURLOPT_WRITEDATA, to);
   curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
   curl->easy_setopt(easy, CURLOPT_HEADERDATA, &response->headers);
   curl->easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
+  curl->easy_setopt(easy, CURLOPT_XFERINFODATA, request);
   curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+  set_trust(easy, request);
   set_body(easy, request);
 }
 
@@ -181,9 +248,12 @@ static mle_status status_of(CURLcode code, const mle_http_request *request) {
 }
 
 static mle_status fail_attempt(const mle_http_client *client, const mle_http_request *request,
-                               CURLcode code, mle_error *err) {
+                               const receiver *to, CURLcode code, mle_error *err) {
   char url[512];
   shown_url(request->url, url, sizeof url);
+  if (to->failed)
+    return mle_fail(err, MLE_EIO, "%s %s: cannot write what it answers: %s", request->method, url,
+                    strerror(errno));
   if (code == CURLE_WRITE_ERROR)
     return mle_fail(err, MLE_EREFUSED, "%s %s: the answer is larger than the %zu bytes allowed",
                     request->method, url, request->response_max);
@@ -194,20 +264,32 @@ static mle_status fail_attempt(const mle_http_client *client, const mle_http_req
   return status;
 }
 
+/* Each attempt begins with both files as the first one did. */
+static mle_status rewind_files(const mle_http_request *request, mle_error *err) {
+  bool fine = request->body_fd <= 0 || lseek(request->body_fd, 0, SEEK_SET) == 0;
+  if (fine && request->answer_fd > 0)
+    fine = lseek(request->answer_fd, 0, SEEK_SET) == 0 && ftruncate(request->answer_fd, 0) == 0;
+  return fine ? MLE_OK
+              : mle_fail(err, MLE_EIO, "%s: cannot begin its file anew: %s", request->method,
+                         strerror(errno));
+}
+
 static mle_status attempt(mle_http_client *client, const mle_http_request *request,
                           mle_http_response *response, CURLcode *out_code, mle_error *err) {
   struct curl_slist *headers = NULL;
+  receiver to = {request, response, client->easy, false};
   mle_buffer_clear(&response->body);
   mle_buffer_clear(&response->headers);
   response->status = 0;
   *out_code = CURLE_OUT_OF_MEMORY;
-  set_options(client, request, response);
+  set_options(client, request, response, &to);
   mle_status status;
+  MLE_GO(rewind_files(request, err));
   MLE_GO(build_headers(request, &headers, err));
   curl->easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
   *out_code = curl->easy_perform(client->easy);
   if (*out_code != CURLE_OK)
-    status = fail_attempt(client, request, *out_code, err);
+    status = fail_attempt(client, request, &to, *out_code, err);
   else
     curl->easy_getinfo(client->easy, CURLINFO_RESPONSE_CODE, &response->status);
 done:

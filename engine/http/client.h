@@ -30,12 +30,18 @@ typedef struct mle_http_request {
   const char *const *headers; /* "Name: value" lines, NULL-terminated; NULL: none */
   const void *body;           /* NULL: none */
   size_t body_len;
+  int body_fd;                /* a file whose bytes are the body, from its start; 0: none */
+  int answer_fd;              /* a file that takes the body of a 2xx answer; 0: none */
+  const char *ca_file;        /* PEM of the authorities to trust; NULL: the system's */
+  const char *client_cert;    /* PEM of a certificate and its key; NULL: none */
+  bool insecure;              /* take any certificate */
   const char *unix_socket;    /* connect there instead of to the url's host; NULL: no */
   int64_t connect_ms, total_ms; /* of one attempt */
   size_t response_max;
   int retries;                /* repetitions after the first attempt */
   int64_t retry_base_ms;
   bool idempotent;            /* may be repeated though its method does not say so */
+  bool last_words;            /* goes out though the process was asked to stop; once, within 5 s */
 } mle_http_request;
 
 #define MLE_HTTP_REQUEST(method_, url_)                                         \

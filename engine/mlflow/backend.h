@@ -7,6 +7,7 @@
 #ifndef MLE_MLFLOW_BACKEND_H
 #define MLE_MLFLOW_BACKEND_H
 
+#include "engine/mlflow/artifacts.h"
 #include "engine/mlflow/store.h"
 
 typedef struct mle_mlflow_calls {
@@ -67,6 +68,15 @@ typedef struct mle_mlflow_calls {
                           mle_error *err);
   mle_status (*delete_alias)(mle_mlflow *store, const char *name, const char *alias,
                              mle_error *err);
+
+  /*
+   * Artifacts that the store itself hands out; `path` is what follows mlflow-artifacts:/.
+   * NULL in a store whose artifacts are local folders.
+   */
+  mle_status (*list_artifacts)(mle_mlflow *store, const char *path, mle_arena *memory,
+                               mle_artifact_list *out, mle_error *err);
+  mle_status (*upload)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
+  mle_status (*download)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
 } mle_mlflow_calls;
 
 struct mle_mlflow {

@@ -32,8 +32,8 @@ static mle_status describe(const char *uri, const char *name, const mle_mlflow_p
                            const mle_mlflow_pairs *tags, mle_arena *memory,
                            mle_mlflow_new_version *out, mle_error *err) {
   *out = (mle_mlflow_new_version){.name = name,
-                                  .source = place->folder,
-                                  .location = place->folder,
+                                  .source = place->location,
+                                  .location = place->location,
                                   .run_id = place->run_id,
                                   .model_id = place->model_id,
                                   .tags = *tags};

@@ -5,7 +5,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
-#include "engine/mlflow/artifacts.h"
+#include "engine/mlflow/artifact_store.h"
 
 #define STEPS_MAX 5 /* a version may name a run or another version, which names ... */
 
@@ -20,17 +20,19 @@ static char *split_off(char *text) {
   return slash + 1;
 }
 
-/* Sets the folder to LOCATION/MORE; a file there is fine, too. */
-static mle_status go_to(const char *location, const char *more, const char *uri, mle_arena *memory,
-                        mle_mlflow_place *out, mle_error *err) {
-  const char *root;
-  MLE_TRY(mle_artifacts_folder(location, memory, &root, err));
-  MLE_TRY(mle_artifacts_path(root, more, memory, &out->folder, err));
-  if (mle_file_exists(out->folder)) return MLE_OK;
-  mle_status status =
-      mle_fail(err, MLE_ENOTFOUND, "nothing is at '%s', where '%s' points", out->folder, uri);
-  out->folder = NULL;
-  return status;
+/* Sets the place to LOCATION/MORE; a file there is fine, too. */
+static mle_status go_to(mle_mlflow *store, const char *location, const char *more, const char *uri,
+                        mle_arena *memory, mle_mlflow_place *out, mle_error *err) {
+  const char *place, *root = location;
+  bool there, remote = mle_mlflow_is_remote(location);
+  if (!remote) MLE_TRY(mle_artifacts_folder(location, memory, &root, err));
+  MLE_TRY(mle_mlflow_below(root, more, memory, &place, err));
+  MLE_TRY(mle_mlflow_has_artifact(store, place, &there, err));
+  if (!there)
+    return mle_fail(err, MLE_ENOTFOUND, "nothing is at '%s', where '%s' points", place, uri);
+  out->location = place;
+  out->folder = remote ? NULL : place;
+  return MLE_OK;
 }
 
 /* ====== runs:/ ====== */
@@ -42,7 +44,7 @@ static mle_status from_run(mle_mlflow *store, const char *uri, char *rest, mle_a
   char *path = split_off(rest);
   MLE_TRY(mle_mlflow_get_run(store, rest, memory, &run, err));
   out->run_id = run.id;
-  mle_status found = go_to(run.artifact_uri, path, uri, memory, out, err);
+  mle_status found = go_to(store, run.artifact_uri, path, uri, memory, out, err);
   if (found != MLE_ENOTFOUND || *path == '\0') return found;
   char *more = split_off(path); /* not among the artifacts: a model of that name, in MLflow 3 */
   MLE_TRY(mle_mlflow_find_model(store, run.id, path, memory, &model, err));
@@ -50,7 +52,7 @@ static mle_status from_run(mle_mlflow *store, const char *uri, char *rest, mle_a
     return mle_fail(err, MLE_ENOTFOUND, "run '%s' has neither an artifact nor a model '%s'", run.id,
                     path);
   out->model_id = model.id;
-  return go_to(model.artifact_uri, more, uri, memory, out, err);
+  return go_to(store, model.artifact_uri, more, uri, memory, out, err);
 }
 
 /* ====== models:/ ====== */
@@ -62,7 +64,7 @@ static mle_status from_logged_model(mle_mlflow *store, const char *uri, char *re
   MLE_TRY(mle_mlflow_get_model(store, rest, memory, &model, err));
   out->model_id = model.id;
   out->run_id = model.run_id;
-  return go_to(model.artifact_uri, more, uri, memory, out, err);
+  return go_to(store, model.artifact_uri, more, uri, memory, out, err);
 }
 
 static mle_status from_version(mle_mlflow *store, const char *uri, const char *name,
@@ -80,7 +82,7 @@ static mle_status from_version(mle_mlflow *store, const char *uri, const char *n
   out->run_id = version.run_id != NULL ? version.run_id : source.run_id;
   out->name = version.name;
   out->version = number;
-  return go_to(source.folder, more, uri, memory, out, err);
+  return go_to(store, source.location, more, uri, memory, out, err);
 }
 
 static mle_status newest_version(mle_mlflow *store, const char *name, mle_arena *memory,
@@ -120,13 +122,14 @@ static mle_status from_registry(mle_mlflow *store, const char *uri, char *rest, 
 
 /* ====== Any of them ====== */
 
-static mle_status from_path(const char *uri, mle_arena *memory, mle_mlflow_place *out,
+static mle_status from_path(mle_mlflow *store, const char *uri, mle_arena *memory, mle_mlflow_place *out,
                             mle_error *err) {
   const char *path;
+  if (mle_mlflow_is_remote(uri)) return go_to(store, uri, NULL, uri, memory, out, err);
   MLE_TRY(mle_artifacts_folder(uri, memory, &path, err));
   char *absolute = mle_path_absolute(path);
   if (absolute == NULL) return mle_nomem(err, "resolving a path");
-  mle_status status = go_to(absolute, NULL, uri, memory, out, err);
+  mle_status status = go_to(store, absolute, NULL, uri, memory, out, err);
   mle_free(absolute);
   return status;
 }
@@ -134,7 +137,7 @@ static mle_status from_path(const char *uri, mle_arena *memory, mle_mlflow_place
 static mle_status resolve(mle_mlflow *store, const char *uri, int steps, mle_arena *memory,
                           mle_mlflow_place *out, mle_error *err) {
   bool of_run = strncmp(uri, "runs:/", 6) == 0, of_model = strncmp(uri, "models:/", 8) == 0;
-  if (!of_run && !of_model) return from_path(uri, memory, out, err);
+  if (!of_run && !of_model) return from_path(store, uri, memory, out, err);
   if (store == NULL) return mle_fail(err, MLE_EINVAL, "'%s' needs a tracking store", uri);
   if (steps > STEPS_MAX) return mle_fail(err, MLE_EFORMAT, "'%s' leads in a circle", uri);
   char *rest = mle_arena_format(memory, "%s", uri + (of_run ? 6 : 8));

@@ -1,5 +1,5 @@
 /*
- * resolve.h -- from what a user writes to the folder that holds the files.
+ * resolve.h -- from what a user writes to the place that holds the files.
  *
  *     runs:/RUN/PATH            an artifact, or a model, of a run
  *     models:/NAME/VERSION      a registered version; VERSION "latest" is the newest
@@ -16,7 +16,8 @@
 
 /* What a URI names; texts that do not apply are NULL. */
 typedef struct mle_mlflow_place {
-  const char *folder; /* local, and there */
+  const char *location; /* URI of the files, which are there */
+  const char *folder;   /* the same as a local path; NULL: behind the tracking server */
   const char *run_id;
   const char *model_id;
   const char *name;   /* of the registered model */

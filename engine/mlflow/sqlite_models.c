@@ -12,7 +12,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
-#include "engine/json/json.h"
+#include "engine/mlflow/model_entry.h"
 #include "engine/mlflow/sqlite.h"
 
 #define READY 2
@@ -135,19 +135,6 @@ static mle_status read_list(const char *text, mle_json **out, mle_error *err) {
   return MLE_OK;
 }
 
-static void add_history(mle_json *list, const mle_mlflow_model *model, const char *flavors) {
-  char time[MLE_TIME_TEXT], uuid[MLE_UUID_TEXT];
-  mle_json *entry = mle_json_add_object(list, NULL);
-  mle_time_text(mle_now_ms(), time);
-  time[10] = ' '; /* "2026-11-24 01:53:41.419", as MLflow 2 writes it */
-  time[23] = '\0';
-  mle_json_add_text(entry, "run_id", model->run_id);
-  mle_json_add_text(entry, "artifact_path", model->name);
-  mle_json_add_text(entry, "utc_time_created", time);
-  mle_json_add_text(entry, "model_uuid", mle_uuid_hex(uuid));
-  mle_json_add_raw(entry, "flavors", flavors);
-}
-
 /* Keeps the tag within MLflow's limit by forgetting the oldest entries. */
 static mle_status put_history(mle_sqlite_store *store, const mle_mlflow_model *model,
                               const char *old, const char *flavors, mle_error *err) {
@@ -155,7 +142,7 @@ static mle_status put_history(mle_sqlite_store *store, const mle_mlflow_model *m
   char *text = NULL;
   mle_status status;
   MLE_GO(read_list(old, &list, err));
-  add_history(list, model, flavors);
+  mle_mlflow_model_entry(list, model, flavors);
   text = mle_json_print(list, false);
   if (text == NULL) {
     status = mle_nomem(err, "logging a model");

@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/mlflow/backend.h"
 #include "engine/mlflow/origin.h"
+#include "engine/mlflow/rest.h"
 #include "engine/mlflow/rules.h"
 #include "engine/mlflow/sqlite.h"
 
@@ -20,20 +21,18 @@ static mle_status refuse_scheme(const char *uri, mle_error *err) {
   int len = (int)strcspn(uri, ":");
   if (strstr(uri, "://") == NULL)
     return mle_fail(err, MLE_EUNSUPPORTED,
-                    "tracking URI '%s': MLflow's file store is not spoken, use sqlite:///mlflow.db",
+                    "tracking URI '%s': MLflow's file store is not spoken, use sqlite:///mlflow.db "
+                    "or a server's http://HOST:PORT",
                     uri);
-  if (strncasecmp(uri, "http", 4) == 0)
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "tracking URI %.*s://...: tracking servers are not spoken by this version, use "
-                    "sqlite:///mlflow.db",
-                    len, uri);
   return mle_fail(err, MLE_EUNSUPPORTED, "tracking URI %.*s://... is not spoken, use %s", len, uri,
-                  "sqlite:///mlflow.db");
+                  "sqlite:///mlflow.db or a server's http://HOST:PORT");
 }
 
 mle_status mle_mlflow_open(const char *uri, mle_mlflow **out, mle_error *err) {
   static const char scheme[] = "sqlite:///";
   *out = NULL;
+  if (strncasecmp(uri, "http://", 7) == 0 || strncasecmp(uri, "https://", 8) == 0)
+    return mle_mlflow_open_rest(uri, out, err);
   if (strncmp(uri, scheme, strlen(scheme)) != 0) return refuse_scheme(uri, err);
   const char *path = uri + strlen(scheme);
   if (*path == '\0' || strpbrk(path, "?#") != NULL || strcmp(path, ":memory:") == 0)

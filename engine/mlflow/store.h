@@ -32,7 +32,8 @@ typedef struct mle_mlflow mle_mlflow;
 
 /*
  * Opens a store by MLflow's tracking URI: sqlite:///relative.db (to the working
- * folder), sqlite:////absolute.db. A file that is missing is made, mode 0600.
+ * folder), sqlite:////absolute.db, or a tracking server's http(s)://HOST:PORT, which is
+ * asked only when it is needed. A file that is missing is made, mode 0600.
  * EUNSUPPORTED names what is not spoken; EREFUSED a file of an unknown version.
  */
 mle_status mle_mlflow_open(const char *uri, mle_mlflow **out, mle_error *err);

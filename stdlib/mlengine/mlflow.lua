@@ -6,7 +6,8 @@
 ---     local version = mlflow.register_model(logged, "FraudCLF")
 ---     mlflow.set_alias("FraudCLF", "champion", version.version)
 ---
---- The store is MLflow's own SQLite file, which its server, UI and Python clients open.
+--- The store is MLflow's own SQLite file, which its server, UI and Python clients open, or
+--- the server that MLFLOW_TRACKING_URI names.
 
 local check = require "mlengine.check"
 local context = require "mlengine.context"
@@ -28,7 +29,8 @@ local stores, chosen_uri = {}, nil
 ---@return string
 function M.get_tracking_uri() return chosen_uri or require("mlengine.config").tracking_uri() end
 
----Uses another store from now on: sqlite:///relative.db or sqlite:////absolute.db.
+---Uses another store from now on: sqlite:///relative.db, sqlite:////absolute.db, or a
+---tracking server's http://HOST:PORT.
 ---@param uri? string nil: the project's again
 function M.set_tracking_uri(uri)
   check.type(uri, "string|nil", "a tracking URI")
@@ -36,7 +38,12 @@ function M.set_tracking_uri(uri)
   chosen_uri = path and "sqlite:///" .. system.absolute(path) or uri
 end
 
+--- A URI as it may be written down: a server's user and password stay out of every record.
+local function public(uri) return (uri:gsub("^(%a+://)[^/@]*@", "%1")) end
+
 local function open(uri)
+  local mine = M.get_tracking_uri()
+  if uri == public(mine) then uri = mine end -- it was written down without them
   stores[uri] = stores[uri] or native.open(uri)
   return stores[uri]
 end
@@ -69,13 +76,14 @@ end
 ---@return mlengine.mlflow.Run
 function M.start_run(options)
   options = check.options(options, start_run_options, "mlflow.start_run")
-  local uri, job, id = M.get_tracking_uri(), context.current(), system.uuid()
+  local uri, job, id = public(M.get_tracking_uri()), context.current(), system.uuid()
   local here = store()
   local name = options.experiment or os.getenv "MLFLOW_EXPERIMENT_NAME" or "Default"
   local experiment = here:use_experiment(name)
-  if job then job:intent("mlflow_run", { tracking_uri = uri, run_id = id }) end
+  local experiment_id = experiment.experiment_id
+  if job then job:intent("mlflow_run", { tracking_uri = uri, run_id = id, experiment_id = experiment_id }) end
   local info = here:create_run {
-    experiment_id = experiment.experiment_id,
+    experiment_id = experiment_id,
     run_id = id,
     name = options.run_name,
     tags = tags_of(options),
@@ -107,12 +115,19 @@ function M.get_metric_history(run_id, key) return store():metric_history(run_id,
 ---@param run_id string
 ---@param status "FINISHED"|"FAILED"|"KILLED"
 ---@param end_time_ms? integer
-function M.finish(tracking_uri, run_id, status, end_time_ms)
+---@param experiment_id? string where a server may have made the run under an id of its own
+function M.finish(tracking_uri, run_id, status, end_time_ms, experiment_id)
   local path = tracking_uri:match "^sqlite:///(/.*)$"
   if path and not system.stat(path) then return end
-  local ok, problem = pcall(function() open(tracking_uri):end_run(run_id, status, end_time_ms) end)
-  if ok or type(problem) == "table" and problem.kind == "not found" then return end
-  error(problem, 0)
+  local here = open(tracking_uri)
+  local ok, problem = pcall(here.end_run, here, run_id, status, end_time_ms)
+  if ok then return end
+  if type(problem) ~= "table" or problem.kind ~= "not found" then error(problem, 0) end
+  if path or not experiment_id then return end
+  local filter = ("tags.`mlengine.request` = '%s'"):format(run_id)
+  for _, made in ipairs(here:search_runs { experiment_ids = { experiment_id }, filter = filter }) do
+    here:end_run(made.run_id, status, end_time_ms)
+  end
 end
 
 local search_runs_options <const> = {
@@ -255,12 +270,19 @@ function M.delete_alias(name, alias)
 end
 
 ---The local folder (or file) of runs:/RUN/PATH, models:/NAME/VERSION, models:/NAME@ALIAS,
----models:/m-ID or a path.
+---models:/m-ID or a path. What is behind a tracking server is copied into the project's
+---.mlengine/downloads, again each time.
 ---@param uri string
 ---@return string
 function M.download(uri)
   check.type(uri, "string", "what mlflow.download takes")
-  return store():resolve(uri).folder
+  local here = store()
+  local place = here:resolve(uri)
+  if place.folder then return place.folder end
+  local project = require "mlengine.project"
+  local target = ("%s/downloads/%s"):format(project.make_state(), system.sha256(place.location):sub(1, 32))
+  here:fetch(place.location, target)
+  return target
 end
 
 ---What the MLmodel file in a folder says of an XGBoost model, of whoever logged it.

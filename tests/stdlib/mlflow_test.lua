@@ -68,7 +68,7 @@ end
 function TestMlflow:test_a_job_announces_its_run_first_and_ends_it_last()
   local job, told = self:enter()
   local run = mlflow.start_run { experiment = "e", tags = { iceberg_table_uuid = "u", iceberg_parent_id = 1, iceberg_snapshot_id = 2 } }
-  lu.assertEquals(told.intents, { { kind = "mlflow_run", data = { tracking_uri = self.uri, run_id = run.id } } })
+  lu.assertEquals(told.intents, { { kind = "mlflow_run", data = { tracking_uri = self.uri, run_id = run.id, experiment_id = run.info.experiment_id } } })
   run:finish()
   lu.assertEquals(status_of(run.id), "RUNNING")
   local action = json.decode(job.actions[1].data)

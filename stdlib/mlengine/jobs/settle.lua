@@ -20,7 +20,7 @@ local actions = {
 
 local intents = {
   mlflow_run = function(data, status)
-    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, status, system.now_ms())
+    require("mlengine.mlflow").finish(data.tracking_uri, data.run_id, status, system.now_ms(), data.experiment_id)
   end,
 }
 

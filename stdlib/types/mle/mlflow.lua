@@ -38,7 +38,8 @@ local M = {}
 ---@field datasets mle.mlflow.Dataset[]
 
 ---@class mle.mlflow.Place
----@field folder string
+---@field location string  URI of the files
+---@field folder? string   the same as a local path; nil: behind the tracking server
 ---@field run_id? string
 ---@field model_id? string
 ---@field name? string
@@ -148,6 +149,11 @@ function Store:log_model(run_id, name, model) end
 ---@param uri string runs:/..., models:/..., a path
 ---@return mle.mlflow.Place
 function Store:resolve(uri) end
+
+---Copies what is behind the tracking server to a local file or folder, replacing it in one step.
+---@param location string mlflow-artifacts:/...
+---@param target string
+function Store:fetch(location, target) end
 
 ---@param uri string
 ---@param name string

@@ -190,7 +190,7 @@ class Refusing(unittest.TestCase):
     def test_stores_that_are_not_spoken(self):
         project = TrackingProject()
         self.addCleanup(project.close)
-        for uri, wanted in (("http://user:secret@host", "http://..."), ("./mlruns", "file store"), ("postgresql://u:secret@h/db", "postgresql://...")):
+        for uri, wanted in (("./mlruns", "file store"), ("postgresql://u:secret@h/db", "postgresql://...")):
             output = project.lua("a.lua", f'mlflow.set_tracking_uri "{uri}"; mlflow.start_run()', code=1)
             self.assertIn(wanted, output)
             self.assertNotIn("secret", output)

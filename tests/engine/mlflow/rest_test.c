@@ -1,0 +1,262 @@
+/* The REST store against a server in a process of its own that answers as MLflow 3.17 did. */
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "engine/base/alloc.h"
+#include "engine/base/file.h"
+#include "engine/http/server.h"
+#include "engine/mlflow/artifact_store.h"
+#include "engine/mlflow/register.h"
+#include "engine/mlflow/rest_settings.h"
+#include "engine/mlflow/tracker.h"
+
+#define RUN                                                                                     \
+  "{\"info\":{\"run_id\":\"r1\",\"experiment_id\":\"1\",\"run_name\":\"n\",\"user_id\":\"u\","   \
+  "\"status\":\"RUNNING\",\"start_time\":1764000000000,\"lifecycle_stage\":\"active\","          \
+  "\"artifact_uri\":\"mlflow-artifacts:/1/r1/artifacts\"},\"data\":{\"params\":[{\"key\":\"p\"," \
+  "\"value\":\"1\"}],\"metrics\":[{\"key\":\"m\",\"value\":\"NaN\",\"timestamp\":1,\"step\":2}]},"  \
+  "\"inputs\":{\"dataset_inputs\":[{\"tags\":[{\"key\":\"mlflow.data.context\",\"value\":"       \
+  "\"train\"}],\"dataset\":{\"name\":\"d\",\"digest\":\"x\",\"source_type\":\"local\","          \
+  "\"source\":\"{}\"}}]}}"
+#define MODEL                                                                             \
+  "{\"model\":{\"info\":{\"model_id\":\"m-1\",\"name\":\"model\",\"source_run_id\":\"r1\"," \
+  "\"status\":\"LOGGED_MODEL_READY\",\"artifact_uri\":\"mlflow-artifacts:/1/models/m-1/artifacts\"}}}"
+
+static const struct canned {
+  const char *path, *answer;
+} canned[] = {
+    {"/version", "3.17.2"},
+    {"/api/2.0/mlflow/experiments/get-by-name",
+     "{\"experiment\":{\"experiment_id\":\"1\",\"name\":\"e\",\"lifecycle_stage\":\"active\"}}"},
+    {"/api/2.0/mlflow/runs/create", "{\"run\":" RUN "}"},
+    {"/api/2.0/mlflow/runs/get", "{\"run\":" RUN "}"},
+    {"/api/2.0/mlflow/runs/search", "{\"runs\":[" RUN "]}"},
+    {"/api/2.0/mlflow/runs/update", "{}"},
+    {"/api/2.0/mlflow/runs/log-batch", "{}"},
+    {"/api/2.0/mlflow/runs/log-inputs", "{}"},
+    {"/api/2.0/mlflow/runs/outputs", "{}"},
+    {"/api/2.0/mlflow/logged-models", MODEL},
+    {"/api/2.0/mlflow/logged-models/m-1", MODEL},
+    {"/api/2.0/mlflow/registered-models/get", "{\"registered_model\":{\"name\":\"M\"}}"},
+    {"/api/2.0/mlflow/registered-models/alias",
+     "{\"model_version\":{\"name\":\"M\",\"version\":\"7\"}}"},
+    {"/api/2.0/mlflow/model-versions/create",
+     "{\"model_version\":{\"name\":\"M\",\"version\":\"7\"}}"},
+    {"/api/2.0/mlflow/model-versions/search", "{\"model_versions\":[{\"name\":\"M\","
+                                              "\"version\":\"7\"},{\"name\":\"M\",\"version\":9}]}"},
+    {"/api/2.0/mlflow-artifacts/artifacts",
+     "{\"files\":[{\"path\":\"a.txt\",\"is_dir\":false,\"file_size\":1},{\"path\":\"artifacts\","
+     "\"is_dir\":true}]}"},
+    {"/api/2.0/mlflow-artifacts/artifacts/1/models/m-1/artifacts/a.txt", "1"},
+    {"/api/2.0/mlflow-artifacts/artifacts/1/r1/artifacts/a.txt", "1"},
+};
+
+static void answer(void *context, const mle_http_call *call, mle_http_answer *out) {
+  (void)context;
+  for (size_t i = 0; i < sizeof canned / sizeof *canned; i++) {
+    if (strcmp(call->path, canned[i].path) != 0) continue;
+    mle_buffer_puts(&out->body, canned[i].answer, NULL);
+    return;
+  }
+  out->status = 404;
+  mle_buffer_puts(&out->body, "{\"error_code\":\"RESOURCE_DOES_NOT_EXIST\",\"message\":\"no\\nsuch\"}", NULL);
+}
+
+typedef struct fixture {
+  pid_t server;
+  char uri[MLE_URL_MAX], folder[64];
+} fixture;
+
+static void serve(int to) {
+  mle_http_server_options options = MLE_HTTP_SERVER_OPTIONS;
+  mle_http_server *server;
+  mle_address at;
+  options.handler = answer;
+  options.workers = 1;
+  if (mle_address_parse("127.0.0.1:0", &at, NULL) != MLE_OK ||
+      mle_http_server_start(&options, &at, &server, NULL) != MLE_OK ||
+      write(to, &at.port, sizeof at.port) != sizeof at.port)
+    _exit(1);
+  alarm(300); /* whatever becomes of the test */
+  while (true) pause();
+}
+
+static int open_fixture(void **state) {
+  static fixture f;
+  int ends[2];
+  uint16_t port;
+  if (pipe(ends) != 0) return -1;
+  f.server = fork();
+  if (f.server == 0) serve(ends[1]);
+  close(ends[1]);
+  bool begun = read(ends[0], &port, sizeof port) == sizeof port;
+  close(ends[0]);
+  snprintf(f.uri, sizeof f.uri, "http://127.0.0.1:%u/", port);
+  strcpy(f.folder, "/tmp/mlengine-rest-XXXXXX");
+  setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0", 1);
+  *state = &f;
+  return begun && mkdtemp(f.folder) != NULL ? 0 : -1;
+}
+
+static int close_fixture(void **state) {
+  fixture *f = *state;
+  kill(f->server, SIGKILL);
+  waitpid(f->server, NULL, 0);
+  mle_remove_tree(f->folder, NULL);
+  return 0;
+}
+
+/* ====== Settings ====== */
+
+static void user_and_password_leave_the_address(void **state) {
+  (void)state;
+  mle_arena memory = MLE_ARENA;
+  mle_rest_settings s;
+  setenv("MLFLOW_TRACKING_TOKEN", "t", 1);
+  assert_int_equal(mle_rest_settings_read("https://al%40x:se%3Acret@h:5/ml/?q#f", &memory, &s, NULL), MLE_OK);
+  assert_string_equal(s.url, "https://h:5/ml");
+  assert_string_equal(s.headers[1], "Authorization: Basic YWxAeDpzZTpjcmV0"); /* al@x:se:cret */
+  assert_int_equal(mle_rest_settings_read("http://h", &memory, &s, NULL), MLE_OK);
+  assert_string_equal(s.headers[1], "Authorization: Bearer t");
+  unsetenv("MLFLOW_TRACKING_TOKEN");
+  assert_int_equal(mle_rest_settings_read("http://h", &memory, &s, NULL), MLE_OK);
+  assert_null(s.headers[1]);
+  assert_int_equal(s.timeout_ms, 120000);
+  assert_int_equal(mle_rest_settings_read("http://u@/", &memory, &s, NULL), MLE_EINVAL);
+  mle_arena_release(&memory);
+}
+
+static void odd_variables_are_named(void **state) {
+  (void)state;
+  mle_arena memory = MLE_ARENA;
+  mle_rest_settings s;
+  mle_error err;
+  setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "soon", 1);
+  assert_int_equal(mle_rest_settings_read("http://h", &memory, &s, &err), MLE_EINVAL);
+  assert_non_null(strstr(err.message, "MLFLOW_HTTP_REQUEST_TIMEOUT"));
+  setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3", 1);
+  assert_int_equal(mle_rest_settings_read("http://h", &memory, &s, &err), MLE_OK);
+  assert_int_equal(s.timeout_ms, 3000);
+  unsetenv("MLFLOW_HTTP_REQUEST_TIMEOUT");
+  mle_arena_release(&memory);
+}
+
+/* ====== A life ====== */
+
+static mle_status whole_life(const fixture *f) {
+  mle_mlflow *store = NULL;
+  mle_tracker *tracker = NULL;
+  mle_arena memory = MLE_ARENA;
+  mle_mlflow_experiment experiment;
+  mle_mlflow_run run;
+  mle_mlflow_runs found;
+  mle_mlflow_model model;
+  mle_mlflow_run_data data;
+  mle_artifact_list list;
+  mle_mlflow_versions versions;
+  int64_t version;
+  char target[96];
+  mle_error err;
+  mle_status status;
+  snprintf(target, sizeof target, "%s/down", f->folder);
+  MLE_GO(mle_mlflow_open(f->uri, &store, &err));
+  MLE_GO(mle_mlflow_use_experiment(store, "e", &memory, &experiment, &err));
+  mle_mlflow_new_run request = {.experiment_id = experiment.id};
+  MLE_GO(mle_mlflow_create_run(store, &request, &memory, &run, &err));
+  MLE_GO(mle_tracker_open(store, run.id, &tracker, &err));
+  MLE_GO(mle_tracker_log_metric(tracker, "m", 1, 0, &err));
+  MLE_GO(mle_mlflow_set_tag(store, run.id, "k", "v", &err));
+  mle_mlflow_dataset dataset = {"d", "x", "local", "{}", NULL, NULL, "train"};
+  MLE_GO(mle_mlflow_log_dataset(store, run.id, &dataset, &err));
+  MLE_GO(mle_mlflow_put_bytes(store, run.artifact_uri, "a.txt", "1", 1, &err));
+  MLE_GO(mle_mlflow_list_artifacts(store, run.artifact_uri, NULL, &memory, &list, &err));
+  MLE_GO(mle_mlflow_begin_model(store, run.id, "model", &memory, &model, &err));
+  MLE_GO(mle_mlflow_put_bytes(store, model.artifact_uri, "a.txt", "1", 1, &err));
+  MLE_GO(mle_mlflow_finish_model(store, &model, true, "{}", &err));
+  MLE_GO(mle_mlflow_register(store, model.uri, "M", &(mle_mlflow_pairs){0, NULL}, &version, &err));
+  MLE_GO(mle_mlflow_set_alias(store, "M", "best", version, &err));
+  MLE_GO(mle_mlflow_get_alias(store, "M", "best", &version, &err));
+  MLE_GO(mle_mlflow_list_versions(store, "M", &memory, &versions, &err));
+  const char *ids[] = {experiment.id, NULL};
+  mle_mlflow_search search = {ids, "metrics.m > 0", "metrics.m desc", 1};
+  MLE_GO(mle_mlflow_search_runs(store, &search, &memory, &found, &err));
+  MLE_GO(mle_mlflow_get_run_data(store, run.id, &memory, &data, &err));
+  MLE_GO(mle_mlflow_fetch(store, "mlflow-artifacts:/1/r1/artifacts/a.txt", target, &err));
+  status = mle_tracker_end(tracker, MLE_MLFLOW_FINISHED, &err);
+  if (status != MLE_OK) goto done;
+  assert_string_equal(data.dataset[0].context, "train");
+  assert_true(data.metrics.item[0].value != data.metrics.item[0].value);
+  assert_int_equal(version, 7);
+  assert_int_equal(versions.item[0].version, 9);
+  assert_int_equal(found.count, 1);
+done:
+  mle_tracker_close(tracker);
+  mle_mlflow_close(store);
+  mle_arena_release(&memory);
+  return status;
+}
+
+static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
+  long granted = 0;
+  for (mle_status status = MLE_ENOMEM; status != MLE_OK; granted++) {
+    mle_alloc_fail_after(granted);
+    status = whole_life(*state);
+    mle_alloc_fail_after(-1);
+    /* libcurl has words of its own for it: no thread for a name, a callback that stopped it */
+    bool told = status == MLE_ENOMEM || status == MLE_EFORMAT || status == MLE_EIO ||
+                status == MLE_EUNKNOWN || status == MLE_EREFUSED;
+    if (status != MLE_OK && !told)
+      fail_msg("after %ld allocations: %s", granted, mle_status_name(status));
+  }
+  assert_true(granted > 200);
+}
+
+static void a_refusal_is_one_line_that_names_the_server(void **state) {
+  const fixture *f = *state;
+  mle_mlflow *store;
+  mle_arena memory = MLE_ARENA;
+  mle_mlflow_version version;
+  mle_error err;
+  assert_int_equal(mle_mlflow_open(f->uri, &store, &err), MLE_OK);
+  assert_int_equal(mle_mlflow_get_version(store, "M", 1, &memory, &version, &err), MLE_ENOTFOUND);
+  assert_non_null(strstr(err.message, "MLflow at http://127.0.0.1:"));
+  assert_non_null(strstr(err.message, "model-versions/get: 404: no such"));
+  assert_null(strchr(err.message, '\n'));
+  mle_mlflow_close(store);
+  mle_arena_release(&memory);
+}
+
+static void artifacts_of_a_server_need_it(void **state) {
+  const fixture *f = *state;
+  mle_mlflow *store;
+  mle_error err;
+  bool there;
+  assert_int_equal(mle_mlflow_has_artifact(NULL, "mlflow-artifacts:/1/a", &there, &err), MLE_EUNSUPPORTED);
+  assert_non_null(strstr(err.message, "MLFLOW_TRACKING_URI"));
+  assert_int_equal(mle_mlflow_open(f->uri, &store, &err), MLE_OK);
+  assert_int_equal(mle_mlflow_has_artifact(store, "mlflow-artifacts://other/1", &there, &err), MLE_EUNSUPPORTED);
+  assert_int_equal(mle_mlflow_put_bytes(store, "mlflow-artifacts:/1", "../x", "1", 1, &err), MLE_EINVAL);
+  mle_mlflow_close(store);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(user_and_password_leave_the_address),
+      cmocka_unit_test(odd_variables_are_named),
+      cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
+      cmocka_unit_test(a_refusal_is_one_line_that_names_the_server),
+      cmocka_unit_test(artifacts_of_a_server_need_it),
+  };
+  return cmocka_run_group_tests(tests, open_fixture, close_fixture);
+}
