@@ -180,6 +180,13 @@ static void set_body(CURL *easy, const mle_http_request *request) {
   if (!head) curl->easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+static bool is_idempotent(const mle_http_request *request) {
+  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE"};
+  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
+    if (strcmp(request->method, methods[i]) == 0) return true;
+  return request->idempotent;
+}
+
 static void set_trust(CURL *easy, const mle_http_request *request) {
   if (request->ca_file != NULL) curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
   if (request->client_cert != NULL) curl->easy_setopt(easy, CURLOPT_SSLCERT, request->client_cert);
@@ -209,6 +216,8 @@ static void set_options(mle_http_client *client, const mle_http_request *request
   curl->easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl->easy_setopt(easy, CURLOPT_XFERINFODATA, request);
   curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+  /* libcurl repeats by itself what a kept connection swallowed: so none for what may go once only */
+  if (!is_idempotent(request)) curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   set_trust(easy, request);
   set_body(easy, request);
 }
@@ -230,13 +239,6 @@ static bool never_sent(CURLcode code) {
   return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
          code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR ||
          code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
-}
-
-static bool is_idempotent(const mle_http_request *request) {
-  static const char *const methods[] = {"GET", "HEAD", "PUT", "DELETE"};
-  for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
-    if (strcmp(request->method, methods[i]) == 0) return true;
-  return request->idempotent;
 }
 
 static mle_status status_of(CURLcode code, const mle_http_request *request) {
