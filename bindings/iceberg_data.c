@@ -29,13 +29,23 @@ static const char **check_columns(lua_State *L, int arg, size_t *out_count) {
   return mlb_texts(L, arg, out_count);
 }
 
-/* read(table, what [, columns]) -> frame, rows; `what` as for mlb_range */
+/* The schema that what.schema_id names; the table's when it names none. */
+static const mle_schema *schema_of(lua_State *L, int arg, const mle_metadata *m) {
+  if (lua_isnoneornil(L, arg)) return m->schema;
+  int64_t id = mlb_opt_integer(L, arg, "schema_id", m->schema->id);
+  const mle_schema *schema = mle_metadata_schema(m, (int)id);
+  if (schema == NULL) luaL_error(L, "the table has no schema %I any more", (LUAI_UACINT)id);
+  return schema;
+}
+
+/* read(table, what [, columns]) -> frame, rows; `what` as for mlb_range, and schema_id */
 static int l_read(lua_State *L) {
   const mle_table *table = mlb_check(L, 1, &mlb_table_class);
   const mle_metadata *m = table->metadata;
   size_t num_columns;
   mle_increment range;
   mle_error err;
+  const mle_schema *schema = schema_of(L, 2, m);
   const char **columns = check_columns(L, 3, &num_columns);
   bool any = mlb_range(L, 2, m, &range);
   mlb_box *holder = mlb_push(L, &plan_class);
@@ -46,7 +56,7 @@ static int l_read(lua_State *L) {
   mlb_box *box = mlb_push_frame(L);
   mle_frame *frame;
   mlb_try(L,
-          mle_iceberg_read(mlb_session(L), m, m->schema, plan, columns, num_columns, &frame, &err),
+          mle_iceberg_read(mlb_session(L), m, schema, plan, columns, num_columns, &frame, &err),
           &err);
   box->object = frame;
   lua_pushinteger(L, plan->rows);

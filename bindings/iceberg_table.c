@@ -193,48 +193,94 @@ static int choose(lua_State *L, int arg, const char *key, const char *const *cho
   return luaL_error(L, "option '%s' must not be '%s'", key, given);
 }
 
-/* table:range{from, to, on_non_append, on_gap, on_rollback} -> { from, to, snapshots, full, rows }
- */
-static int l_range(lua_State *L) {
-  static const char *const known[] = {"from", "to", "on_non_append", "on_gap", "on_rollback", NULL};
+static void read_ids(lua_State *L, int arg, const char *key, const int64_t **out,
+                     size_t *out_count);
+
+static mle_increment_options read_range_options(lua_State *L, int arg) {
   static const char *const on_non_append[] = {"error", "skip", "include_added", NULL};
   static const char *const on_gap[] = {"error", "full", NULL};
   static const char *const on_rollback[] = {"error", "common_ancestor", "full", NULL};
-  const mle_metadata *m = check_table(L)->metadata;
-  mlb_options(L, 2, known);
-  const mle_increment_options options = {
-      .from = mlb_opt_integer(L, 2, "from", MLE_NO_SNAPSHOT),
-      .to = mlb_opt_integer(L, 2, "to", MLE_NO_SNAPSHOT),
-      .on_non_append = (mle_on_non_append)choose(L, 2, "on_non_append", on_non_append),
-      .on_gap = (mle_on_gap)choose(L, 2, "on_gap", on_gap),
-      .on_rollback = (mle_on_rollback)choose(L, 2, "on_rollback", on_rollback),
+  mle_increment_options options = {
+      .from = mlb_opt_integer(L, arg, "from", MLE_NO_SNAPSHOT),
+      .to = mlb_opt_integer(L, arg, "to", MLE_NO_SNAPSHOT),
+      .branch = mlb_opt_text(L, arg, "branch", NULL),
+      .max_snapshots = mlb_opt_integer(L, arg, "max_snapshots", 0),
+      .max_rows = mlb_opt_integer(L, arg, "max_rows", 0),
+      .on_non_append = (mle_on_non_append)choose(L, arg, "on_non_append", on_non_append),
+      .on_gap = (mle_on_gap)choose(L, arg, "on_gap", on_gap),
+      .on_rollback = (mle_on_rollback)choose(L, arg, "on_rollback", on_rollback),
   };
-  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
-  mle_increment range;
+  read_ids(L, arg, "without", &options.without, &options.num_without);
+  return options;
+}
+
+static void push_range(lua_State *L, const mle_metadata *m, const mle_increment *range) {
   int64_t rows;
   mle_error err;
-  mlb_try(L, mle_increment_resolve(m, &options, arena, &range, &err), &err);
-  mlb_try(L, mle_increment_rows(m, &range, &rows, &err), &err);
-  lua_createtable(L, 0, 5);
-  set_snapshot(L, "from", range.from);
-  set_snapshot(L, "to", range.to);
+  mlb_try(L, mle_increment_rows(m, range, &rows, &err), &err);
+  lua_createtable(L, 0, 8);
+  set_snapshot(L, "from", range->from);
+  set_snapshot(L, "to", range->to);
   set_integer(L, "rows", rows);
-  lua_pushboolean(L, range.full);
+  lua_pushboolean(L, range->full);
   lua_setfield(L, -2, "full");
-  lua_createtable(L, (int)range.count, 0);
-  for (size_t i = 0; i < range.count; i++) {
-    lua_pushinteger(L, range.snapshots[i]);
+  lua_pushboolean(L, range->more);
+  lua_setfield(L, -2, "more");
+  lua_createtable(L, (int)range->count, 0);
+  for (size_t i = 0; i < range->count; i++) {
+    lua_pushinteger(L, range->snapshots[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_setfield(L, -2, "snapshots");
+}
+
+/* The schema that the range is read with: the table's, or that of its end. */
+static int schema_of(const mle_metadata *m, const mle_increment *range, bool at_end) {
+  const mle_snapshot *to = at_end ? mle_metadata_snapshot(m, range->to) : NULL;
+  bool known = to != NULL && mle_metadata_schema(m, to->schema_id) != NULL;
+  return known ? to->schema_id : m->schema->id;
+}
+
+/* table:range{from, to, branch, on_non_append, on_gap, on_rollback, without, max_snapshots,
+ * max_rows, schema, last_snapshots, age_ms, since_ms}
+ * -> { from, to, snapshots, full, rows, more, schema_id, window = likewise }; see increment.h */
+static int l_range(lua_State *L) {
+  static const char *const known[] = {
+      "from",          "to",       "branch", "on_non_append",  "on_gap", "on_rollback", "without",
+      "max_snapshots", "max_rows", "schema", "last_snapshots", "age_ms", "since_ms",    NULL};
+  static const char *const schemas[] = {"current", "end", NULL};
+  const mle_metadata *m = check_table(L)->metadata;
+  mlb_options(L, 2, known);
+  const mle_increment_options options = read_range_options(L, 2);
+  const mle_window window = {.snapshots = mlb_opt_integer(L, 2, "last_snapshots", 0),
+                             .age_ms = mlb_opt_integer(L, 2, "age_ms", 0),
+                             .since_ms = mlb_opt_integer(L, 2, "since_ms", 0)};
+  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
+  mle_increment range;
+  mle_error err;
+  mlb_try(L, mle_increment_resolve(m, &options, arena, &range, &err), &err);
+  push_range(L, m, &range);
+  set_integer(L, "schema_id", schema_of(m, &range, choose(L, 2, "schema", schemas) == 1));
+  if (window.snapshots > 0 || window.age_ms > 0 || window.since_ms > 0) {
+    mlb_try(L, mle_increment_widen(m, &options, &window, arena, &range, &err), &err);
+    range.more = false;
+    push_range(L, m, &range);
+    lua_setfield(L, -2, "window");
+  }
   return 1;
 }
 
-static void read_ids(lua_State *L, int arg, mle_increment *out) {
+/* The ids in options[key], in userdata left on the stack. [-0, +1, v] */
+static void read_ids(lua_State *L, int arg, const char *key, const int64_t **out,
+                     size_t *out_count) {
   int64_t *ids = NULL;
-  if (lua_getfield(L, arg, "snapshots") == LUA_TTABLE) out->count = (size_t)luaL_len(L, -1);
-  ids = lua_newuserdatauv(L, (out->count + 1) * sizeof *ids, 0); /* [list, ids] */
-  for (size_t i = 0; i < out->count; i++) {
+  *out_count = 0;
+  if (!lua_isnoneornil(L, arg) && lua_getfield(L, arg, key) == LUA_TTABLE)
+    *out_count = (size_t)luaL_len(L, -1);
+  else if (lua_isnoneornil(L, arg))
+    lua_pushnil(L);
+  ids = lua_newuserdatauv(L, (*out_count + 1) * sizeof *ids, 0); /* [list, ids] */
+  for (size_t i = 0; i < *out_count; i++) {
     int is_integer;
     lua_geti(L, -2, (lua_Integer)i + 1);
     ids[i] = lua_tointegerx(L, -1, &is_integer);
@@ -242,7 +288,7 @@ static void read_ids(lua_State *L, int arg, mle_increment *out) {
     lua_pop(L, 1);
   }
   lua_remove(L, -2);
-  out->snapshots = ids;
+  *out = ids;
 }
 
 bool mlb_range(lua_State *L, int arg, const mle_metadata *metadata, mle_increment *out) {
@@ -252,7 +298,7 @@ bool mlb_range(lua_State *L, int arg, const mle_metadata *metadata, mle_incremen
   if (listed) {
     out->full = mlb_opt_boolean(L, arg, "full", false);
     out->to = mlb_opt_integer(L, arg, "to", MLE_NO_SNAPSHOT);
-    read_ids(L, arg, out);
+    read_ids(L, arg, "snapshots", &out->snapshots, &out->count);
     return out->to != MLE_NO_SNAPSHOT;
   }
   out->to = mlb_opt_integer(L, arg, "snapshot_id", metadata->current_snapshot_id);

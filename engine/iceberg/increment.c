@@ -84,27 +84,69 @@ static mle_status refuse_non_append(const mle_snapshot *snapshot, mle_error *err
                   mle_time_text(snapshot->timestamp_ms, when));
 }
 
-static mle_status counts(const mle_snapshot *snapshot, mle_on_non_append policy, bool *out,
-                         mle_error *err) {
+static bool is_left_out(const mle_increment_options *options, int64_t id) {
+  for (size_t i = 0; i < options->num_without; i++)
+    if (options->without[i] == id) return true;
+  return false;
+}
+
+typedef enum verdict { PASSED_OVER, COUNTS, REFUSED } verdict;
+
+static verdict judge(const mle_snapshot *snapshot, const mle_increment_options *options) {
   const char *operation = snapshot->operation == NULL ? "" : snapshot->operation;
-  *out = strcmp(operation, "append") == 0;
-  if (*out || strcmp(operation, "replace") == 0 || policy == MLE_NON_APPEND_SKIP) return MLE_OK;
-  if (policy == MLE_NON_APPEND_ERROR) return refuse_non_append(snapshot, err);
-  *out = true;
+  if (is_left_out(options, snapshot->id)) return PASSED_OVER;
+  if (strcmp(operation, "append") == 0) return COUNTS;
+  if (strcmp(operation, "replace") == 0) return PASSED_OVER;
+  if (options->on_non_append == MLE_NON_APPEND_SKIP) return PASSED_OVER;
+  return options->on_non_append == MLE_NON_APPEND_ERROR ? REFUSED : COUNTS;
+}
+
+/* The snapshots taken so far, against the limits. */
+typedef struct taking {
+  const mle_metadata *metadata;
+  const mle_increment_options *options;
+  int64_t *ids;
+  size_t count;
+  int64_t rows; /* only with max_rows */
+} taking;
+
+static mle_status rows_of(const mle_metadata *m, int64_t id, int64_t *out, mle_error *err) {
+  const mle_increment one = {.from = MLE_NO_SNAPSHOT, .to = id, .snapshots = &id, .count = 1};
+  return mle_increment_rows(m, &one, out, err);
+}
+
+/* Whether the limits let one more snapshot in. The first always gets in, else nothing would move. */
+static mle_status has_room(taking *t, const mle_snapshot *snapshot, verdict v, bool *out,
+                           mle_error *err) {
+  int64_t rows = 0, max_snapshots = t->options->max_snapshots, max_rows = t->options->max_rows;
+  if (max_rows > 0 && v == COUNTS) MLE_TRY(rows_of(t->metadata, snapshot->id, &rows, err));
+  *out = t->count == 0 || ((max_snapshots == 0 || (int64_t)t->count < max_snapshots) &&
+                           (max_rows == 0 || (t->rows < max_rows && rows <= max_rows - t->rows)));
+  if (*out) t->rows += rows;
   return MLE_OK;
 }
 
 /* The first `length` of the chain, oldest first, less those that do not count. */
-static mle_status keep_snapshots(const chain *c, size_t length, mle_on_non_append policy,
-                                 mle_arena *arena, mle_increment *out, mle_error *err) {
-  int64_t *kept = mle_arena_array(arena, length, sizeof *kept);
-  if (kept == NULL) return mle_nomem(err, "resolving a range");
-  out->snapshots = kept;
+static mle_status keep_snapshots(const mle_metadata *m, const chain *c, size_t length,
+                                 const mle_increment_options *options, mle_arena *arena,
+                                 mle_increment *out, mle_error *err) {
+  taking t = {.metadata = m, .options = options};
+  out->snapshots = t.ids = mle_arena_array(arena, length, sizeof *t.ids);
+  if (t.ids == NULL) return mle_nomem(err, "resolving a range");
   for (size_t i = length; i-- > 0;) {
-    bool keep;
-    MLE_TRY(counts(c->snapshots[i], policy, &keep, err));
-    if (keep) kept[out->count++] = c->snapshots[i]->id;
+    bool room;
+    verdict v = judge(c->snapshots[i], options);
+    if (v == PASSED_OVER) continue;
+    MLE_TRY(has_room(&t, c->snapshots[i], v, &room, err));
+    if (!room) {
+      out->more = true;
+      out->to = c->snapshots[i + 1]->id; /* what was passed over since is done with */
+      break;
+    }
+    if (v == REFUSED) return refuse_non_append(c->snapshots[i], err);
+    t.ids[t.count++] = c->snapshots[i]->id;
   }
+  out->count = t.count;
   return MLE_OK;
 }
 
@@ -185,10 +227,47 @@ static mle_status start_range(const mle_metadata *m, const chain *c,
   return find_start(m, c, options, arena, out, length, err);
 }
 
+/* ====== Where the range ends ====== */
+
+static mle_status find_branch(const mle_metadata *m, const char *name, int64_t *out_head,
+                              mle_error *err) {
+  const mle_ref *ref = mle_metadata_ref(m, name);
+  if (ref == NULL)
+    return mle_fail(err, MLE_ENOTFOUND,
+                    "the table has no branch '%s'; mlengine table refs lists them", name);
+  if (strcmp(ref->type, "branch") != 0)
+    return mle_fail(err, MLE_EINVAL, "'%s' is a tag, not a branch; a range may end at a tag: to = "
+                    "\"%s\"", name, name);
+  *out_head = ref->snapshot_id;
+  return MLE_OK;
+}
+
+/* An end that is given lies on the branch that is given. */
+static mle_status check_on_branch(const mle_metadata *m, const char *branch, int64_t head,
+                                  int64_t to, mle_arena *arena, mle_error *err) {
+  chain c;
+  size_t position;
+  MLE_TRY(walk(m, mle_metadata_snapshot(m, head), arena, &c, err));
+  if (find_in_chain(&c, to, &position)) return MLE_OK;
+  return mle_fail(err, MLE_EREFUSED, "snapshot %" PRId64 " is not on branch '%s'", to, branch);
+}
+
+static mle_status find_end(const mle_metadata *m, const mle_increment_options *options,
+                           mle_arena *arena, int64_t *out, mle_error *err) {
+  int64_t head = m->current_snapshot_id;
+  bool is_main = options->branch == NULL || strcmp(options->branch, "main") == 0;
+  if (!is_main) MLE_TRY(find_branch(m, options->branch, &head, err));
+  *out = options->to == MLE_NO_SNAPSHOT ? head : options->to;
+  if (options->branch == NULL || options->to == MLE_NO_SNAPSHOT) return MLE_OK;
+  return check_on_branch(m, options->branch, head, options->to, arena, err);
+}
+
 mle_status mle_increment_resolve(const mle_metadata *m, const mle_increment_options *options,
                                  mle_arena *arena, mle_increment *out, mle_error *err) {
-  int64_t to_id = options->to == MLE_NO_SNAPSHOT ? m->current_snapshot_id : options->to;
-  *out = (mle_increment){.from = options->from, .to = to_id};
+  int64_t to_id;
+  *out = (mle_increment){.from = options->from, .to = options->to};
+  MLE_TRY(find_end(m, options, arena, &to_id, err));
+  out->to = to_id;
   if (options->from == to_id) return MLE_OK; /* nothing, or a table that has nothing yet */
   if (to_id == MLE_NO_SNAPSHOT)
     return mle_fail(err, MLE_EREFUSED, "the table has no snapshot, and so none after %" PRId64,
@@ -201,7 +280,52 @@ mle_status mle_increment_resolve(const mle_metadata *m, const mle_increment_opti
   size_t length;
   MLE_TRY(walk(m, to, arena, &c, err));
   MLE_TRY(start_range(m, &c, options, arena, out, &length, err));
-  return out->full ? MLE_OK : keep_snapshots(&c, length, options->on_non_append, arena, out, err);
+  return out->full ? MLE_OK : keep_snapshots(m, &c, length, options, arena, out, err);
+}
+
+/* ====== A window ====== */
+
+/* How many snapshots of the chain the window takes in; false when it reaches behind what is known. */
+static bool measure(const chain *c, const mle_increment_options *options, const mle_window *window,
+                    size_t *out) {
+  int64_t counted = 0, newest = c->snapshots[0]->timestamp_ms;
+  int64_t since = window->age_ms > 0 ? newest - window->age_ms : window->since_ms;
+  for (*out = 0; *out < c->count; ++*out) {
+    const mle_snapshot *snapshot = c->snapshots[*out];
+    if (window->snapshots > 0 && counted == window->snapshots) return true;
+    if (window->snapshots == 0 && snapshot->timestamp_ms < since) return true;
+    counted += judge(snapshot, options) == COUNTS;
+  }
+  return !c->cut || (window->snapshots > 0 && counted == window->snapshots);
+}
+
+static mle_status meet_short_window(const chain *c, const mle_increment_options *options,
+                                    mle_increment *out, mle_error *err) {
+  if (options->on_gap == MLE_GAP_FULL) return read_all(out);
+  return mle_fail(err, MLE_EREFUSED,
+                  "the window up to snapshot %" PRId64 " reaches behind snapshot %" PRId64
+                  ", before which history was expired; ask for a shorter one, or on_gap = "
+                  "\"full\" reads all rows of snapshot %" PRId64,
+                  out->to, c->snapshots[c->count - 1]->id, out->to);
+}
+
+mle_status mle_increment_widen(const mle_metadata *m, const mle_increment_options *options,
+                               const mle_window *window, mle_arena *arena, mle_increment *range,
+                               mle_error *err) {
+  chain c;
+  size_t own = 0, length;
+  mle_increment_options unlimited = *options;
+  unlimited.max_snapshots = unlimited.max_rows = 0;
+  if (range->full || range->to == MLE_NO_SNAPSHOT) return MLE_OK;
+  MLE_TRY(walk(m, mle_metadata_snapshot(m, range->to), arena, &c, err));
+  if (c.count == 0) return MLE_OK;
+  if (range->from == MLE_NO_SNAPSHOT || !find_in_chain(&c, range->from, &own)) own = c.count;
+  bool known = measure(&c, &unlimited, window, &length);
+  if (!known) return meet_short_window(&c, options, range, err);
+  if (length <= own) return MLE_OK; /* it is all new */
+  range->from = length < c.count ? c.snapshots[length]->id : c.missing;
+  range->count = 0;
+  return keep_snapshots(m, &c, length, &unlimited, arena, range, err);
 }
 
 /* ====== Reading it ====== */

@@ -16,6 +16,10 @@
  *   on_gap         history between `from` and `to` was expired: read all of `to`.
  *   on_rollback    `from` is no longer an ancestor of `to`: start from the last
  *                  snapshot both have, or read all of `to`.
+ *
+ * max_snapshots and max_rows end a range early, at whole snapshots and at least one; `to`
+ * is then the last that was taken, and `more` says that others follow. Reading all of `to`,
+ * where an option said so, cannot be divided.
  */
 #ifndef MLE_ICEBERG_INCREMENT_H
 #define MLE_ICEBERG_INCREMENT_H
@@ -32,7 +36,11 @@ typedef enum mle_on_rollback {
 
 typedef struct mle_increment_options {
   int64_t from; /* exclusive; MLE_NO_SNAPSHOT: from the beginning */
-  int64_t to;   /* MLE_NO_SNAPSHOT: the current snapshot */
+  int64_t to;   /* MLE_NO_SNAPSHOT: the head of the branch */
+  const char *branch;    /* `to` is on it; NULL: main, and `to` may be any snapshot */
+  const int64_t *without; /* snapshots that are left out, whatever they did */
+  size_t num_without;
+  int64_t max_snapshots, max_rows; /* 0: no limit */
   mle_on_non_append on_non_append;
   mle_on_gap on_gap;
   mle_on_rollback on_rollback;
@@ -43,10 +51,26 @@ typedef struct mle_increment {
   const int64_t *snapshots; /* whose added files are read, oldest first */
   size_t count;
   bool full; /* all rows of `to` instead, because an option said so */
+  bool more; /* a limit left snapshots for the next range */
 } mle_increment;
+
+/* Rows to learn from beside those that are new; one of the three is set. */
+typedef struct mle_window {
+  int64_t snapshots; /* the last so many that count */
+  int64_t age_ms;    /* those committed at most so long before `to` */
+  int64_t since_ms;  /* those committed at that time or later */
+} mle_window;
 
 mle_status mle_increment_resolve(const mle_metadata *metadata, const mle_increment_options *options,
                                  mle_arena *arena, mle_increment *out, mle_error *err);
+
+/*
+ * Widens a resolved range backwards to a window, never narrows it; `to` stays. What counts in it
+ * is what `options` say, and so is what happens when its history was expired (on_gap).
+ */
+mle_status mle_increment_widen(const mle_metadata *metadata, const mle_increment_options *options,
+                               const mle_window *window, mle_arena *arena, mle_increment *range,
+                               mle_error *err);
 
 mle_status mle_increment_plan(const mle_metadata *metadata, const mle_increment *range,
                               mle_plan *out, mle_error *err);

@@ -12,6 +12,7 @@ local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
 local point = require "mlengine.iceberg.point"
+local range_options = require "mlengine.iceberg.range"
 local tracking = require "mlengine.iceberg.tracking"
 
 local M = {}
@@ -135,30 +136,20 @@ function Table:files(snapshot_id)
 end
 
 local range_types <const> = {
-  from = "integer|string|nil", to = "integer|string|nil", on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil",
-}
-
-local choices <const> = {
-  on_non_append = { "error", "skip", "include_added" },
-  on_gap = { "error", "full" },
-  on_rollback = { "error", "common_ancestor", "full" },
+  from = "integer|string|nil", to = "integer|string|nil", branch = "string|nil",
+  on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil", schema = "string|nil",
+  max_snapshots = "integer|nil", max_rows = "integer|nil", last = "table|nil", since = "string|nil", without = "table|nil",
 }
 
 local function check_range(options)
   options = check.options(options, range_types, "table:range")
-  for name, allowed in pairs(choices) do
-    local value, found = options[name], options[name] == nil
-    for _, choice in ipairs(allowed) do found = found or choice == value end
-    if not found then
-      errors.raise("invalid", ("option '%s' must be one of %s, not '%s'%s"):format(name, table.concat(allowed, ", "), value, check.hint(value, allowed)))
-    end
-  end
+  range_options.check(options, "table:range")
   return options
 end
 
 --- A time before the first snapshot is a beginning, but no end.
-local function end_of_range(self, to)
-  local id = point.resolve(self, to)
+local function end_of_range(self, to, branch)
+  local id = point.resolve(self, to, branch)
   if id or not to then return id end
   errors.raise("not found", ("table %s had no snapshot at %s"):format(self.name, to))
 end
@@ -169,6 +160,13 @@ end
 ---@field on_non_append? "error"|"skip"|"include_added" an overwrite or delete in the range
 ---@field on_gap? "error"|"full"                        history in the range was expired
 ---@field on_rollback? "error"|"common_ancestor"|"full" `from` is no ancestor of `to` any more
+---@field branch? string          whose head is the end, and whose history the range is along; main
+---@field schema? "current"|"end" the columns as the table has them now, or as they were at `to`
+---@field max_snapshots? integer  at most so many; `more` says that others follow
+---@field max_rows? integer       whole snapshots of at most so many rows together, but at least one
+---@field last? { snapshots: integer } read on backwards, until so many snapshots are read
+---@field since? string           read on backwards, to "30d" before the end, or to a time
+---@field without? integer[]      snapshots that are left out
 
 ---@class mlengine.iceberg.Range
 ---@field from? integer        nil: from the beginning
@@ -177,6 +175,9 @@ end
 ---@field full boolean         all rows of `to`, because an option said so
 ---@field rows integer
 ---@field empty boolean
+---@field more boolean         a limit left snapshots for the next range
+---@field schema_id integer    the columns it is read with
+---@field window? mlengine.iceberg.Range what is read, with `last` or `since`: at least the range
 
 ---Which snapshots lie between two of them, along the parent chain. Reads metadata
 ---alone. A range that would lose or repeat rows raises, naming the snapshot and the
@@ -185,11 +186,18 @@ end
 ---@return mlengine.iceberg.Range
 function Table:range(options)
   options = check_range(options)
+  local branch = options.branch
+  local since = range_options.since(options.since)
   local range = self.handle:range {
-    from = point.resolve(self, options.from), to = end_of_range(self, options.to),
+    from = point.resolve(self, options.from, branch), to = end_of_range(self, options.to, branch), branch = branch,
     on_non_append = options.on_non_append, on_gap = options.on_gap, on_rollback = options.on_rollback,
+    schema = options.schema, max_snapshots = options.max_snapshots, max_rows = options.max_rows,
+    without = options.without, last_snapshots = options.last and options.last.snapshots,
+    age_ms = since and since.age_ms, since_ms = since and since.since_ms,
   }
   range.empty = range.rows == 0
+  range.branch = branch
+  if range.window then range.window.schema_id = range.schema_id end
   return range
 end
 
@@ -200,16 +208,18 @@ local function read(self, what, columns)
   return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(self, what, columns) })
 end
 
----The rows of a range as a frame with the fields `rows`, `range`, `empty`,
+---The rows of a range as a frame with the fields `rows`, `range`, `empty`, `more`,
 ---`snapshots`, `tags` (for the MLflow run) and `dataset`. It is what was added: rows
----that a later snapshot deleted are still among them.
+---that a later snapshot deleted are still among them. With a window `rows` and
+---`snapshots` are the window's; `empty` says that none of it is new.
 ---@param range? mlengine.iceberg.Range|mlengine.iceberg.RangeOptions
 ---@return mlengine.Frame
 function Table:increment(range)
   if not (range and range.snapshots) then range = self:range(range) end
-  local frame = read(self, range)
-  frame.range, frame.snapshots = range, range.snapshots
-  frame.empty = frame.rows == 0
+  local what = range.window or range
+  local frame = read(self, what)
+  frame.range, frame.snapshots, frame.more = range, what.snapshots, range.more
+  frame.empty = range.rows == 0
   frame.tags = tracking.tags(self, range, frame.rows)
   frame.dataset = tracking.dataset(self, range, frame.rows, frame.tags)
   return frame

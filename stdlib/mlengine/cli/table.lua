@@ -7,7 +7,7 @@ local json = require "mlengine.json"
 local system = require "mle.system"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
-  .. " [--from POINT] [--to POINT] [--snapshot ID] [--json]"
+  .. " [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--json]"
 
 -- ====== Finding the table ======
 
@@ -190,7 +190,7 @@ local function show_plan(table_, given)
 end
 
 local function show_increment(table_, given)
-  local range = table_:range { from = given.from, to = given.to }
+  local range = table_:range { from = given.from, to = given.to, branch = given.branch }
   local plan = range.to and table_.handle:plan(range) or { files = {}, rows = 0, bytes = 0 }
   if given.json then
     range.snapshots, range.files = json.array(range.snapshots), json.array(plan.files)
@@ -207,10 +207,10 @@ local actions <const> = {
 }
 
 --- Which options an action takes, besides --json.
-local takes <const> = { files = { "snapshot" }, plan = { "snapshot" }, increment = { "from", "to" } }
+local takes <const> = { files = { "snapshot" }, plan = { "snapshot" }, increment = { "from", "to", "branch" } }
 
 local function check_options(action, given)
-  for _, name in ipairs { "from", "to", "snapshot" } do
+  for _, name in ipairs { "from", "to", "branch", "snapshot" } do
     local known = false
     for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
     if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
@@ -239,7 +239,7 @@ A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
 CATALOG is a name of mlengine.conf.lua; without it, "default".]],
   run = function(args)
     local given, names = arguments.parse(args, {
-      ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--snapshot"] = "ID",
+      ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID",
     }, usage, { 2, 2 })
     local action = actions[names[1]]
     if not action then

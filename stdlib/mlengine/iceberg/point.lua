@@ -47,6 +47,19 @@ local function current_at(table_, ms)
   return found and found.snapshot_id
 end
 
+--- A branch other than main has no log: the newest of its snapshots that is not later.
+local function current_on(table_, branch, ms)
+  local id
+  for _, ref in ipairs(table_:refs()) do
+    if ref.name == branch and ref.type == "branch" then id = ref.snapshot_id end
+  end
+  local snapshot = id and table_.handle:snapshot(id)
+  while snapshot and snapshot.timestamp_ms > ms do
+    snapshot = snapshot.parent_id and table_.handle:snapshot(snapshot.parent_id)
+  end
+  return snapshot and snapshot.id
+end
+
 local function find_tag(table_, name)
   local tags = {}
   for _, ref in ipairs(table_:refs()) do
@@ -60,14 +73,16 @@ end
 ---The snapshot that `point` means; nil when it is nil, or a time before the first snapshot.
 ---@param table_ mlengine.iceberg.Table
 ---@param point integer|string|nil
+---@param branch? string whose time it is; main
 ---@return integer?
-function M.resolve(table_, point)
+function M.resolve(table_, point, branch)
   if type(point) ~= "string" then return point end
   local id, tags = find_tag(table_, point)
   if id then return id end
   id = math.tointeger(tonumber(point))
   if id then return id end
   local ms = M.milliseconds(point)
+  if ms and branch and branch ~= "main" then return current_on(table_, branch, ms) end
   if ms then return current_at(table_, ms) end
   errors.raise("not found", ("'%s' is neither a snapshot's id, nor a tag of %s, nor a time like 2026-11-24T03:30:00Z%s"):format(
     point, table_.name, check.hint(point, tags)))

@@ -21,7 +21,7 @@ function M.recipe(table_, range, columns)
     catalog = catalog.named and catalog.name or { name = catalog.name, uri = catalog.properties.uri, warehouse = catalog.properties.warehouse },
     table = table_.name,
     uuid = table_.uuid,
-    range = { from = range.from, to = range.to, snapshots = range.snapshots, full = range.full },
+    range = { from = range.from, to = range.to, snapshots = range.snapshots, full = range.full, schema_id = range.schema_id },
     columns = columns,
   }
 end
@@ -46,7 +46,8 @@ function M.tags(table_, range, rows)
     iceberg_snapshot_committed_at = to and system.time_text(to.timestamp_ms),
     iceberg_table = table_.name,
     iceberg_table_uuid = table_.uuid,
-    iceberg_branch = MAIN,
+    iceberg_branch = range.branch or MAIN,
+    iceberg_window_snapshot_ids = range.window and #range.window.snapshots > 0 and join_ids(range.window.snapshots) or nil,
     row_count = rows and tostring(rows),
   }
 end

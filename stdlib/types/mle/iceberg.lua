@@ -83,8 +83,8 @@ function Table:history() end
 ---@return { name: string, type: string, snapshot_id: integer }[]
 function Table:refs() end
 
----@param options? mlengine.iceberg.RangeOptions
----@return { from?: integer, to?: integer, snapshots: integer[], full: boolean, rows: integer }
+---@param options? { from?: integer, to?: integer, branch?: string, on_non_append?: string, on_gap?: string, on_rollback?: string, without?: integer[], max_snapshots?: integer, max_rows?: integer, schema?: "current"|"end", last_snapshots?: integer, age_ms?: integer, since_ms?: integer }
+---@return mlengine.iceberg.Range
 function Table:range(options) end
 
 ---The data files that are read: of a range, or of one snapshot.

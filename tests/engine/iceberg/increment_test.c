@@ -10,7 +10,7 @@ typedef struct step {
   int64_t added;
 } step;
 
-/* Metadata of these snapshots, the last one current. */
+/* Metadata of these snapshots, the last one current; snapshot N was committed in second N. */
 static mle_metadata *history(const step *steps, size_t count) {
   mle_json *doc = mle_json_new_object();
   mle_json_add_int(doc, "format-version", 2);
@@ -24,12 +24,16 @@ static mle_metadata *history(const step *steps, size_t count) {
   mle_json_add_raw(doc, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
   mle_json_add_int(doc, "default-spec-id", 0);
   mle_json_add_int(doc, "current-snapshot-id", count == 0 ? -1 : steps[count - 1].id);
+  if (count >= 4) /* a branch and a tag */
+    mle_json_add_raw(doc, "refs",
+                     "{\"dev\":{\"snapshot-id\":2,\"type\":\"branch\"},"
+                     "\"v1\":{\"snapshot-id\":3,\"type\":\"tag\"}}");
   mle_json *list = mle_json_add_array(doc, "snapshots");
   for (size_t i = 0; i < count; i++) {
     mle_json *snapshot = mle_json_add_object(list, NULL), *summary;
     mle_json_add_int(snapshot, "snapshot-id", steps[i].id);
     if (steps[i].parent != 0) mle_json_add_int(snapshot, "parent-snapshot-id", steps[i].parent);
-    mle_json_add_int(snapshot, "timestamp-ms", 1000);
+    mle_json_add_int(snapshot, "timestamp-ms", 1000 * steps[i].id);
     mle_json_add_text(snapshot, "manifest-list", "/none");
     if (steps[i].operation == NULL) continue;
     char rows[32];
@@ -50,8 +54,8 @@ static mle_metadata *history(const step *steps, size_t count) {
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 #define RANGE(from_, to_) \
   (mle_increment_options) { .from = (from_), .to = (to_) }
-#define RANGE_WITH(from_, to_, option) \
-  (mle_increment_options) { .from = (from_), .to = (to_), option }
+#define RANGE_WITH(from_, to_, ...) \
+  (mle_increment_options) { .from = (from_), .to = (to_), __VA_ARGS__ }
 #define NONE MLE_NO_SNAPSHOT
 
 /* The ids of the range as "1 2 3", "full", or what was refused. */
@@ -228,6 +232,129 @@ static void a_circle_of_parents_is_an_error(void **state) {
   assert_refusal(resolve(circle, COUNT(circle), RANGE(NONE, NONE)), "circle", "");
 }
 
+/* ====== Branches ====== */
+
+static void a_branch_has_a_head_of_its_own(void **state) {
+  (void)state;
+  assert_range(appends, RANGE_WITH(NONE, NONE, .branch = "dev"), "1 2");
+  assert_range(appends, RANGE_WITH(1, NONE, .branch = "dev"), "2");
+  assert_range(appends, RANGE_WITH(NONE, NONE, .branch = "main"), "1 2 3 4");
+  assert_range(appends, RANGE_WITH(NONE, 1, .branch = "dev"), "1");
+}
+
+static void what_is_no_branch_or_not_on_it_is_refused(void **state) {
+  (void)state;
+  assert_refusal(resolve(appends, COUNT(appends), RANGE_WITH(NONE, 4, .branch = "dev")),
+                 "snapshot 4 is not on branch 'dev'", "");
+  assert_refusal(resolve(appends, COUNT(appends), RANGE_WITH(NONE, NONE, .branch = "v1")),
+                 "'v1' is a tag", "to = ");
+  assert_refusal(resolve(appends, COUNT(appends), RANGE_WITH(NONE, NONE, .branch = "nope")),
+                 "no branch 'nope'", "table refs");
+}
+
+/* ====== Limits ====== */
+
+static void limits_take_whole_snapshots_and_at_least_one(void **state) {
+  (void)state; /* 10, 20, 30 and 40 rows */
+  assert_range(appends, RANGE_WITH(NONE, NONE, .max_snapshots = 3), "1 2 3");
+  assert_range(appends, RANGE_WITH(2, NONE, .max_snapshots = 1), "3");
+  assert_range(appends, RANGE_WITH(NONE, NONE, .max_rows = 30), "1 2");
+  assert_range(appends, RANGE_WITH(NONE, NONE, .max_rows = 59), "1 2");
+  assert_range(appends, RANGE_WITH(NONE, NONE, .max_rows = 60), "1 2 3");
+  assert_range(appends, RANGE_WITH(3, NONE, .max_rows = 1), "4");
+  assert_range(appends, RANGE_WITH(NONE, NONE, .max_rows = 1000, .max_snapshots = 2), "1 2");
+}
+
+static void a_limit_ends_before_what_would_be_refused(void **state) {
+  (void)state;
+  assert_range(mixed, RANGE_WITH(NONE, NONE, .max_snapshots = 1), "1");
+  assert_refusal(resolve(mixed, COUNT(mixed), RANGE_WITH(NONE, NONE, .max_snapshots = 2)),
+                 "snapshot 3 (overwrite", "on_non_append");
+}
+
+/* Resolves and hands over what a consumer remembers. */
+static void assert_end(const step *steps, size_t count, mle_increment_options options, int64_t to,
+                       bool more) {
+  mle_metadata *metadata = history(steps, count);
+  mle_arena arena = MLE_ARENA;
+  mle_increment range;
+  must(mle_increment_resolve(metadata, &options, &arena, &range, err));
+  assert_true(range.to == to && range.more == more);
+  mle_arena_release(&arena);
+  mle_metadata_free(metadata);
+}
+
+static void more_is_said_when_something_that_counts_follows(void **state) {
+  (void)state;
+  assert_end(appends, COUNT(appends), RANGE_WITH(NONE, NONE, .max_snapshots = 3), 3, true);
+  assert_end(appends, COUNT(appends), RANGE_WITH(NONE, NONE, .max_snapshots = 4), 4, false);
+  assert_end(mixed, COUNT(mixed), RANGE_WITH(NONE, NONE, .max_snapshots = 1), 2, true);
+  assert_end(mixed, 2, RANGE_WITH(NONE, NONE, .max_snapshots = 1), 2, false);
+}
+
+/* ====== Snapshots left out by id ====== */
+
+static void a_snapshot_is_stepped_over_by_id(void **state) {
+  (void)state;
+  static const int64_t two[1] = {2}, others[3] = {3, 4, 5};
+  assert_range(appends, RANGE_WITH(1, NONE, .without = two, .num_without = 1), "3 4");
+  assert_range(mixed, RANGE_WITH(NONE, NONE, .without = others, .num_without = 3), "1 6");
+}
+
+/* ====== Windows ====== */
+
+static const char *widen(const step *steps, size_t count, mle_increment_options options,
+                         mle_window window) {
+  static char text[MLE_ERROR_MESSAGE_MAX];
+  mle_metadata *metadata = history(steps, count);
+  mle_arena arena = MLE_ARENA;
+  mle_increment range;
+  mle_error err;
+  text[0] = '\0';
+  must(mle_increment_resolve(metadata, &options, &arena, &range, err));
+  if (mle_increment_widen(metadata, &options, &window, &arena, &range, &err) != MLE_OK)
+    snprintf(text, sizeof text, "%s", err.message);
+  else if (range.full)
+    snprintf(text, sizeof text, "full of %lld", (long long)range.to);
+  else
+    for (size_t i = 0; i < range.count; i++)
+      snprintf(text + strlen(text), sizeof text - strlen(text), i == 0 ? "%lld" : " %lld",
+               (long long)range.snapshots[i]);
+  mle_arena_release(&arena);
+  mle_metadata_free(metadata);
+  return text;
+}
+
+#define WINDOW(steps, options, wanted, ...) \
+  assert_string_equal(widen(steps, COUNT(steps), options, (mle_window){__VA_ARGS__}), wanted)
+
+static void a_window_takes_older_snapshots_along(void **state) {
+  (void)state;
+  WINDOW(appends, RANGE(3, NONE), "3 4", .snapshots = 2);
+  WINDOW(appends, RANGE(3, NONE), "1 2 3 4", .snapshots = 9);
+  WINDOW(appends, RANGE(3, NONE), "2 3 4", .age_ms = 2000); /* 4 s - 2 s, and later */
+  WINDOW(appends, RANGE(3, NONE), "3 4", .since_ms = 2001);
+}
+
+static void a_window_never_leaves_new_rows_out(void **state) {
+  (void)state;
+  WINDOW(appends, RANGE(1, NONE), "2 3 4", .snapshots = 1);
+  WINDOW(appends, RANGE(NONE, NONE), "1 2 3 4", .age_ms = 1);
+}
+
+static void a_window_ends_where_a_limited_range_does(void **state) {
+  (void)state;
+  WINDOW(appends, RANGE_WITH(2, NONE, .max_snapshots = 1), "2 3", .snapshots = 2);
+}
+
+static void a_window_into_expired_history_is_refused_or_reads_all(void **state) {
+  (void)state;
+  assert_refusal(widen(expired, COUNT(expired), RANGE(3, NONE), (mle_window){.snapshots = 3}),
+                 "behind snapshot 3, before which history was expired", "on_gap = \"full\"");
+  WINDOW(expired, RANGE(3, NONE), "3 4", .snapshots = 2);
+  WINDOW(expired, RANGE_WITH(3, NONE, .on_gap = MLE_GAP_FULL), "full of 4", .snapshots = 3);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ranges_are_exclusive_and_inclusive),
@@ -246,6 +373,16 @@ int main(void) {
       cmocka_unit_test(a_replaced_table_has_no_common_ancestor),
       cmocka_unit_test(a_kept_start_behind_expired_history_is_a_gap),
       cmocka_unit_test(a_circle_of_parents_is_an_error),
+      cmocka_unit_test(a_branch_has_a_head_of_its_own),
+      cmocka_unit_test(what_is_no_branch_or_not_on_it_is_refused),
+      cmocka_unit_test(limits_take_whole_snapshots_and_at_least_one),
+      cmocka_unit_test(a_limit_ends_before_what_would_be_refused),
+      cmocka_unit_test(more_is_said_when_something_that_counts_follows),
+      cmocka_unit_test(a_snapshot_is_stepped_over_by_id),
+      cmocka_unit_test(a_window_takes_older_snapshots_along),
+      cmocka_unit_test(a_window_never_leaves_new_rows_out),
+      cmocka_unit_test(a_window_ends_where_a_limited_range_does),
+      cmocka_unit_test(a_window_into_expired_history_is_refused_or_reads_all),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
