@@ -58,14 +58,20 @@ function M.log(format, ...) log.info(format, ...) end
 
 ---@class mlengine.job.IncrementOptions
 ---@field consumer? string      whose watermark; default: this job
----@field initial? "full"|"latest"|integer where the first run begins: at the beginning (default), now, or after that snapshot
+---@field initial? "full"|"latest"|integer|string where the first run begins: at the beginning (default), now, or after a snapshot, a tag, a time
+---@field commit? "succeeded"|"deployed" when the rows count as consumed; deployed: once a model of this run is live
+---@field schema? "current"|"end"   the columns as the table has them now, or as they were at the range's end
+---@field max_snapshots? integer    at most so many in one run; `batch.more` says that others follow
+---@field max_rows? integer         whole snapshots of at most so many rows together, but at least one
+---@field last? { snapshots: integer } train on the last so many snapshots, what is new among them
+---@field since? string             train on what was committed since "30d" before the range's end, or since a time
 ---@field on_non_append? "error"|"skip"|"include_added" a snapshot between that overwrote or deleted
 ---@field on_gap? "error"|"full"  history between was expired
 ---@field on_rollback? "error"|"common_ancestor"|"full" the last consumed snapshot is no ancestor any more
----@field branch? string        "main"
+---@field branch? string           "main"
 
 ---The rows appended to a table since this consumer last succeeded, as a frame with
----the fields `rows`, `range`, `empty`, `snapshots` and `tags`. They count as consumed
+---the fields `rows`, `range`, `empty`, `more`, `snapshots` and `tags`. They count as consumed
 ---when, and only when, this run succeeds.
 ---
 ---     local batch = job.increment(table)

@@ -16,6 +16,7 @@ local function fake_table(ids)
     local between = table.move(ids, from + 1, to, 1, {})
     return { from = options.from, to = ids[to], snapshots = between, rows = 10 * #between, empty = #between == 0 }
   end
+  function t:refs() return {} end
   function t:increment(range) return { rows = range.rows, range = range, empty = range.empty, snapshots = range.snapshots } end
   return t
 end
@@ -120,9 +121,50 @@ function TestJob:test_options_are_handed_on_and_checked()
   lu.assertEquals(t.asked.on_rollback, "common_ancestor")
   lu.assertStrContains(test.raises("invalid", job.increment, t, { on_gap = "ful" }).message, "'full'")
   lu.assertStrContains(test.raises("invalid", job.increment, t, { consumr = "x" }).message, "'consumer'")
-  lu.assertStrContains(test.raises("invalid", job.increment, t, { initial = "last" }).message, "latest")
-  lu.assertStrContains(test.raises("unsupported", job.increment, t, { branch = "dev" }).message, "'dev'")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { commit = "deploy" }).message, "'deployed'")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { max_rows = 0 }).message, "at least 1")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { since = "soon" }).message, '"30d"')
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { since = "1d", last = { snapshots = 1 } }).message, "not both")
+  lu.assertStrContains(test.raises("invalid", job.increment, t, { last = { rows = 1 } }).message, "'rows'")
+  lu.assertStrContains(test.raises("invalid", increment, t, { initial = "lates", consumer = "other" }).message, "latest")
   lu.assertStrContains(test.raises("invalid", job.increment, "bank.trx").message, "load_table")
+end
+
+function TestJob:test_window_and_limits_are_handed_on()
+  self:enter()
+  local t = fake_table { 1 }
+  increment(t, { max_snapshots = 3, max_rows = 5, since = "2d", schema = "end", branch = "dev" })
+  lu.assertEquals({ t.asked.max_snapshots, t.asked.max_rows, t.asked.since, t.asked.schema, t.asked.branch }, { 3, 5, "2d", "end", "dev" })
+end
+
+function TestJob:test_branches_have_watermarks_of_their_own()
+  for _, branch in ipairs { "main", "dev" } do
+    local entered = self:enter()
+    lu.assertEquals(increment(fake_table { 1, 2 }, { branch = branch }).rows, 20)
+    self:succeed(entered)
+    lu.assertEquals(self.state:watermark("P/J", "u-1", branch), 2)
+  end
+end
+
+function TestJob:test_rows_held_for_a_release_are_not_trained_on_alone_again()
+  local options = { commit = "deployed" }
+  local entered = self:enter()
+  lu.assertEquals(increment(fake_table { 1, 2 }, options).rows, 20)
+  self:succeed(entered)
+  lu.assertNil(self.state:watermark("P/J", "u-1", "main"))
+  entered = self:enter()
+  lu.assertTrue(increment(fake_table { 1, 2 }, options).empty)
+  self.state:skip(entered.run_id, "no new snapshot", {})
+  self:enter()
+  lu.assertEquals(increment(fake_table { 1, 2, 3 }, options).rows, 30) -- with what came since, again
+end
+
+function TestJob:test_a_snapshot_stepped_over_is_left_out()
+  self.state:move_watermark("P/J", "u-1", "main", { action = "skip", table_name = "t", snapshot = 2, who = "ann", why = "bad" })
+  self:enter()
+  local t = fake_table { 1, 2, 3 }
+  increment(t)
+  lu.assertEquals(t.asked.without, { 2 })
 end
 
 function TestJob:test_rehearsals()
