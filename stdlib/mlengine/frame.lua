@@ -232,6 +232,27 @@ end
 ---@return { column: string, type: string, count: integer, nulls: integer, min?: string, max?: string, mean?: number }[]
 function Frame:describe() return show.describe(self) end
 
+---Says what must hold of these rows, and what happens when it does not: the script
+---fails, the job is skipped (its rows stay new), or a warning is logged.
+---
+---     batch:expect {
+---       rows = { min = 100 },
+---       amount = { min = 0, null_rate = 0.01 },
+---       country = { one_of = { "DE", "FR" }, mostly = 0.99, on_fail = "warn" },
+---       conditions = { "paid <= amount" },
+---       schema = { new = "ignore", dropped = "fail", renamed = "fail", promoted = "warn" },
+---       on_fail = "skip",
+---     }
+---
+---Of a column: min, max, one_of, matches (a regular expression), each for all rows that have
+---a value or `mostly` of them; null_rate, unique; mean, stddev, distinct = { min =, max = }.
+---`columns = { rows = {...} }` is for columns whose names mean something here. `schema` is about
+---what changed since this consumer's last run. One pass over the rows.
+---@param rules table
+---@return boolean held
+---@return string[] broken what was warned about
+function Frame:expect(rules) return require("mlengine.frame.expect").check(self, rules) end
+
 ---Writes the rows to a new file: .parquet, .csv or .json by its name.
 ---@param path string
 function Frame:write(path)

@@ -71,7 +71,8 @@ function M.log(format, ...) log.info(format, ...) end
 ---@field branch? string           "main"
 
 ---The rows appended to a table since this consumer last succeeded, as a frame with
----the fields `rows`, `range`, `empty`, `more`, `snapshots` and `tags`. They count as consumed
+---the fields `rows`, `range`, `empty`, `more`, `snapshots`, `tags` and `drift` (what changed of
+---the columns since). They count as consumed
 ---when, and only when, this run succeeds.
 ---
 ---     local batch = job.increment(table)

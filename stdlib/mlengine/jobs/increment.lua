@@ -2,6 +2,7 @@
 --- that was found, before anything is read; the commit compares with that.
 
 local check = require "mlengine.check"
+local drift = require "mlengine.jobs.drift"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local log = require "mlengine.log"
@@ -131,20 +132,32 @@ end
 
 local function fields_of(table_, range)
   if not range.schema_id then return nil end
-  local fields = {}
+  local fields = json.array {}
   for i, field in ipairs(table_.handle:schema(range.schema_id)) do
     fields[i] = { id = field.id, name = field.name, type = field.type, required = field.required }
   end
-  return json.encode(json.array(fields))
+  return fields
+end
+
+--- What changed of the columns since this consumer last consumed rows; each is said.
+local function find_drift(current, table_, consumer, range, options)
+  local text = current.state and current.state:consumed_schema(consumer, table_.uuid, options.branch or MAIN)
+  local fields = fields_of(table_, range)
+  if not text or not fields then return {} end
+  local last = json.decode(text)
+  local found = drift.between(last.fields, fields)
+  for _, change in ipairs(found) do log.info("%s: since run %d %s", table_.name, last.run, change.text) end
+  return found
 end
 
 local function pin(current, table_, consumer, wanted, range, options)
   if not current.state then return end
+  local fields = fields_of(table_, range)
   current.state:pin_range(current.run_id, {
     consumer = consumer, table_uuid = table_.uuid, branch = options.branch or MAIN, table_name = table_.name,
     expected = wanted.expected, from = range.from, to = range.to,
     rows = range.rows or (range.empty and 0 or 1),
-    read = describe(range), fields = fields_of(table_, range), schema_id = range.schema_id,
+    read = describe(range), fields = fields and json.encode(fields), schema_id = range.schema_id,
     held = options.commit == "deployed" and not current.rehearsal,
   })
 end
@@ -187,6 +200,7 @@ local function range_of(current, table_, consumer, options)
   if waits_for_release(current, table_, consumer, range, options) then
     return { from = range.to, to = range.to, snapshots = {}, full = false, rows = 0, empty = true, more = false, schema_id = range.schema_id }
   end
+  range.drift = find_drift(current, table_, consumer, range, options)
   pin(current, table_, consumer, wanted, range, options)
   if wanted.first then announce(table_, consumer, range) end
   return range
@@ -206,6 +220,7 @@ function M.read(current, table_, options)
     current.ranges[key] = range_of(current, table_, consumer, options)
   end
   local frame = table_:increment(current.ranges[key])
+  frame.drift = current.ranges[key].drift or {}
   if frame.tags and consumer ~= current.consumer and not current.rehearsal then
     frame.tags["mlengine.consumer"] = consumer -- the run that logs them read for this one
   end

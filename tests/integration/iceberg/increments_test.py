@@ -200,6 +200,58 @@ class Increments(IcebergTest):
         self.project.run("watermark", "adopt", "--consumer", "k.lua", "--table", "db.t", "--from", "j.lua")
         self.assertEqual(self.ids(name="k.lua"), [2, 3])
 
+    # ====== Data checks ======
+
+    def expecting(self, rules):
+        return SCRIPT.replace("local ids = {}", f"batch:expect {rules}\nlocal ids = {{}}")
+
+    def run_expecting(self, rules, code=0):
+        self.project.write("j.lua", self.expecting(rules) % "{}")
+        self.said = self.project.run("run", "j.lua", code=code)
+        return self.project.history()[0]
+
+    def test_a_batch_that_is_not_as_expected_fails_skips_or_warns_as_told(self):
+        self.append(3)
+        rules = "{ rows = { min = 3 }, id = { max = 1, on_fail = '%s' } }"
+        last = self.run_expecting(rules % "fail", code=1)
+        self.assertIn("id: 1 of 3 rows are above 1, as 2", last["reason"])
+        last = self.run_expecting(rules % "skip")
+        self.assertEqual(last["state"], "skipped")
+        self.assertIn("id: 1 of 3 rows are above 1, as 2", last["reason"])
+        self.assertEqual(self.project.json("watermark", "show", "--json"), [])  # its rows stay new
+        last = self.run_expecting(rules % "warn")
+        self.assertEqual((last["state"], last["outputs"]["ids"]), ("succeeded", [0, 1, 2]))
+        self.assertEqual(last["notes"][0]["kind"], "expect")
+
+    def test_schema_drift_since_the_last_run_is_reported_and_judged(self):
+        self.append()
+        self.job()
+        with self.table.update_schema() as update:
+            update.add_column("extra", LongType())
+        self.table.refresh()
+        self.append()
+        last = self.run_expecting("{ schema = 'fail' }", code=1)
+        self.assertIn("column 'extra' (id 2, long) is new", last["reason"])
+        with self.table.update_schema() as update:
+            update.rename_column("id", "number")
+            update.rename_column("extra", "id")
+        self.table.refresh()
+        last = self.run_expecting("{ schema = { renamed = 'skip', new = 'ignore' } }")
+        self.assertEqual(last["state"], "skipped")
+        self.assertIn("column 'id' (id 1) was renamed to 'number'", last["reason"])
+        self.assertIn("since run 1 column 'id' (id 2, long) is new", self.said)
+        self.job()
+        self.assertEqual(self.project.history()[0]["state"], "succeeded")
+        self.append_two()
+        self.assertNotIn("since run", self.said_by_job())
+
+    def append_two(self):
+        self.table.append(pa.table({"number": pa.array([1, 2], pa.int64()), "id": pa.array([1, 2], pa.int64())}))
+
+    def said_by_job(self):
+        self.job()
+        return self.said
+
     # ====== One transaction ======
 
     def test_several_tables_are_one_transaction(self):
