@@ -148,7 +148,7 @@ static mle_matrix **check_matrices(lua_State *L, int arg, size_t *out_count) {
 /* booster(params, train, evals, options) -> booster */
 static int l_booster(lua_State *L) {
   static const char *const known[] = {"names", "types", "num_boost_round",
-                                      "early_stopping_rounds", "maximize", NULL};
+                                      "early_stopping_rounds", "maximize", "start", NULL};
   mle_matrix_options columns = {0};
   mle_training t = {.columns = &columns, .train = mlb_check(L, 2, &matrix_class)};
   mle_booster *booster;
@@ -163,6 +163,8 @@ static int l_booster(lua_State *L) {
   t.num_rounds = (int)mlb_opt_integer(L, 4, "num_boost_round", 10);
   t.early_stopping_rounds = (int)mlb_opt_integer(L, 4, "early_stopping_rounds", 0);
   t.maximize = (int)mlb_opt_integer(L, 4, "maximize", -1);
+  if (lua_getfield(L, 4, "start") != LUA_TNIL) /* [start]: stays, so that its bytes do */
+    t.start = luaL_checklstring(L, -1, &t.start_len);
   mlb_box *box = mlb_push(L, &booster_class);
   mlb_try(L, mle_booster_new(&t, &booster, &err), &err);
   box->object = booster;

@@ -21,6 +21,7 @@ struct mle_booster {
   const char **set_names; /* "0", "1", ...: a user's name might hold '-' or ':' */
   char *name_texts;
   int rounds, num_rounds;
+  int before; /* rounds of the model that is continued */
   int early_stopping_rounds, maximize; /* as in mle_training */
   mle_metric *metrics;
   size_t num_metrics, metric_capacity;
@@ -180,6 +181,19 @@ static mle_status create(mle_booster *b, mle_error *err) {
   return mle_library_check(rc, "creating a booster", err);
 }
 
+/* As Python does: the model first, then the parameters, which may differ from its own. The
+ * caller has seen that it has these features. */
+static mle_status continue_from(mle_booster *b, const mle_training *t, mle_error *err) {
+  mle_model *model;
+  if (t->start == NULL) return MLE_OK;
+  MLE_TRY(mle_model_parse(t->start, t->start_len, &model, err));
+  mle_model_free(model);
+  MLE_TRY(mle_library_check(XGBoosterLoadModelFromBuffer(b->handle, t->start, t->start_len),
+                            "loading the model to continue from", err));
+  return mle_library_check(XGBoosterBoostedRounds(b->handle, &b->before),
+                           "loading the model to continue from", err);
+}
+
 mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_error *err) {
   mle_status status;
   *out = NULL;
@@ -191,6 +205,7 @@ mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_
   b->maximize = training->maximize;
   MLE_GO(hold_sets(b, training, err));
   MLE_GO(create(b, err));
+  MLE_GO(continue_from(b, training, err));
   MLE_GO(set_parameters(b->handle, training->params, training->num_params, false, err));
   MLE_GO(name_features(b, training->columns, err));
   *out = b;
@@ -276,8 +291,9 @@ static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error
     b->stopping = mle_stopping_begin(b->early_stopping_rounds, maximize);
     b->stops = true;
   }
-  *out_stop = mle_stopping_update(&b->stopping, b->rounds, last->value);
-  return b->stopping.best_round == b->rounds ? set_best(b, err) : MLE_OK;
+  int round = b->before + b->rounds;
+  *out_stop = mle_stopping_update(&b->stopping, round, last->value);
+  return b->stopping.best_round == round ? set_best(b, err) : MLE_OK;
 }
 
 mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err) {

@@ -53,6 +53,8 @@ typedef struct mle_training {
   int num_rounds;
   int early_stopping_rounds; /* 0: none */
   int maximize;              /* of the last metric: 1, 0, or -1: by its name */
+  const void *start;         /* a model's bytes to continue from, or NULL; as xgb_model of Python */
+  size_t start_len;
 } mle_training;
 
 /* Holds the matrices; nothing else of `training` is needed afterwards. */

@@ -41,6 +41,7 @@ local train_options <const> = {
   maximize = "boolean|nil",
   save_best = "boolean|nil",
   run = "table|nil",
+  xgb_model = "string|table|nil",
 }
 
 local function has_several(evals)
@@ -180,6 +181,7 @@ local function fit(job)
     num_boost_round = job.num_boost_round,
     early_stopping_rounds = job.options.early_stopping_rounds,
     maximize = job.options.maximize == nil and -1 or (job.options.maximize and 1 or 0),
+    start = job.start and job.start:save_raw "ubj",
   })
   local history, rounds = run_rounds(trainer, job)
   local best_iteration, best_score = trainer:best()
@@ -193,6 +195,31 @@ local function fit(job)
   }
   for _, matrix in pairs(read) do matrix:close() end
   return result, rounds
+end
+
+---The model to continue from: a booster, a file, or a URI of MLflow's.
+local function load_start(given)
+  if type(given) == "table" then
+    if type(given.save_raw) == "function" then return given end
+    raise("invalid", "option 'xgb_model' of xgboost.train must be a booster, a path or a model's URI")
+  end
+  if given:find "^%a+:/" then given = require("mlengine.mlflow").download(given) end
+  return booster.load(given)
+end
+
+---The library would go on with other columns in the same places.
+local function check_start(start, names)
+  for _, kind in ipairs(start.info.feature_types or {}) do
+    if kind == "c" then raise("unsupported", "xgb_model: the model has categorical features, which training here does not take") end
+  end
+  if start.info.num_features ~= #names then
+    raise("invalid", ("xgb_model: the model takes %d columns, dtrain has %d to learn from"):format(start.info.num_features, #names))
+  end
+  for i, name in ipairs(start.features or {}) do
+    if name ~= names[i] then
+      raise("invalid", ("xgb_model: column %d of the model is '%s', of dtrain '%s'; name them in its order with features = { ... }"):format(i, name, names[i]))
+    end
+  end
 end
 
 ---Resolves the options into what `fit` needs, refusing what is wrong before a row is read.
@@ -210,6 +237,11 @@ local function prepare(options)
   local params = {}
   for name, value in pairs(options.params or {}) do params[name] = value end
   params.nthread = threads_of(params)
+  local start = options.xgb_model and load_start(options.xgb_model)
+  if start then
+    check_start(start, names)
+    params.objective = params.objective or start.objective
+  end
   parameters.check_objective(params)
   parameters.judge(native.check(parameters.texts(params, names), #names))
   local temp, memory = spool_options()
@@ -221,6 +253,7 @@ local function prepare(options)
     types = types,
     params = params,
     num_boost_round = rounds,
+    start = start,
     temp = temp,
     memory = memory,
   }
@@ -230,6 +263,7 @@ local function shown_params(job)
   local shown = parameters.shown(job.options.params or {}, job.names)
   shown.num_boost_round = job.num_boost_round
   shown.early_stopping_rounds = job.options.early_stopping_rounds
+  if type(job.options.xgb_model) == "string" then shown.xgb_model = job.options.xgb_model end
   return shown
 end
 
@@ -246,6 +280,7 @@ end
 ---@field early_stopping_rounds? integer stop when the last metric of the last set has not improved for so many
 ---@field maximize? boolean         whether more is better of it; by its name otherwise
 ---@field save_best? boolean        drop the rounds after the best one; false, as in Python
+---@field xgb_model? string|mlengine.xgboost.Booster continue from this model: a booster, a path, "models:/NAME@champion"
 ---@field run? table                an MLflow run: metrics of each round go there, and the training set
 
 ---Trains a booster.

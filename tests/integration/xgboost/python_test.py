@@ -195,6 +195,43 @@ class PythonTest(unittest.TestCase):
         with open(self.project.path("csv.ubj"), "rb") as f:
             self.assertEqual(f.read(), bytes(booster.save_raw("ubj")))
 
+    def test_a_model_is_continued_as_python_continues_it(self):
+        """On other rows and with other parameters, sampled, stopped early, cut at its best round."""
+        self.project.write("continue.lua", """
+            local frame, xgboost = require "mlengine.frame", require "mlengine.xgboost"
+            local train, test = frame.read "train.parquet", frame.read "test.parquet"
+            local features = { %s }
+            local function fit(options)
+              options.dtrain, options.features, options.label = options.dtrain or train, features, "binary"
+              options.params = { objective = "binary:logistic", eval_metric = "auc", nthread = 1, subsample = 0.8, eta = options.params }
+              return xgboost.train(options)
+            end
+            local base = fit { num_boost_round = 5, params = 0.3 }
+            base:save "base.ubj"
+            fit { num_boost_round = 7, params = 0.5, dtrain = test, xgb_model = "base.ubj" }:save "more.ubj"
+            for name, save_best in pairs { stopped = false, cut = true } do
+              local model = fit { num_boost_round = 60, params = 0.9, evals = { test = test }, early_stopping_rounds = 3, xgb_model = base,
+                save_best = save_best }
+              model:save(name .. ".ubj")
+              print(name, model.best_iteration)
+            end
+        """ % ", ".join(f'"{name}"' for name in FEATURES))
+        self.project.run("run", "continue.lua")
+        train = xgb.QuantileDMatrix(self.train[FEATURES], self.train["binary"])
+        other = xgb.QuantileDMatrix(self.test[FEATURES], self.test["binary"])
+        held_out = xgb.QuantileDMatrix(self.test[FEATURES], self.test["binary"], ref=train)
+        common = {"objective": "binary:logistic", "eval_metric": "auc", "nthread": 1, "subsample": 0.8}
+        base = self.project.path("base.ubj")
+        wanted = {"more": xgb.train(dict(common, eta=0.5), other, 7, xgb_model=base)}
+        for name, save_best in (("stopped", False), ("cut", True)):
+            stop = xgb.callback.EarlyStopping(rounds=3, save_best=save_best)
+            wanted[name] = xgb.train(dict(common, eta=0.9), train, 60, evals=[(held_out, "test")], callbacks=[stop],
+                                     verbose_eval=False, xgb_model=base)
+        for name, booster in wanted.items():
+            with self.subTest(name), open(self.project.path(name + ".ubj"), "rb") as f:
+                self.assertEqual(f.read(), bytes(booster.save_raw("ubj")))
+        self.assertGreater(wanted["stopped"].num_boosted_rounds(), 5)
+
     def test_models_of_python_are_read(self):
         """With names and without, by XGBClassifier too, in both formats."""
         rows = self.rows[FEATURES].head(5000)
@@ -221,6 +258,9 @@ class PythonTest(unittest.TestCase):
             'label = "three", params = { objective = "binary:logistic" }': "are neither 0 nor 1 (the first is 2)",
             'label = "age"': "rows have none (null or NaN)",
             'label = "binary", params = { device = "cuda" }': "built for the CPU only",
+            'label = "binary", features = { "hour", "amount" }, xgb_model = "logistic.ubj"': "the model takes 6 columns",
+            'label = "binary", features = { "hour", "amount", "age", "abroad", "score", "small" }, xgb_model = "logistic.ubj"':
+                "column 1 of the model is 'amount', of dtrain 'hour'",
         }
         for text, wanted in mistakes.items():
             self.project.write("bad.lua", "local frame, xgboost = require 'mlengine.frame', require 'mlengine.xgboost'\n"
