@@ -8,6 +8,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/mlflow/origin.h"
+#include "engine/mlflow/sender.h"
 #include "engine/mlflow/tracker.h"
 
 static void release_store(void *store) { mle_mlflow_close(store); }
@@ -346,15 +347,27 @@ static int l_log_dataset(lua_State *L) {
 
 /* ====== A run at work ====== */
 
-/* store:track(run_id) -> tracker; closing one that was not ended ends its run FAILED or KILLED */
+/* store:track(run_id [, spool]) -> tracker; closing one that was not ended ends its run FAILED or
+ * KILLED. What a server could not be sent goes to the folder `spool`. */
 static int l_track(lua_State *L) {
   mle_mlflow *store = mlb_check_mlflow(L, 1);
-  const char *id = luaL_checkstring(L, 2);
+  const char *id = luaL_checkstring(L, 2), *spool = luaL_optstring(L, 3, NULL);
   mlb_box *box = mlb_push(L, &tracker_class);
   mle_tracker *tracker;
   mle_error err;
-  mlb_try(L, mle_tracker_open(store, id, &tracker, &err), &err);
+  mlb_try(L, mle_tracker_open(store, id, spool, &tracker, &err), &err);
   box->object = tracker;
+  return 1;
+}
+
+/* store:send_spooled(file) -> points: sends what a run could not, and removes the file */
+static int l_send_spooled(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *file = luaL_checkstring(L, 2);
+  int64_t points;
+  mle_error err;
+  mlb_try(L, mle_sender_flush(store, file, &points, &err), &err);
+  lua_pushinteger(L, points);
   return 1;
 }
 
@@ -462,6 +475,7 @@ static const luaL_Reg store_methods[] = {
     {"set_tags", l_set_tags},
     {"log_dataset", l_log_dataset},
     {"track", l_track},
+    {"send_spooled", l_send_spooled},
     {NULL, NULL},
 };
 

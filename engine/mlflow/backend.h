@@ -13,6 +13,9 @@
 typedef struct mle_mlflow_calls {
   void (*close)(mle_mlflow *store);
 
+  /* The same store once more, for another thread. NULL where calls are quick enough without. */
+  mle_status (*twin)(mle_mlflow *store, mle_mlflow **out, mle_error *err);
+
   mle_status (*create_experiment)(mle_mlflow *store, const char *name, mle_arena *memory,
                                   mle_mlflow_experiment *out, mle_error *err);
   mle_status (*get_experiment)(mle_mlflow *store, const char *id, mle_arena *memory,

@@ -25,8 +25,13 @@ static void close_store(mle_mlflow *base) {
   mle_free(store);
 }
 
+static mle_status open_twin(mle_mlflow *base, mle_mlflow **out, mle_error *err) {
+  return mle_mlflow_open_rest(mle_rest_of(base)->uri, out, err);
+}
+
 static const mle_mlflow_calls calls = {
     .close = close_store,
+    .twin = open_twin,
     .create_experiment = mle_rest_create_experiment,
     .get_experiment = mle_rest_get_experiment,
     .find_experiment = mle_rest_find_experiment,
@@ -63,6 +68,7 @@ mle_status mle_mlflow_open_rest(const char *uri, mle_mlflow **out, mle_error *er
   mle_rest_store *store = mle_calloc(1, sizeof *store);
   if (store == NULL) return mle_nomem(err, "opening a tracking server");
   store->base = (mle_mlflow){&calls, 1};
+  MLE_GO(mle_arena_copy(&store->memory, uri, &store->uri, err));
   MLE_GO(mle_rest_settings_read(uri, &store->memory, &store->settings, err));
   MLE_GO(mle_http_client_new(&store->client, err));
   *out = &store->base;

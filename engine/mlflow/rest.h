@@ -27,6 +27,7 @@ typedef struct mle_rest_store {
   mle_mlflow base; /* first: a store is one of these */
   mle_http_client *client;
   mle_arena memory; /* of what follows */
+  const char *uri;      /* as it was given, with user and password */
   mle_rest_settings settings;
   const char *version;  /* "3.17.2"; NULL until looked for */
   bool logged_models;   /* MLflow 3's layout */

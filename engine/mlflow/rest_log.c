@@ -63,7 +63,8 @@ static mle_status send_metrics(mle_rest_store *store, const char *run_id,
     mle_json *body = mle_json_new_object();
     mle_json_add_text(body, "run_id", run_id);
     add_metrics(body, metrics, at, count, model_id);
-    mle_rest_request request = {.method = "POST", .path = "runs/log-batch", .body = body};
+    mle_rest_request request = {
+        .method = "POST", .path = "runs/log-batch", .body = body, .last_words = true};
     MLE_TRY(mle_rest_call(store, &request, NULL, err));
     at += count;
   }

@@ -9,7 +9,7 @@
  *
  * A metric is written at once when nothing was for a second, else kept: up to a
  * second, or 1000 of them. So slow rounds are seen as they come, and fast ones
- * wait for the disk once a second.
+ * wait for the disk once a second; for a server they never wait (sender.h).
  */
 #ifndef MLE_MLFLOW_TRACKER_H
 #define MLE_MLFLOW_TRACKER_H
@@ -18,8 +18,10 @@
 
 typedef struct mle_tracker mle_tracker;
 
-/* Takes a share of the store. On success the caller owns `*out`. */
-mle_status mle_tracker_open(mle_mlflow *store, const char *id, mle_tracker **out, mle_error *err);
+/* Takes a share of the store. On success the caller owns `*out`. `spool` is the folder for
+ * what a server could not be sent (sender.h), or NULL. */
+mle_status mle_tracker_open(mle_mlflow *store, const char *id, const char *spool,
+                            mle_tracker **out, mle_error *err);
 
 mle_status mle_tracker_log_metric(mle_tracker *tracker, const char *key, double value, int64_t step,
                               mle_error *err);

@@ -92,6 +92,23 @@ function M.start_run(options)
   return runs.new(here, uri, info)
 end
 
+---Sends the metrics that wait in the project's spool: a server was away when their runs
+---ended. A file that cannot be sent stays.
+---@param told? fun(file: string, points: integer)
+---@return integer files
+function M.flush(told)
+  local here, folder, files = store(), runs.spool(), 0
+  if not system.stat(folder) then return 0 end
+  for _, name in ipairs(system.list(folder)) do
+    if name:find "%.json$" then
+      local points = here:send_spooled(folder .. "/" .. name)
+      files = files + 1
+      if told then told(name, points) end
+    end
+  end
+  return files
+end
+
 ---@class mlengine.mlflow.PastRun
 ---@field info mle.mlflow.RunInfo
 ---@field data mle.mlflow.RunData

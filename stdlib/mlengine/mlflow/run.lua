@@ -38,13 +38,17 @@ local meta = {
 --- Runs are kept until they end: one that nobody refers to any more still runs.
 local open_runs = {}
 
+---Where metrics wait that a tracking server could not be sent.
+---@return string
+function M.spool() return require("mlengine.project").current().state .. "/spool" end
+
 ---@param store mle.mlflow.Store
 ---@param tracking_uri string
 ---@param info mle.mlflow.RunInfo
 ---@return mlengine.mlflow.Run
 function M.new(store, tracking_uri, info)
   local run = { id = info.run_id, info = info, store = store, tracking_uri = tracking_uri }
-  run.tracker = store:track(info.run_id)
+  run.tracker = store:track(info.run_id, M.spool())
   open_runs[run] = true
   return setmetatable(run, meta)
 end

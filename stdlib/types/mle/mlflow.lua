@@ -122,8 +122,14 @@ function Store:set_tags(run_id, tags) end
 function Store:log_dataset(run_id, dataset) end
 
 ---@param run_id string
+---@param spool? string the folder for metrics that a server could not be sent
 ---@return mle.mlflow.Tracker
-function Store:track(run_id) end
+function Store:track(run_id, spool) end
+
+---Sends the metrics in a file of the spool and removes it.
+---@param file string
+---@return integer points how many it held
+function Store:send_spooled(file) end
 
 ---@param artifact_uri string
 ---@param path string

@@ -174,7 +174,7 @@ static mle_status whole_life(const fixture *f) {
   MLE_GO(mle_mlflow_use_experiment(store, "e", &memory, &experiment, &err));
   mle_mlflow_new_run request = {.experiment_id = experiment.id};
   MLE_GO(mle_mlflow_create_run(store, &request, &memory, &run, &err));
-  MLE_GO(mle_tracker_open(store, run.id, &tracker, &err));
+  MLE_GO(mle_tracker_open(store, run.id, NULL, &tracker, &err));
   MLE_GO(mle_tracker_log_metric(tracker, "m", 1, 0, &err));
   MLE_GO(mle_mlflow_set_tag(store, run.id, "k", "v", &err));
   mle_mlflow_dataset dataset = {"d", "x", "local", "{}", NULL, NULL, "train"};

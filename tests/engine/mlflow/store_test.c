@@ -206,7 +206,7 @@ static void a_tracker_ends_its_run(void **state) {
   mle_mlflow_run run = start(f);
   mle_tracker *tracker;
   mle_mlflow_metrics history;
-  OK(mle_tracker_open(f->store, run.id, &tracker, &err));
+  OK(mle_tracker_open(f->store, run.id, NULL, &tracker, &err));
   for (int i = 0; i < 2500; i++) OK(mle_tracker_log_metric(tracker, "m", i, i, &err));
   OK(mle_mlflow_metric_history(f->store, run.id, "m", &f->memory, &history, &err));
   assert_int_equal(history.count, 2001); /* the first at once, then two full buffers */
@@ -221,7 +221,7 @@ static void a_tracker_may_leave_the_end_to_another(void **state) {
   fixture *f = *state;
   mle_mlflow_run run = start(f);
   mle_tracker *tracker;
-  OK(mle_tracker_open(f->store, run.id, &tracker, &err));
+  OK(mle_tracker_open(f->store, run.id, NULL, &tracker, &err));
   OK(mle_tracker_leave(tracker, &err));
   mle_tracker_close(tracker);
   OK(mle_mlflow_get_run(f->store, run.id, &f->memory, &run, &err));
@@ -417,7 +417,7 @@ static mle_status whole_life(const char *uri, const char *local) {
   MLE_GO(mle_mlflow_use_experiment(store, "e", &memory, &experiment, &err));
   mle_mlflow_new_run request = {.experiment_id = experiment.id};
   MLE_GO(mle_mlflow_create_run(store, &request, &memory, &run, &err));
-  MLE_GO(mle_tracker_open(store, run.id, &tracker, &err));
+  MLE_GO(mle_tracker_open(store, run.id, NULL, &tracker, &err));
   MLE_GO(mle_tracker_log_metric(tracker, "m", 1, 0, &err));
   MLE_GO(mle_mlflow_set_tag(store, run.id, "k", "v", &err));
   mle_mlflow_dataset dataset = {"d", "x", "local", "{}", NULL, NULL, "train"};

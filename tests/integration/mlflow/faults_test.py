@@ -121,9 +121,27 @@ class Faults(unittest.TestCase):
         self.assertRegex(said, r"MLflow at http://127\.0\.0\.1:\d+")
         gone.clear()
         self.retrain(fault, again=True)  # the next attempt ends what the first one left
-        finished = self.rows("select status, count(*) from runs join experiments using (experiment_id) where experiments.name = ? group by 1 order by 1", self.name)
+        finished = self.rows("select status, count(*) from runs join experiments using (experiment_id) where experiments.name = ? and key like 'test-%' group by 1 order by 1", self.name)
         self.assertEqual(finished, [("FAILED", 1), ("FINISHED", 1)])
         self.assertEqual(self.rows("select version from model_versions where name = ?", self.name), [(1,)])
+
+    def test_metrics_that_cannot_be_sent_wait_in_the_spool(self):
+        away = threading.Event()
+        away.set()
+        said = self.retrain(lambda method, path, nth: "drop" if away.is_set() and path == API + "runs/log-batch" else None, code=1,
+                            MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
+        waiting = re.search(r"(\d+) points of metrics wait in '([^']+)'; 'mlengine mlflow flush' sends them", said)
+        self.assertTrue(waiting, said)
+        self.assertTrue(os.path.exists(waiting[2]))
+        away.clear()
+        os.environ["MLFLOW_TRACKING_URI"] = self.proxy.url
+        self.addCleanup(os.environ.pop, "MLFLOW_TRACKING_URI")
+        self.assertIn(f"{waiting[1]} points sent", self.project.run("mlflow", "flush"))
+        self.assertFalse(os.path.exists(waiting[2]))
+        self.assertIn("nothing waits", self.project.run("mlflow", "flush"))
+        points = self.rows("select key, count(*) from metrics join runs using (run_uuid) join experiments using (experiment_id)"
+                           " where experiments.name = ? and key like 'test-%' group by 1 order by 1", self.name)
+        self.assertEqual(points, [("test-auc", 8), ("test-logloss", 8)])
 
 
 if __name__ == "__main__":
