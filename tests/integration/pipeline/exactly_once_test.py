@@ -3,6 +3,7 @@
 
 import os
 import random
+import shlex
 import signal
 import sqlite3
 import sys
@@ -76,6 +77,58 @@ class ExactlyOnce(unittest.TestCase):
         self.assertIn("mlengine.rehearsal", rehearsal[1])
         self.project.run("run", "fraud/retrain.lua")
         self.assertEqual(sorted(self.finished_snapshots()), sorted(self.snapshots()))
+
+    def lose_state(self):
+        for name in os.listdir(self.project.path(".mlengine")):
+            if name.startswith("state.db"):
+                os.remove(self.project.path(".mlengine", name))
+
+    def test_a_lost_state_is_refused_and_what_it_says_takes_over(self):
+        """Also for a consumer whose name no search of MLflow's can quote."""
+        awkward = "it's \"mine\""
+        self.project.write("own.lua", """
+local iceberg, job, mlflow = require "mlengine.iceberg", require "mlengine.job", require "mlengine.mlflow"
+local batch = job.increment(iceberg.catalog():load_table "bank.cc_trx", { consumer = [[%s]] })
+if batch.empty then job.skip "no new snapshot" end
+local run <close> = mlflow.start_run { experiment = "own", tags = batch.tags }
+job.output { rows = batch.rows }
+""" % awkward)
+        for script in ("fraud/retrain.lua", "own.lua"):
+            self.batch()
+            self.project.run("run", script)
+            self.lose_state()
+            said = self.project.run("run", script, code=1)
+            self.assertIn("another state consumed these rows", said)
+            command = said[said.index("watermark adopt"):].splitlines()[0]
+            self.project.run(*shlex.split(command))
+            self.assertIn("no new snapshot", self.project.run("run", script))
+            self.assertIn("MLflow run", self.project.run("watermark", "history"))
+            self.batch(700)
+            self.project.run("run", script)
+            self.assertEqual(self.project.history()[0]["ranges"][0]["rows"], 700)
+
+    def test_after_a_reset_mlflow_does_not_stand_in_the_way(self):
+        self.batch()
+        self.project.run("run", "fraud/retrain.lua")
+        self.lose_state()
+        self.project.run("watermark", "reset", "--consumer", "Fraud/Retrain XGBoost", "--table", "bank.cc_trx", "--why", "from scratch")
+        self.project.run("run", "fraud/retrain.lua")
+        self.assertEqual(self.project.history()[0]["ranges"][0]["rows"], 500)
+
+    def test_a_watermark_is_not_moved_under_a_run(self):
+        self.batch()
+        self.project.replace("fraud/retrain.lua", "local train, test = ", 'print "reading"\nio.stdout:flush()\nwhile true do end\nlocal train, test = ')
+        process = self.project.start("run", "fraud/retrain.lua")
+        try:
+            while process.stdout.readline() != "reading\n":
+                self.assertIsNone(process.poll())
+            said = self.project.run("watermark", "reset", "--consumer", "Fraud/Retrain XGBoost", "--table", "bank.cc_trx",
+                                    "--why", "now", code=1)
+            self.assertIn("Fraud/Retrain XGBoost", said)
+            self.assertEqual(self.project.json("watermark", "history", "--json"), [])
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=60)
 
     def test_sigkill_at_any_moment(self):
         self.batch(2000)
