@@ -13,6 +13,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
+#include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/json/json.h"
 #include "engine/mlflow/backend.h"
@@ -137,6 +138,7 @@ static void add_points(mle_json *list, const batch *b) {
 }
 
 static mle_status write_spool(const mle_sender *s, char **out_path, mle_error *err) {
+  char id[MLE_UUID_TEXT]; /* a run may have to leave points behind more than once */
   mle_json *doc = mle_json_new_object();
   char *text = NULL;
   mle_status status;
@@ -145,13 +147,13 @@ static mle_status write_spool(const mle_sender *s, char **out_path, mle_error *e
   add_points(list, &s->sending);
   add_points(list, &s->filling);
   text = mle_json_print(doc, false);
-  *out_path = mle_format("%s/%s.json", s->spool, s->run_id);
+  *out_path = mle_format("%s/%s-%.12s.json", s->spool, s->run_id, mle_uuid_hex(id));
   if (text == NULL || *out_path == NULL) {
     status = mle_nomem(err, "keeping metrics");
     goto done;
   }
   MLE_GO(mle_make_folders(s->spool, 0700, err));
-  status = mle_file_replace(*out_path, text, strlen(text), 0600, err);
+  status = mle_file_create(*out_path, text, strlen(text), 0600, err);
 done:
   mle_free(text);
   mle_json_free(doc);

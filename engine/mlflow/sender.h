@@ -8,8 +8,8 @@
  *     mle_sender_close(sender);                                        what is left goes to the spool
  *
  * A boosting round never waits for the network. While the server is away metrics are
- * kept, and tried again. Those that cannot be sent in the end are written to the file
- * SPOOL/RUN.json, which mle_sender_flush sends later; sent twice they are stored once.
+ * kept, and tried again. Those that cannot be sent in the end are written to a new file
+ * SPOOL/RUN-ID.json, which mle_sender_flush sends later; sent twice they are stored once.
  */
 #ifndef MLE_MLFLOW_SENDER_H
 #define MLE_MLFLOW_SENDER_H

@@ -19,6 +19,7 @@
 #include "engine/mlflow/artifact_store.h"
 #include "engine/mlflow/register.h"
 #include "engine/mlflow/rest_settings.h"
+#include "engine/mlflow/sender.h"
 #include "engine/mlflow/tracker.h"
 
 #define RUN                                                                                     \
@@ -250,6 +251,44 @@ static void artifacts_of_a_server_need_it(void **state) {
   mle_mlflow_close(store);
 }
 
+/* ====== The spool ====== */
+
+/* Both of two failed flushes keep their points; each file goes when it is sent. */
+static void what_cannot_be_sent_is_kept_each_time(void **state) {
+  const fixture *f = *state;
+  mle_mlflow *away, *here;
+  mle_tracker *tracker;
+  mle_arena memory = MLE_ARENA;
+  mle_artifact_list kept;
+  char spool[96];
+  int64_t points, sum = 0;
+  snprintf(spool, sizeof spool, "%s/spool", f->folder);
+  assert_int_equal(mle_mlflow_open("http://127.0.0.1:1", &away, NULL), MLE_OK);
+  assert_int_equal(mle_tracker_open(away, "r1", spool, &tracker, NULL), MLE_OK);
+  for (int step = 0; step < 3; step++) {
+    mle_error err;
+    assert_int_equal(mle_tracker_log_metric(tracker, "m", step, step, NULL), MLE_OK);
+    if (step == 0) continue; /* two points, then one */
+    assert_int_not_equal(mle_tracker_flush(tracker, &err), MLE_OK);
+    assert_non_null(strstr(err.message, step == 1 ? "2 points" : "1 points"));
+    assert_non_null(strstr(err.message, spool));
+  }
+  assert_int_equal(mle_artifacts_list(spool, NULL, &memory, &kept, NULL), MLE_OK);
+  assert_int_equal(kept.count, 2);
+  mle_tracker_close(tracker);
+  mle_mlflow_close(away);
+  assert_int_equal(mle_mlflow_open(f->uri, &here, NULL), MLE_OK);
+  for (size_t i = 0; i < kept.count; i++) {
+    char *path = mle_arena_format(&memory, "%s/%s", spool, kept.item[i].path);
+    assert_int_equal(mle_sender_flush(here, path, &points, NULL), MLE_OK);
+    assert_false(mle_file_exists(path));
+    sum += points;
+  }
+  assert_int_equal(sum, 3);
+  mle_mlflow_close(here);
+  mle_arena_release(&memory);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(user_and_password_leave_the_address),
@@ -257,6 +296,7 @@ int main(void) {
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
       cmocka_unit_test(a_refusal_is_one_line_that_names_the_server),
       cmocka_unit_test(artifacts_of_a_server_need_it),
+      cmocka_unit_test(what_cannot_be_sent_is_kept_each_time),
   };
   return cmocka_run_group_tests(tests, open_fixture, close_fixture);
 }
