@@ -13,6 +13,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rules.h"
 
 #define DEPTH_MAX 32
@@ -26,23 +27,6 @@ static mle_status fail_errno(mle_error *err, const char *doing, const char *path
 
 /* ====== Names ====== */
 
-static int hex_value(char c) {
-  const char *all = "0123456789abcdef0123456789ABCDEF";
-  const char *found = c == '\0' ? NULL : strchr(all, c);
-  return found == NULL ? -1 : (int)((found - all) & 15);
-}
-
-/* In place: %20 and the like. */
-static void decode_percent(char *text) {
-  char *out = text;
-  for (const char *at = text; *at != '\0'; at++) {
-    int high = *at == '%' ? hex_value(at[1]) : -1, low = high >= 0 ? hex_value(at[2]) : -1;
-    *out++ = (char)(low >= 0 ? high << 4 | low : *at);
-    if (low >= 0) at += 2;
-  }
-  *out = '\0';
-}
-
 static mle_status folder_of_file_uri(const char *uri, mle_arena *memory, const char **out,
                                      mle_error *err) {
   const char *path = uri + strlen("file:");
@@ -51,7 +35,7 @@ static mle_status folder_of_file_uri(const char *uri, mle_arena *memory, const c
   if (*path != '/') return mle_fail(err, MLE_EINVAL, "'%s' does not name an absolute path", uri);
   char *copy = mle_arena_format(memory, "%s", path);
   if (copy == NULL) return mle_nomem(err, "reading an artifact location");
-  decode_percent(copy);
+  mle_percent_decode(copy);
   *out = copy;
   return MLE_OK;
 }

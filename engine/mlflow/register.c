@@ -4,14 +4,8 @@
 
 #include "engine/mlflow/resolve.h"
 
-static const char *find_tag(const mle_mlflow_pairs *tags, const char *key) {
-  for (size_t i = 0; i < tags->count; i++)
-    if (strcmp(tags->item[i].key, key) == 0) return tags->item[i].value;
-  return NULL;
-}
-
 static bool has_same(const mle_mlflow_pairs *a, const mle_mlflow_pairs *b, const char *key) {
-  const char *left = find_tag(a, key), *right = find_tag(b, key);
+  const char *left = mle_mlflow_find_pair(a, key), *right = mle_mlflow_find_pair(b, key);
   return left != NULL && right != NULL && strcmp(left, right) == 0;
 }
 
@@ -60,13 +54,13 @@ static mle_status supersede(mle_mlflow *store, const mle_mlflow_new_version *ver
   mle_mlflow_versions list;
   char *by = mle_arena_format(memory, "%lld", (long long)number);
   if (by == NULL) return mle_nomem(err, "registering a model");
-  if (find_tag(&version->tags, MLE_TAG_CONSUMER) == NULL) return MLE_OK;
+  if (mle_mlflow_find_pair(&version->tags, MLE_TAG_CONSUMER) == NULL) return MLE_OK;
   MLE_TRY(mle_mlflow_list_versions(store, version->name, memory, &list, err));
   for (size_t i = 0; i < list.count; i++) {
     const mle_mlflow_version *old = &list.item[i];
     bool failed, own = old->run_id != NULL && version->run_id != NULL &&
                        strcmp(old->run_id, version->run_id) == 0;
-    if (own || old->version == number || find_tag(&old->tags, MLE_TAG_SUPERSEDED_BY) != NULL) continue;
+    if (own || old->version == number || mle_mlflow_find_pair(&old->tags, MLE_TAG_SUPERSEDED_BY) != NULL) continue;
     if (!has_same(&old->tags, &version->tags, MLE_TAG_CONSUMER)) continue;
     if (!has_same(&old->tags, &version->tags, MLE_TAG_RANGE)) continue;
     MLE_TRY(run_failed(store, old->run_id, memory, &failed, err));

@@ -9,6 +9,7 @@
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
 #include "engine/http/retry.h"
+#include "engine/mlflow/percent.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
 #define RETRY_BASE_MS 500
@@ -247,25 +248,6 @@ done:
 
 /* ====== Paths ====== */
 
-char *mle_rest_encode(mle_arena *memory, const char *text, bool slashes) {
-  static const char hex[] = "0123456789ABCDEF";
-  static const char plain[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-  char *out = mle_arena_alloc(memory, strlen(text) * 3 + 1), *to = out;
-  if (out == NULL) return NULL;
-  for (; *text != '\0'; text++) {
-    unsigned char c = (unsigned char)*text;
-    bool as_it_is = strchr(plain, c) != NULL || (slashes && c == '/');
-    if (as_it_is) *to++ = (char)c;
-    if (as_it_is) continue;
-    *to++ = '%';
-    *to++ = hex[c >> 4];
-    *to++ = hex[c & 15];
-  }
-  *to = '\0';
-  return out;
-}
-
 mle_status mle_rest_query(mle_arena *memory, const char **out, mle_error *err, const char *path,
                           ...) {
   va_list args;
@@ -273,7 +255,7 @@ mle_status mle_rest_query(mle_arena *memory, const char **out, mle_error *err, c
   va_start(args, path);
   for (bool first = true; whole != NULL && (key = va_arg(args, const char *)) != NULL;
        first = false) {
-    const char *value = mle_rest_encode(memory, va_arg(args, const char *), false);
+    const char *value = mle_percent_encode(memory, va_arg(args, const char *), false);
     whole = value == NULL ? NULL
                           : mle_arena_format(memory, "%s%c%s=%s", whole, first ? '?' : '&', key,
                                              value);
@@ -329,12 +311,6 @@ void mle_rest_add_pairs(mle_json *to, const char *key, const mle_mlflow_pairs *p
     mle_json_add_text(item, "key", pairs->item[i].key);
     mle_json_add_text(item, "value", pairs->item[i].value);
   }
-}
-
-const char *mle_rest_find_pair(const mle_mlflow_pairs *pairs, const char *key) {
-  for (size_t i = 0; i < pairs->count; i++)
-    if (strcmp(pairs->item[i].key, key) == 0) return pairs->item[i].value;
-  return NULL;
 }
 
 mle_status mle_rest_with_key(const mle_mlflow_pairs *pairs, const char *key, mle_arena *memory,

@@ -60,9 +60,6 @@ __attribute__((sentinel))
 mle_status mle_rest_query(mle_arena *memory, const char **out, mle_error *err, const char *path,
                           ...);
 
-/* `bytes` with all but letters, digits, "-._~" and, when `slashes`, "/" as %XX. */
-char *mle_rest_encode(mle_arena *memory, const char *text, bool slashes);
-
 /*
  * Sends what may not be sent twice. `send` does so once; when it fails with EUNKNOWN,
  * or with a server that is not well, `find` says whether it came through after all.
@@ -91,8 +88,6 @@ mle_status mle_rest_int(const mle_json_at *at, const char *key, int64_t *out, ml
 mle_status mle_rest_pairs(const mle_json_at *at, const char *key, mle_arena *memory,
                           mle_mlflow_pairs *out, mle_error *err);
 void mle_rest_add_pairs(mle_json *to, const char *key, const mle_mlflow_pairs *pairs);
-
-const char *mle_rest_find_pair(const mle_mlflow_pairs *pairs, const char *key);
 
 /* `pairs` with MLE_REST_KEY behind: `out` lives in `memory`. */
 mle_status mle_rest_with_key(const mle_mlflow_pairs *pairs, const char *key, mle_arena *memory,

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define ERROR_MAX ((size_t)64 << 10)
@@ -22,7 +23,7 @@ static mle_status fail_file(mle_error *err, const char *doing, const char *file)
 
 static mle_status artifact_url(const mle_rest_store *store, const char *path, mle_arena *memory,
                                const char **out, mle_error *err) {
-  const char *coded = mle_rest_encode(memory, path, true);
+  const char *coded = mle_percent_encode(memory, path, true);
   *out = coded == NULL ? NULL
                        : mle_arena_format(memory, "%s/api/2.0/mlflow-artifacts/artifacts/%s",
                                           store->settings.url, coded);

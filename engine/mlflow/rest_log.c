@@ -6,9 +6,9 @@
  * metrics. So a long batch of ours goes in parts, params and tags first, and what was
  * sent stays when a later part fails; the same batch again does no harm.
  */
-#include <math.h>
 #include <string.h>
 
+#include "engine/mlflow/metric_json.h"
 #include "engine/mlflow/rest.h"
 
 #define PART_METRICS 800
@@ -36,21 +36,11 @@ static size_t part_of(const mle_mlflow_metrics *metrics, size_t from) {
   return count;
 }
 
-static void add_value(mle_json *to, double value) {
-  if (isnan(value)) mle_json_add_text(to, "value", "NaN");
-  else if (isinf(value)) mle_json_add_text(to, "value", value > 0 ? "Infinity" : "-Infinity");
-  else mle_json_add_double(to, "value", value);
-}
-
 static void add_metrics(mle_json *body, const mle_mlflow_metrics *metrics, size_t from,
                         size_t count, const char *model_id) {
   mle_json *list = mle_json_add_array(body, "metrics");
   for (size_t i = from; i < from + count; i++) {
-    mle_json *item = mle_json_add_object(list, NULL);
-    mle_json_add_text(item, "key", metrics->item[i].key);
-    add_value(item, metrics->item[i].value);
-    mle_json_add_int(item, "timestamp", metrics->item[i].timestamp);
-    mle_json_add_int(item, "step", metrics->item[i].step);
+    mle_json *item = mle_metric_add(list, &metrics->item[i]);
     if (model_id != NULL) mle_json_add_text(item, "model_id", model_id);
   }
 }

@@ -11,6 +11,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/hash.h"
 #include "engine/mlflow/model_entry.h"
+#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define FOUND_MAX 100
@@ -47,7 +48,7 @@ mle_status mle_rest_get_model(mle_mlflow *base, const char *id, mle_arena *memor
   if (!store->logged_models)
     return mle_fail(err, MLE_ENOTFOUND, "there is no model '%.60s': MLflow %s keeps models by run", id,
                     store->version);
-  const char *coded = mle_rest_encode(memory, id, false);
+  const char *coded = mle_percent_encode(memory, id, false);
   char *path = coded == NULL ? NULL : mle_arena_format(memory, "logged-models/%s", coded);
   if (path == NULL) return mle_nomem(err, "reading a model");
   status = mle_rest_call(store, &(mle_rest_request){.method = "GET", .path = path}, &answer, err);

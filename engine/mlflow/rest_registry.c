@@ -215,7 +215,7 @@ static mle_status find_version(mle_rest_store *store, void *what, bool *out_foun
   mle_mlflow_versions list = {0};
   MLE_TRY(mle_rest_list_versions(&store->base, n->version->name, n->memory, &list, err));
   for (size_t i = 0; i < list.count && !*out_found; i++) {
-    const char *key = mle_rest_find_pair(&list.item[i].tags, MLE_REST_KEY);
+    const char *key = mle_mlflow_find_pair(&list.item[i].tags, MLE_REST_KEY);
     *out_found = key != NULL && strcmp(key, n->key) == 0;
     if (*out_found) *n->out = list.item[i].version;
   }

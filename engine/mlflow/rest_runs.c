@@ -1,8 +1,9 @@
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/hash.h"
+#include "engine/mlflow/metric_json.h"
+#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define PAGE 1000
@@ -29,21 +30,6 @@ mle_status mle_rest_read_run(const mle_json_at *run, mle_arena *memory, mle_mlfl
   return MLE_OK;
 }
 
-/* NaN and infinities are texts. */
-static mle_status read_value(const mle_json_at *at, double *out, mle_error *err) {
-  const char *text;
-  *out = 0; /* left out when it is 0 */
-  mle_json_at member;
-  if (!mle_json_find(at, "value", &member)) return MLE_OK;
-  if (!mle_json_is_text(&member)) return mle_json_double(&member, out, err);
-  MLE_TRY(mle_json_text(&member, &text, err));
-  if (strcmp(text, "NaN") == 0) *out = NAN;
-  else if (strcmp(text, "Infinity") == 0) *out = INFINITY;
-  else if (strcmp(text, "-Infinity") == 0) *out = -INFINITY;
-  else return mle_json_fail(&member, err, "no number: '%.40s'", text);
-  return MLE_OK;
-}
-
 static mle_status read_metrics(const mle_json_at *at, mle_arena *memory, mle_mlflow_metrics *out,
                                mle_error *err) {
   mle_json_at list, item;
@@ -54,11 +40,8 @@ static mle_status read_metrics(const mle_json_at *at, mle_arena *memory, mle_mlf
     if (all == NULL) return mle_nomem(err, "reading metrics");
     out->item = all;
     mle_mlflow_metric *metric = &all[out->count++];
-    MLE_TRY(mle_rest_text(&item, "key", memory, &metric->key, err));
-    MLE_TRY(read_value(&item, &metric->value, err));
-    MLE_TRY(mle_rest_int(&item, "timestamp", &metric->timestamp, err));
-    MLE_TRY(mle_rest_int(&item, "step", &metric->step, err));
-    if (metric->key == NULL) return mle_json_fail(&item, err, "a metric without a key");
+    MLE_TRY(mle_metric_read(&item, metric, err));
+    MLE_TRY(mle_arena_copy(memory, metric->key, &metric->key, err));
   }
   return MLE_OK;
 }
@@ -75,7 +58,7 @@ static mle_status read_dataset(const mle_json_at *at, mle_arena *memory, mle_mlf
   MLE_TRY(mle_rest_text(&dataset, "schema", memory, &out->schema, err));
   MLE_TRY(mle_rest_text(&dataset, "profile", memory, &out->profile, err));
   MLE_TRY(mle_rest_pairs(at, "tags", memory, &tags, err));
-  out->context = mle_rest_find_pair(&tags, "mlflow.data.context");
+  out->context = mle_mlflow_find_pair(&tags, "mlflow.data.context");
   return MLE_OK;
 }
 
@@ -136,7 +119,7 @@ static mle_status history_page(mle_rest_store *store, const char *path, const ch
   mle_json_at root;
   mle_status status = MLE_OK;
   if (*token != NULL) {
-    const char *coded = mle_rest_encode(memory, *token, false);
+    const char *coded = mle_percent_encode(memory, *token, false);
     path = coded == NULL ? NULL : mle_arena_format(memory, "%s&page_token=%s", path, coded);
     if (path == NULL) return mle_nomem(err, "reading metrics");
   }

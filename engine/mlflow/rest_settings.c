@@ -7,6 +7,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
+#include "engine/mlflow/percent.h"
 
 #define CREDENTIALS_MAX ((size_t)64 << 10)
 #define SECRET_MAX 4096
@@ -42,22 +43,10 @@ static bool is_true(const char *text) {
 
 /* ====== Who asks ====== */
 
-static int hex_value(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-  return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* %40 and the like, as a part of a URI has them. */
+/* A part of a URI. */
 static char *decode(mle_arena *memory, const char *text, size_t len) {
-  char *out = mle_arena_text(memory, text, len), *to = out;
-  if (out == NULL) return NULL;
-  for (const char *at = out; *at != '\0'; at++) {
-    int high = *at == '%' ? hex_value(at[1]) : -1, low = high >= 0 ? hex_value(at[2]) : -1;
-    *to++ = (char)(low >= 0 ? high << 4 | low : *at);
-    if (low >= 0) at += 2;
-  }
-  *to = '\0';
+  char *out = mle_arena_text(memory, text, len);
+  if (out != NULL) mle_percent_decode(out);
   return out;
 }
 

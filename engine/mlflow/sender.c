@@ -5,7 +5,6 @@
 #include "engine/mlflow/sender.h"
 
 #include <errno.h>
-#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -15,8 +14,8 @@
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
-#include "engine/json/json.h"
 #include "engine/mlflow/backend.h"
+#include "engine/mlflow/metric_json.h"
 
 #define AGAIN_S 2 /* between attempts while the server is away */
 #define SPOOL_MAX ((size_t)256 << 20)
@@ -125,18 +124,6 @@ static mle_status start(mle_sender *s, mle_error *err) {
 
 /* ====== The spool ====== */
 
-static void add_points(mle_json *list, const batch *b) {
-  for (size_t i = 0; i < b->count; i++) {
-    const mle_mlflow_metric *m = &b->item[i];
-    mle_json *item = mle_json_add_object(list, NULL);
-    mle_json_add_text(item, "key", m->key);
-    if (isfinite(m->value)) mle_json_add_double(item, "value", m->value);
-    else mle_json_add_text(item, "value", isnan(m->value) ? "NaN" : m->value > 0 ? "Infinity" : "-Infinity");
-    mle_json_add_int(item, "timestamp", m->timestamp);
-    mle_json_add_int(item, "step", m->step);
-  }
-}
-
 static mle_status write_spool(const mle_sender *s, char **out_path, mle_error *err) {
   char id[MLE_UUID_TEXT]; /* a run may have to leave points behind more than once */
   mle_json *doc = mle_json_new_object();
@@ -144,8 +131,8 @@ static mle_status write_spool(const mle_sender *s, char **out_path, mle_error *e
   mle_status status;
   mle_json_add_text(doc, "run_id", s->run_id);
   mle_json *list = mle_json_add_array(doc, "metrics");
-  add_points(list, &s->sending);
-  add_points(list, &s->filling);
+  for (size_t i = 0; i < s->sending.count; i++) mle_metric_add(list, &s->sending.item[i]);
+  for (size_t i = 0; i < s->filling.count; i++) mle_metric_add(list, &s->filling.item[i]);
   text = mle_json_print(doc, false);
   *out_path = mle_format("%s/%s-%.12s.json", s->spool, s->run_id, mle_uuid_hex(id));
   if (text == NULL || *out_path == NULL) {
@@ -177,20 +164,6 @@ static void spool(const mle_sender *s, mle_error *err) {
   mle_free(path);
 }
 
-static mle_status read_point(const mle_json_at *at, mle_mlflow_metric *out, mle_error *err) {
-  mle_json_at value;
-  MLE_TRY(mle_json_get_text(at, "key", &out->key, err));
-  MLE_TRY(mle_json_get_int(at, "timestamp", &out->timestamp, err));
-  MLE_TRY(mle_json_get_int(at, "step", &out->step, err));
-  if (mle_json_find(at, "value", &value) && mle_json_is_text(&value)) {
-    const char *text;
-    MLE_TRY(mle_json_text(&value, &text, err));
-    out->value = strcmp(text, "NaN") == 0 ? NAN : *text == '-' ? -INFINITY : INFINITY;
-    return MLE_OK;
-  }
-  return mle_json_get_double(at, "value", &out->value, err);
-}
-
 static mle_status send_document(mle_mlflow *store, const mle_json *doc, mle_arena *memory,
                                 int64_t *points, mle_error *err) {
   mle_json_at root = mle_json_root(doc), list, item;
@@ -201,7 +174,7 @@ static mle_status send_document(mle_mlflow *store, const mle_json *doc, mle_aren
   mle_mlflow_metric *all = mle_arena_array(memory, (size_t)mle_json_count(&list) + 1, sizeof *all);
   if (all == NULL) return mle_nomem(err, "reading kept metrics");
   for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item))
-    MLE_TRY(read_point(&item, &all[count++], err));
+    MLE_TRY(mle_metric_read(&item, &all[count++], err));
   *points = (int64_t)count;
   return mle_mlflow_log_batch(store, run_id, &(mle_mlflow_batch){.metrics = {count, all}}, err);
 }

@@ -93,7 +93,7 @@ mle_status mle_mlflow_list_experiments(mle_mlflow *store, mle_arena *memory,
 
 /* ====== Runs ====== */
 
-static const char *find_value(const mle_mlflow_pairs *pairs, const char *key) {
+const char *mle_mlflow_find_pair(const mle_mlflow_pairs *pairs, const char *key) {
   for (size_t i = 0; i < pairs->count; i++)
     if (strcmp(pairs->item[i].key, key) == 0) return pairs->item[i].value;
   return NULL;
@@ -102,7 +102,7 @@ static const char *find_value(const mle_mlflow_pairs *pairs, const char *key) {
 /* `pairs` with the given one behind, unless the key is there. */
 static mle_status add_pair(mle_mlflow_pairs *pairs, const char *key, const char *value,
                            mle_arena *memory, mle_error *err) {
-  if (find_value(pairs, key) != NULL) return MLE_OK;
+  if (mle_mlflow_find_pair(pairs, key) != NULL) return MLE_OK;
   mle_mlflow_pair *longer = mle_arena_alloc(memory, (pairs->count + 1) * sizeof *longer);
   if (longer == NULL) return mle_nomem(err, "creating a run");
   if (pairs->count > 0) memcpy(longer, pairs->item, pairs->count * sizeof *longer);
@@ -113,7 +113,7 @@ static mle_status add_pair(mle_mlflow_pairs *pairs, const char *key, const char 
 
 /* The tag mlflow.runName and the run's name are one: either gives the other. */
 static mle_status name_run(mle_mlflow_new_run *run, mle_arena *memory, mle_error *err) {
-  if (run->name == NULL || *run->name == '\0') run->name = find_value(&run->tags, "mlflow.runName");
+  if (run->name == NULL || *run->name == '\0') run->name = mle_mlflow_find_pair(&run->tags, "mlflow.runName");
   if (run->name == NULL || *run->name == '\0') {
     char *invented = mle_arena_alloc(memory, MLE_RUN_NAME_TEXT);
     if (invented == NULL) return mle_nomem(err, "naming a run");

@@ -96,6 +96,9 @@ typedef struct mle_mlflow_pairs {
   const mle_mlflow_pair *item;
 } mle_mlflow_pairs;
 
+/* The value of a key; NULL when it is not there. */
+const char *mle_mlflow_find_pair(const mle_mlflow_pairs *pairs, const char *key);
+
 /* One point of a metric; the value may be NaN or infinite. */
 typedef struct mle_mlflow_metric {
   const char *key;

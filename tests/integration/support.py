@@ -14,6 +14,25 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.environ.get("MLENGINE", os.path.join(REPOSITORY, "build", "mlengine"))
 
+# The fraud pipeline's live model: Booster.predict and pyfunc on 10,000 rows with missing values; the rows go to a file for the others.
+SCORE = """
+import json, sys, warnings; warnings.simplefilter("ignore")
+import mlflow, numpy as np, pandas as pd, xgboost
+mlflow.set_tracking_uri(sys.argv[1])
+uri = "models:/FraudCLF@champion"
+booster = mlflow.xgboost.load_model(uri)
+rng = np.random.default_rng(7)
+data = rng.uniform(0, 30000, (10000, booster.num_features()))
+data[rng.random(data.shape) < 0.1] = np.nan
+frame = pd.DataFrame(data.astype("float32"), columns=booster.feature_names)
+direct = booster.predict(xgboost.DMatrix(frame))
+pyfunc = np.asarray(mlflow.pyfunc.load_model(uri).predict(frame)).ravel()
+assert direct.dtype == np.float32 and np.array_equal(direct, pyfunc.astype("float32"))
+rows = [[None if np.isnan(v) else float(v) for v in row] for row in frame.to_numpy()]
+with open(sys.argv[2], "w") as f: json.dump({"columns": booster.feature_names, "rows": rows, "scores": [float(v) for v in direct]}, f)
+print(json.dumps(len(rows)))
+"""
+
 
 def free_port():
     with socket.socket() as s:

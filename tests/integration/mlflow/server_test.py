@@ -13,7 +13,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from servers import Proxy, Server, api, certificate
-from support import Project, free_port, run_python
+from support import SCORE, Project, free_port, run_python
 
 # Everything the pipeline logged, by the client of the server's own version.
 READ = """
@@ -34,26 +34,6 @@ print(json.dumps({
     "user": run.info.user_id, "files": sorted(os.listdir(folder)),
 }))
 """
-
-# Booster.predict and pyfunc on 10,000 rows with missing values; the rows go to a file for the others.
-SCORE = """
-import json, sys, warnings; warnings.simplefilter("ignore")
-import mlflow, numpy as np, pandas as pd, xgboost
-mlflow.set_tracking_uri(sys.argv[1])
-uri = "models:/FraudCLF@champion"
-booster = mlflow.xgboost.load_model(uri)
-rng = np.random.default_rng(7)
-data = rng.uniform(0, 30000, (10000, booster.num_features()))
-data[rng.random(data.shape) < 0.1] = np.nan
-frame = pd.DataFrame(data.astype("float32"), columns=booster.feature_names)
-direct = booster.predict(xgboost.DMatrix(frame))
-pyfunc = np.asarray(mlflow.pyfunc.load_model(uri).predict(frame)).ravel()
-assert direct.dtype == np.float32 and np.array_equal(direct, pyfunc.astype("float32"))
-rows = [[None if np.isnan(v) else float(v) for v in row] for row in frame.to_numpy()]
-with open(sys.argv[2], "w") as f: json.dump({"columns": booster.feature_names, "rows": rows, "scores": [float(v) for v in direct]}, f)
-print(json.dumps(len(rows)))
-"""
-
 
 class WithEnvironment(unittest.TestCase):
     """What a test sets in the environment holds for it alone."""

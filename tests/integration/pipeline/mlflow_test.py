@@ -8,7 +8,7 @@ import sys
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import Project, run_python
+from support import SCORE, Project, run_python
 
 # Reads everything the pipeline logged, with MLflow's own client.
 READ = """
@@ -29,26 +29,6 @@ print(json.dumps({
     "artifacts": [f.path for f in client.list_artifacts(run.info.run_id)],
 }))
 """
-
-# 10,000 rows with missing values: Booster.predict, pyfunc, and the rows for the live API.
-SCORE = """
-import json, sys, warnings; warnings.simplefilter("ignore")
-import mlflow, numpy as np, pandas as pd, xgboost
-mlflow.set_tracking_uri("sqlite:///" + sys.argv[1])
-uri = "models:/FraudCLF@champion"
-booster = mlflow.xgboost.load_model(uri)
-rng = np.random.default_rng(7)
-data = rng.uniform(0, 30000, (10000, booster.num_features()))
-data[rng.random(data.shape) < 0.1] = np.nan
-frame = pd.DataFrame(data.astype("float32"), columns=booster.feature_names)
-direct = booster.predict(xgboost.DMatrix(frame))
-pyfunc = np.asarray(mlflow.pyfunc.load_model(uri).predict(frame)).ravel()
-assert direct.dtype == np.float32 and np.array_equal(direct, pyfunc.astype("float32"))
-rows = [[None if np.isnan(v) else float(v) for v in row] for row in frame.to_numpy()]
-with open(sys.argv[2], "w") as f: json.dump({"columns": booster.feature_names, "rows": rows, "scores": [float(v) for v in direct]}, f)
-print(json.dumps(len(rows)))
-"""
-
 
 class PipelineTracking(unittest.TestCase):
     @classmethod
@@ -105,7 +85,7 @@ class PipelineTracking(unittest.TestCase):
 
     def test_4_scores_are_the_same_everywhere(self):
         rows = self.project.path("rows.json")
-        self.assertEqual(run_python("mlflow3", SCORE, self.project.path("mlflow.db"), rows, cwd=self.project.root), 10000)
+        self.assertEqual(run_python("mlflow3", SCORE, "sqlite:///" + self.project.path("mlflow.db"), rows, cwd=self.project.root), 10000)
         with open(rows) as f:
             wanted = json.load(f)
         scores = []
