@@ -21,6 +21,7 @@
   X("mle.mlflow", luaopen_mle_mlflow) \
   X("mle.model", luaopen_mle_model)  \
   X("mle.process", luaopen_mle_process) \
+  X("mle.schedule", luaopen_mle_schedule) \
   X("mle.serve", luaopen_mle_serve) \
   X("mle.system", luaopen_mle_system)
 

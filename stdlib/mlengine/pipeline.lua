@@ -13,6 +13,7 @@
 
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
+local schedule = require "mlengine.jobs.schedule"
 
 local M = {}
 
@@ -20,7 +21,8 @@ local M = {}
 ---@field name string
 ---@field script string             relative to the pipeline's file
 ---@field after? string|(string|mlengine.pipeline.After)[] all of these come first
----@field schedule? "manual"        started by hand, or by the jobs it follows
+---@field schedule? string|mlengine.pipeline.Schedule|table when `mlengine up` starts it: "manual" (as when left out),
+---                                 cron's five fields in UTC, a table, or pipeline.on_snapshot
 ---@field params? table<string, any> for job.params; `-p` wins
 ---@field timeout? integer|string   seconds, or "15m", "24h" (the default)
 ---@field resources? mlengine.pipeline.Resources
@@ -30,6 +32,12 @@ local M = {}
 ---@field [1] string                a job of this pipeline
 ---@field on? "success"|"failure"|"always" how it must have ended; default "success"
 
+---@class mlengine.pipeline.Schedule
+---@field cron string               minute hour day month weekday, or "@daily"
+---@field timezone? string          "Europe/Berlin"; default "UTC"
+---@field catchup? boolean          one run makes up for what was missed while nobody was there
+---@field overlap? "skip"|"queue"   when the pipeline still runs; default "skip"
+
 ---@class mlengine.pipeline.Resources
 ---@field cpu? integer              how many CPUs the job may use
 ---@field memory? string|integer    bytes, or "4GiB": half for queries, a tenth for Lua, the rest for training
@@ -38,7 +46,7 @@ local M = {}
 local JOBS_MAX <const> = 1000
 
 local job_options <const> = {
-  name = "string", script = "string", after = "string|table|nil", schedule = "string|nil",
+  name = "string", script = "string", after = "string|table|nil", schedule = "string|table|nil",
   params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
 }
 
@@ -128,14 +136,11 @@ local function read_job(job, index)
     errors.raise("invalid", "job %d: a name must have letters, and neither '/' nor line breaks",
       index)
   end
-  if job.schedule and job.schedule ~= "manual" then
-    errors.raise("unsupported", "%s: schedule = '%s' is not supported; it must be \"manual\"",
-      what, job.schedule)
-  end
   if job.timeout then require("mlengine.jobs.supervise").timeout(job.timeout) end
   return {
     name = job.name, script = job.script, after = read_after(job.after, what), params = job.params or {},
-    timeout = job.timeout, resources = check_resources(job.resources or {}, what), consumer = job.consumer,
+    schedule = schedule.read(job.schedule, what), timeout = job.timeout,
+    resources = check_resources(job.resources or {}, what), consumer = job.consumer,
   }
 end
 
@@ -204,6 +209,12 @@ Pipeline.__name = "mlengine.Pipeline"
 
 ---What the engine needs to know, as plain values; jobs come in an order that works.
 function Pipeline:data() return { name = self.name, jobs = self.jobs } end
+
+---A schedule: `mlengine up` starts the job when a table has a new snapshot.
+---@param table_name string [CATALOG.]NAMESPACE.TABLE
+---@param options? { branch?: string, overlap?: "skip"|"queue" } default main, "queue"
+---@return table
+function M.on_snapshot(table_name, options) return schedule.on_snapshot(table_name, options) end
 
 ---Whether a value is a pipeline.
 ---@param value any

@@ -40,7 +40,33 @@ function TestPipeline.test_mistakes_are_named()
   refused("invalid", { { name = "A", script = "a", timeout = "soon" } }, "soon", "15m")
   refused("invalid", { { name = "A", script = "a", resources = { memory = "much" } } }, "much", "4GiB")
   refused("unsupported", { { name = "A", script = "a", resources = { gpu = 1 } } }, "gpu = 0")
-  refused("unsupported", { { name = "A", script = "a", schedule = "0 13 * * 1" } }, "0 13 * * 1")
+end
+
+function TestPipeline.test_schedules()
+  local made = pipeline.new { name = "P", jobs = {
+    { name = "A", script = "a", schedule = "manual" },
+    { name = "B", script = "a", schedule = "0 13 * * mon" },
+    { name = "C", script = "a", schedule = { cron = "@daily", timezone = "Europe/Berlin", catchup = true, overlap = "queue" } },
+    { name = "D", script = "a", schedule = pipeline.on_snapshot "bank.cc_trx" },
+  } }
+  local jobs = made:data().jobs
+  lu.assertNil(jobs[1].schedule)
+  lu.assertEquals(jobs[2].schedule, { kind = "cron", cron = "0 13 * * mon", timezone = "UTC", catchup = false, overlap = "skip" })
+  lu.assertEquals(jobs[3].schedule, { kind = "cron", cron = "@daily", timezone = "Europe/Berlin", catchup = true, overlap = "queue" })
+  lu.assertEquals(jobs[4].schedule, { kind = "snapshot", table = "bank.cc_trx", branch = "main", overlap = "queue" })
+end
+
+function TestPipeline.test_schedules_that_are_wrong()
+  local function one(schedule, ...) refused("invalid", { { name = "A", script = "a", schedule = schedule } }, "job 'A'", ...) end
+  one("sometimes", "5", "minute")
+  one("0 13 * * 8", "day of the week")
+  one({ cron = "@daily", timezone = "Europe/Berln" }, "Europe/Berln")
+  one({ cron = "@daily", timezon = "UTC" }, "timezon", "'timezone'")
+  one({ cron = "@daily", overlap = "quue" }, "'queue'")
+  one({}, "'cron'")
+  one(5, "schedule")
+  test.raises("invalid", pipeline.on_snapshot, "cc_trx")
+  test.raises("invalid", pipeline.on_snapshot, "bank.cc_trx", { overlap = "never" })
 end
 
 function TestPipeline.test_cycles_are_drawn()
