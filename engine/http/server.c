@@ -30,6 +30,9 @@ struct mle_http_server {
 /* One request: made at its first line, freed when it is over. */
 typedef struct exchange {
   mle_connection *connection;
+  mle_http_server *server;
+  struct MHD_Connection *handle;
+  mle_http_kept *kept; /* the handler took the call with it; the answer is in here once it was sent */
   mle_buffer body;
   bool headers_seen;
   int refused; /* a status decided while the body still arrives; 0: none */
@@ -92,8 +95,15 @@ static const char *header_of(struct MHD_Connection *connection, const char *name
   return value == NULL ? "" : value;
 }
 
+static void init_answer(const mle_http_server *server, mle_http_answer *answer) {
+  answer->status = MHD_HTTP_OK;
+  answer->content_type = "application/json";
+  answer->body = MLE_BUFFER(server->options.answer_max);
+  answer->num_headers = 0;
+}
+
 static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
-                                   const char *path, const char *method, const exchange *e) {
+                                   const char *path, const char *method, exchange *e) {
   mle_http_call call = {
       .method = method,
       .path = path,
@@ -102,14 +112,42 @@ static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connectio
       .tensor_bytes = header_of(connection, "Inference-Header-Content-Length"),
       .body = e->body.data == NULL ? "" : e->body.data,
       .body_len = e->body.len,
+      .exchange = e,
   };
   mle_http_answer answer;
-  answer.status = MHD_HTTP_OK;
-  answer.content_type = "application/json";
-  answer.body = MLE_BUFFER(server->options.answer_max);
-  answer.num_headers = 0;
+  init_answer(server, &answer);
   server->options.handler(server->options.context, &call, &answer);
-  return send_answer(server, connection, &answer);
+  return e->kept != NULL ? MHD_YES : send_answer(server, connection, &answer);
+}
+
+/* ====== Calls that are kept ====== */
+
+const char *mle_http_call_header(const mle_http_call *call, const char *name) {
+  const exchange *e = call->exchange;
+  return mhd->lookup_connection_value(e->handle, MHD_HEADER_KIND, name);
+}
+
+const char *mle_http_call_query(const mle_http_call *call, const char *name) {
+  const exchange *e = call->exchange;
+  return mhd->lookup_connection_value(e->handle, MHD_GET_ARGUMENT_KIND, name);
+}
+
+/* Suspended before anybody else can see it: a resume that came first would be lost. */
+mle_http_kept *mle_http_keep(const mle_http_call *call) {
+  exchange *e = call->exchange;
+  if (!e->server->options.keeps) return NULL;
+  mle_http_kept *kept = mle_alloc(sizeof *kept);
+  if (kept == NULL) return NULL;
+  kept->call = *call;
+  init_answer(e->server, &kept->answer);
+  e->kept = kept;
+  mhd->suspend_connection(e->handle);
+  return kept;
+}
+
+void mle_http_kept_send(mle_http_kept *kept) {
+  const exchange *e = kept->call.exchange;
+  mhd->resume_connection(e->handle); /* which calls on_request again */
 }
 
 /* ====== libmicrohttpd's callbacks, all on worker threads ====== */
@@ -136,6 +174,8 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
   const union MHD_ConnectionInfo *info =
       mhd->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
   e->connection = info == NULL ? NULL : info->socket_context;
+  e->server = server;
+  e->handle = connection;
   e->body = MLE_BUFFER(server->options.body_max);
   mle_connection_touch(e->connection);
   atomic_fetch_add(&server->in_flight, 1);
@@ -185,6 +225,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     return MHD_YES;
   }
   if (e->refused != 0) return send_refusal(server, connection, e->refused);
+  if (e->kept != NULL) return send_answer(server, connection, &e->kept->answer);
   return run_handler(server, connection, path, method, e);
 }
 
@@ -196,6 +237,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   if (e == NULL) return;
   mle_connection_touch(e->connection);
   mle_buffer_release(&e->body);
+  if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
+  mle_free(e->kept);
   mle_free(e);
   *state = NULL;
   atomic_fetch_sub(&server->in_flight, 1);
@@ -222,7 +265,9 @@ static struct MHD_Daemon *start_daemon(mle_http_server *server) {
   unsigned workers = num_workers(o->workers);
   unsigned connections = o->connections_max < workers ? workers : o->connections_max;
   return mhd->start_daemon(
-      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request,
+      MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+          (o->keeps ? MHD_ALLOW_SUSPEND_RESUME : 0),
+      0, NULL, NULL, on_request,
       server,
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
       MHD_OPTION_LISTEN_SOCKET, server->listen_fd,

@@ -31,7 +31,12 @@ typedef struct mle_http_call {
   const char *tensor_bytes; /* Inference-Header-Content-Length, "" when absent */
   const char *body;         /* never NULL */
   size_t body_len;
+  void *exchange; /* the server's own */
 } mle_http_call;
+
+/* Another header, a parameter of the query; NULL when absent. As long-lived as the call. */
+const char *mle_http_call_header(const mle_http_call *call, const char *name);
+const char *mle_http_call_query(const mle_http_call *call, const char *name);
 
 #define MLE_HTTP_HEADERS_MAX 8
 #define MLE_HTTP_HEADER_TEXT 256
@@ -53,9 +58,23 @@ void mle_http_answer_header(mle_http_answer *answer, const char *name, const cha
 typedef void (*mle_http_handler)(void *context, const mle_http_call *call,
                                  mle_http_answer *answer);
 
+/*
+ * A handler may keep a call and return at once: then its answer is left alone, the worker goes on, and any thread
+ * sends the answer later. What was kept must be sent, before the server is stopped too. See inbox.h.
+ */
+typedef struct mle_http_kept {
+  mle_http_call call;
+  mle_http_answer answer; /* to be filled in */
+} mle_http_kept;
+
+/* NULL: out of memory, or a server that was not started with `keeps`. */
+mle_http_kept *mle_http_keep(const mle_http_call *call);
+void mle_http_kept_send(mle_http_kept *kept); /* it is the server's again */
+
 typedef struct mle_http_server_options {
   mle_http_handler handler;
   void *context;
+  bool keeps;       /* the handler may call mle_http_keep */
   unsigned workers; /* 0: one per processor */
   unsigned connections_max;
   size_t body_max, answer_max, head_max;
