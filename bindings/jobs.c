@@ -25,6 +25,10 @@ static const mlb_class text_class = {"mle.jobs.text", release_text};
 
 static mle_state *check_state(lua_State *L) { return mlb_check(L, 1, &state_class); }
 
+mle_state *mlb_check_state(lua_State *L, int arg) { return mlb_check(L, arg, &state_class); }
+
+mlb_box *mlb_push_lock(lua_State *L) { return mlb_push(L, &lock_class); }
+
 mle_lock *mlb_check_lock(lua_State *L, int arg) { return mlb_check(L, arg, &lock_class); }
 
 /* open(folder) -> state */
@@ -394,11 +398,24 @@ static int l_last_consumed(lua_State *L) {
     return 1;                                          \
   } while (0)
 
-/* state:history(limit) */
+/* state:history(limit [, { pipeline, job, state, before, pipeline_run }]) */
 static int l_history(lua_State *L) {
+  static const char *const known[] = {"pipeline", "job", "state", "before", "pipeline_run", NULL};
   mle_state *state = check_state(L);
   int64_t limit = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_history_json(state, limit, &json_text_, &err));
+  mlb_options(L, 3, known);
+  mle_history_filter filter = {.pipeline = mlb_opt_text(L, 3, "pipeline", NULL),
+                               .job = mlb_opt_text(L, 3, "job", NULL),
+                               .run_state = mlb_opt_text(L, 3, "state", NULL),
+                               .before = mlb_opt_integer(L, 3, "before", 0),
+                               .pipeline_run = mlb_opt_integer(L, 3, "pipeline_run", 0)};
+  RETURN_JSON(L, mle_history_json(state, &filter, limit, &json_text_, &err));
+}
+
+/* state:run_counts() */
+static int l_run_counts(lua_State *L) {
+  mle_state *state = check_state(L);
+  RETURN_JSON(L, mle_history_counts_json(state, &json_text_, &err));
 }
 
 /* state:details(run) */
@@ -485,6 +502,7 @@ static const luaL_Reg state_methods[] = {
     {"last_consumed", l_last_consumed},
     {"watermarks", l_watermarks},
     {"history", l_history},
+    {"run_counts", l_run_counts},
     {"details", l_details},
     {"result", l_result},
     {"output", l_output},

@@ -18,12 +18,14 @@
   X("mle.iceberg", luaopen_mle_iceberg) \
   X("mle.jobs", luaopen_mle_jobs)  \
   X("mle.json", luaopen_mle_json) \
+  X("mle.listener", luaopen_mle_listener) \
   X("mle.mlflow", luaopen_mle_mlflow) \
   X("mle.model", luaopen_mle_model)  \
   X("mle.process", luaopen_mle_process) \
   X("mle.schedule", luaopen_mle_schedule) \
   X("mle.serve", luaopen_mle_serve) \
-  X("mle.system", luaopen_mle_system)
+  X("mle.system", luaopen_mle_system) \
+  X("mle.triggers", luaopen_mle_triggers)
 
 #define MLB_DATA_MODULES(X)         \
   X("mle.frame", luaopen_mle_frame) \

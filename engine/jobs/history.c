@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "engine/base/alloc.h"
+
 #define RANGES                                                                                   \
   "(select json_group_array(json_object('table', table_name, 'branch', branch, 'from', from_id," \
   " 'to', to_id, 'rows', rows, 'consumer', consumer)) from ranges where run = r.id)"
@@ -28,11 +30,29 @@
   "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))" \
   " from (select * from " table " " alias " where " where " order by id))"
 
-mle_status mle_history_json(mle_state *state, int64_t limit, char **out, mle_error *err) {
+/* Only the conditions that were given are written down, so that an index can serve them. */
+mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, int64_t limit, char **out,
+                            mle_error *err) {
+  *out = NULL;
+  char *sql = mle_format("select json_group_array(json(item)) from (select json_object(" SUMMARY
+                         ") as item from runs r where %s and %s and %s and %s and %s order by r.id desc limit ?6)",
+                         filter->pipeline != NULL ? "r.pipeline = ?1" : "?1 is null",
+                         filter->job != NULL ? "r.job = ?2" : "?2 is null",
+                         filter->run_state != NULL ? "r.state = ?3" : "?3 is null",
+                         filter->before != 0 ? "r.id < ?4" : "?4 = 0",
+                         filter->pipeline_run != 0 ? "r.pipeline_run = ?5" : "?5 = 0");
+  if (sql == NULL) return mle_nomem(err, "reading the history");
+  mle_status status = mle_db_get_text(mle_state_db(state), out, err, sql, "sssiii", filter->pipeline, filter->job,
+                                      filter->run_state, filter->before, filter->pipeline_run, limit);
+  mle_free(sql);
+  return status;
+}
+
+mle_status mle_history_counts_json(mle_state *state, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
-                         "select json_group_array(json(item)) from (select json_object(" SUMMARY
-                         ") as item from runs r order by r.id desc limit ?)",
-                         "i", limit);
+                         "select json_group_array(json_object('pipeline', pipeline, 'job', job, 'state', state,"
+                         " 'runs', runs, 'ms', ms)) from run_counts",
+                         "");
 }
 
 static mle_status require(const char *found, int64_t run, mle_error *err) {

@@ -9,8 +9,19 @@
 
 #include "engine/jobs/state.h"
 
-/* The last `limit` runs, newest first: an array of objects. */
-mle_status mle_history_json(mle_state *state, int64_t limit, char **out, mle_error *err);
+/* Which runs; what is NULL or 0 does not matter. */
+typedef struct mle_history_filter {
+  const char *pipeline, *job, *run_state;
+  int64_t before; /* only runs before this one */
+  int64_t pipeline_run;
+} mle_history_filter;
+
+/* The last `limit` of those runs, newest first: an array of objects. */
+mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, int64_t limit, char **out,
+                            mle_error *err);
+
+/* How many runs of a job ended how, ever, and how long they took: [{pipeline, job, state, runs, ms}]. */
+mle_status mle_history_counts_json(mle_state *state, char **out, mle_error *err);
 
 /* Everything about one run: also params, outputs, intents, actions, script text. ENOTFOUND. */
 mle_status mle_history_run_json(mle_state *state, int64_t run, char **out, mle_error *err);

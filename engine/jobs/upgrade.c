@@ -15,6 +15,11 @@
  *   intents         what a run was about to do elsewhere, written before it did
  *   actions         what is to be done once the run's success is committed; pending while done is null
  *   notes           facts for the history
+ *   triggers        what is to be started, and what became of it; the states are drawn in triggers.c
+ *   cursors         up to where each job's schedule was seen to: a time, or a snapshot
+ *   stops           runs that somebody wants ended; their engines look here
+ *   run_counts      how many runs of a job ended how, and how long they took together; kept by triggers of
+ *                   SQLite's own, so that it only grows, whatever is pruned
  *
  * A range, an intent and an action say what to do when the process that wrote
  * them is gone; see recovery.c.
@@ -89,10 +94,41 @@ static mle_status add_moves_and_held_ranges(mle_db *db, mle_error *err) {
   return mle_db_script(db, sql, err);
 }
 
+static mle_status add_scheduler(mle_db *db, mle_error *err) {
+  static const char sql[] =
+      "create table triggers (id integer primary key autoincrement, pipeline text not null,"
+      "  file text not null, job text, params text not null, source text not null,"
+      "  who text not null, detail text, state text not null"
+      "    check (state in ('queued', 'started', 'ended', 'cancelled')),"
+      "  outcome text, reason text, pipeline_run integer, created integer not null,"
+      "  started integer, ended integer);"
+      "create index triggers_live on triggers (id) where state in ('queued', 'started');"
+      "create table cursors (pipeline text not null, job text not null, source text not null,"
+      "  value integer not null, updated integer not null, primary key (pipeline, job)) without rowid;"
+      "create table stops (run integer primary key, who text not null, at integer not null);"
+      "create index pipeline_runs_live on pipeline_runs (pipeline) where state = 'running';"
+      "create index runs_pipeline_run on runs (pipeline_run);"
+      "create index runs_state on runs (state, id);"
+      "create table run_counts (pipeline text not null, job text not null, state text not null,"
+      "  runs integer not null, ms integer not null, primary key (pipeline, job, state)) without rowid;"
+      "insert into run_counts select ifnull(pipeline, ''), job, state, count(*), sum(ended - created)"
+      "  from runs where ended is not null and rehearsal is null group by 1, 2, 3;"
+      "create trigger run_ended after update of ended on runs"
+      "  when new.ended is not null and old.ended is null and new.rehearsal is null begin"
+      "  insert into run_counts values (ifnull(new.pipeline, ''), new.job, new.state, 1, new.ended - new.created)"
+      "  on conflict do update set runs = runs + 1, ms = ms + excluded.ms; end;"
+      "create trigger run_never_began after insert on runs"
+      "  when new.ended is not null and new.rehearsal is null begin"
+      "  insert into run_counts values (ifnull(new.pipeline, ''), new.job, new.state, 1, 0)"
+      "  on conflict do update set runs = runs + 1; end;";
+  return mle_db_script(db, sql, err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
     add_moves_and_held_ranges,
+    add_scheduler,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -172,9 +172,15 @@ function State:last_consumed(consumer, table_uuid, branch) end
 ---@return string
 function State:watermarks() end
 
+---The last runs, newest first.
 ---@param limit integer
+---@param filter? { pipeline?: string, job?: string, state?: string, before?: integer, pipeline_run?: integer }
 ---@return string
-function State:history(limit) end
+function State:history(limit, filter) end
+
+---How many runs of each job ended how, ever: [{pipeline, job, state, runs, ms}].
+---@return string
+function State:run_counts() end
 
 ---@param run integer
 ---@return string

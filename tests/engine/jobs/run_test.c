@@ -285,7 +285,7 @@ static mle_status live(mle_error *err) {
   MLE_GO(mle_history_run_json(own, run, &json, err));
   mle_free(json);
   json = NULL;
-  MLE_GO(mle_history_json(own, 10, &json, err));
+  MLE_GO(mle_history_json(own, &(mle_history_filter){0}, 10, &json, err));
   MLE_GO(mle_state_recover(own, err));
 done:
   mle_free(json);

@@ -1,0 +1,48 @@
+---@meta mle.listener
+
+--- HTTP requests for the one thread that has a Lua state; see engine/http/inbox.h.
+
+---@class mle.Listener
+local Listener = {}
+
+---@class mle.Request
+local Request = {}
+
+local M = {}
+
+---@param listen string "127.0.0.1:8701"; port 0 takes a free one
+---@return mle.Listener
+function M.open(listen) end
+
+---@return string host, integer port
+function Listener:address() end
+
+---Waits until a request comes, or a signal that asks to stop.
+---@param ms integer
+function Listener:wait(ms) end
+
+---@return mle.Request?
+function Listener:take() end
+
+---@return string method, string path
+function Request:line() end
+
+---@param name string
+---@return string?
+function Request:header(name) end
+
+---@param name string
+---@return string?
+function Request:query(name) end
+
+---@return string
+function Request:body() end
+
+---Sends the answer; a request has one.
+---@param status integer
+---@param kind "json"|"text"|"html"|"metrics"|"events"
+---@param body string
+---@param headers? table<string, string>
+function Request:answer(status, kind, body, headers) end
+
+return M

@@ -1,0 +1,179 @@
+#include "tests/engine/jobs/support.h"
+
+#include "engine/jobs/triggers.h"
+
+static const mle_trigger WANTED = {.pipeline = "Fraud", .file = "p.lua", .job = "Retrain", .params = "[\"a=1\"]",
+                                   .source = "schedule", .who = "cron", .detail = "2026"};
+
+static int64_t add(const mle_cursor *moves) {
+  int64_t id;
+  mle_error err;
+  must(mle_trigger_add(state, &WANTED, moves, &id, &err), &err);
+  return id;
+}
+
+/* Whether the trigger, as JSON, says so. */
+static bool says(int64_t id, const char *part) {
+  char *json;
+  mle_error err;
+  must(mle_trigger_json(state, id, &json, &err), &err);
+  bool found = strstr(json, part) != NULL;
+  if (!found) print_message("%s\n", json);
+  mle_free(json);
+  return found;
+}
+
+static void from_queued_to_its_end(void **unused) {
+  (void)unused;
+  mle_lock *lock, *other;
+  mle_error err;
+  int64_t id = add(NULL);
+  assert_true(says(id, "\"state\":\"queued\"") && says(id, "\"params\":[\"a=1\"]"));
+  must(mle_trigger_take(state, id, &lock, &err), &err);
+  assert_int_equal(mle_trigger_take(state, id, &other, &err), MLE_EBUSY);
+  must(mle_trigger_put_back(state, id, &err), &err);
+  mle_lock_free(lock);
+  assert_true(says(id, "\"state\":\"queued\""));
+  must(mle_trigger_take(state, id, &lock, &err), &err);
+  must(mle_trigger_bind(state, id, 7, &err), &err);
+  must(mle_trigger_put_back(state, id, &err), &err); /* too late: it has a run */
+  assert_true(says(id, "\"state\":\"started\""));
+  assert_int_equal(mle_trigger_cancel(state, id, "ann", &err), MLE_ECONFLICT);
+  must(mle_trigger_end(state, id, "succeeded", NULL, &err), &err);
+  must(mle_trigger_end(state, id, "failed", "again", &err), &err); /* the first word counts */
+  assert_true(says(id, "\"outcome\":\"succeeded\"") && says(id, "\"pipeline_run\":7"));
+  mle_lock_free(lock);
+  assert_int_equal(mle_trigger_take(state, id, &lock, &err), MLE_ECONFLICT);
+}
+
+static void a_cancelled_one_is_never_taken(void **unused) {
+  (void)unused;
+  mle_lock *lock;
+  mle_error err;
+  int64_t id = add(NULL);
+  must(mle_trigger_cancel(state, id, "ann", &err), &err);
+  assert_true(says(id, "taken back by ann"));
+  assert_int_equal(mle_trigger_take(state, id, &lock, &err), MLE_ECONFLICT);
+  assert_int_equal(mle_trigger_json(state, 99, &(char *){NULL}, &err), MLE_ENOTFOUND);
+}
+
+static void the_dead_are_told_from_the_living(void **unused) {
+  (void)unused;
+  mle_lock *alive, *dead, *done, *pipeline;
+  mle_error err;
+  int64_t living = add(NULL), lost = add(NULL), ended = add(NULL), run;
+  must(mle_trigger_take(state, living, &alive, &err), &err);
+  must(mle_trigger_take(state, lost, &dead, &err), &err);
+  must(mle_trigger_take(state, ended, &done, &err), &err);
+  must(mle_pipeline_run_create(state, "Fraud", "p.lua", NULL, &pipeline, &run, &err), &err);
+  must(mle_trigger_bind(state, ended, run, &err), &err);
+  must(mle_pipeline_run_end(state, run, "succeeded", NULL, &err), &err);
+  mle_lock_free(pipeline);
+  mle_lock_free(dead);
+  mle_lock_free(done);
+  must(mle_triggers_recover(state, &err), &err);
+  assert_true(says(living, "\"state\":\"started\""));
+  assert_true(says(lost, "\"outcome\":\"lost\""));
+  assert_true(says(ended, "\"outcome\":\"succeeded\""));
+  mle_lock_free(alive);
+}
+
+static void a_cursor_moves_with_its_trigger(void **unused) {
+  (void)unused;
+  const mle_cursor to = {.pipeline = "Fraud", .job = "Retrain", .source = "@daily", .value = INT64_MAX};
+  bool found;
+  int64_t value;
+  mle_error err;
+  must(mle_cursor_find(state, "Fraud", "Retrain", "@daily", &found, &value, &err), &err);
+  assert_false(found);
+  add(&to);
+  must(mle_cursor_find(state, "Fraud", "Retrain", "@daily", &found, &value, &err), &err);
+  assert_true(found && value == INT64_MAX);
+  must(mle_cursor_find(state, "Fraud", "Retrain", "@hourly", &found, &value, &err), &err);
+  assert_false(found); /* another schedule begins anew */
+}
+
+static void runs_are_asked_to_stop(void **unused) {
+  (void)unused;
+  mle_lock *lock;
+  char *who;
+  bool ended;
+  mle_error err;
+  int64_t run = start_run(NULL, &lock);
+  must(mle_stop_find(state, run, &who, &err), &err);
+  assert_null(who);
+  must(mle_stop_ask(state, run, "ann", &err), &err);
+  must(mle_stop_ask(state, run, "bob", &err), &err);
+  must(mle_stop_find(state, run, &who, &err), &err);
+  assert_string_equal(who, "ann");
+  mle_free(who);
+  must(mle_run_end(state, run, "stopped", "", NULL, &ended, &err), &err);
+  assert_int_equal(mle_stop_ask(state, run, "ann", &err), MLE_ECONFLICT);
+  assert_int_equal(mle_stop_ask(state, 99, "ann", &err), MLE_ECONFLICT);
+  mle_lock_free(lock);
+}
+
+static void what_ran_is_counted(void **unused) {
+  (void)unused;
+  mle_run_spec spec = spec_of(NULL), rehearsal = spec_of("full");
+  mle_lock *lock;
+  char *json;
+  bool ended;
+  int64_t run;
+  mle_error err;
+  for (int i = 0; i < 2; i++) {
+    run = start_run(NULL, &lock);
+    must(mle_run_end(state, run, "failed", "", NULL, &ended, &err), &err);
+    mle_lock_free(lock);
+  }
+  must(mle_run_create_skipped(state, &spec, "no", &run, &err), &err);
+  must(mle_run_create_skipped(state, &rehearsal, "no", &run, &err), &err);
+  must(mle_history_counts_json(state, &json, &err), &err);
+  assert_non_null(strstr(json, "\"state\":\"failed\",\"runs\":2"));
+  assert_non_null(strstr(json, "\"state\":\"skipped\",\"runs\":1"));
+  mle_free(json);
+}
+
+static void history_is_filtered(void **unused) {
+  (void)unused;
+  static const struct {
+    mle_history_filter filter;
+    int64_t count;
+  } cases[] = {
+      {{0}, 3},
+      {{.pipeline = "Fraud", .job = "Retrain"}, 3},
+      {{.pipeline = "Fraud", .job = "Other"}, 0},
+      {{.run_state = "skipped"}, 2},
+      {{.before = 3}, 2},
+      {{.before = 3, .run_state = "skipped"}, 1},
+  };
+  mle_run_spec spec = spec_of(NULL);
+  mle_lock *lock;
+  int64_t run;
+  mle_error err;
+  start_run(NULL, &lock);
+  must(mle_run_create_skipped(state, &spec, "no", &run, &err), &err);
+  must(mle_run_create_skipped(state, &spec, "no", &run, &err), &err);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *json;
+    int64_t count;
+    must(mle_history_json(state, &cases[i].filter, 10, &json, &err), &err);
+    must(mle_db_get_int(mle_state_db(state), -1, &count, &err, "select json_array_length(?)", "s", json), &err);
+    assert_int_equal(count, cases[i].count);
+    mle_free(json);
+  }
+  mle_lock_free(lock);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(from_queued_to_its_end, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_cancelled_one_is_never_taken, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(the_dead_are_told_from_the_living, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_cursor_moves_with_its_trigger, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(runs_are_asked_to_stop, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(what_ran_is_counted, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(history_is_filtered, set_up, tear_down),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
