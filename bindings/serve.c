@@ -98,6 +98,15 @@ static int l_check_in_child(lua_State *L) {
   return push_text(L, box, status, report, &err);
 }
 
+/* is_running(state) -> whether a server holds the project's lock, be it still starting */
+static int l_is_running(lua_State *L) {
+  bool running;
+  mle_error err;
+  mlb_try(L, mle_service_is_running(luaL_checkstring(L, 1), &running, &err), &err);
+  lua_pushboolean(L, running);
+  return 1;
+}
+
 /* check_endpoint(name): raises unless it can be an endpoint's */
 static int l_check_endpoint(lua_State *L) {
   mle_error err;
@@ -109,6 +118,7 @@ static const luaL_Reg functions[] = {
     {"check_endpoint", l_check_endpoint},
     {"run", l_run},
     {"start", l_start},
+    {"is_running", l_is_running},
     {"call", l_call},
     {"check", l_check},
     {"check_in_child", l_check_in_child},

@@ -104,6 +104,8 @@ static int l_list(lua_State *L) {
     lua_pushstring(L, entry->d_name);
     lua_rawseti(L, -2, ++count);
   }
+  closedir(box->object); /* not left to the collector: a folder that is looked at each second would pile up */
+  box->object = NULL;
   return 1;
 }
 

@@ -189,13 +189,13 @@ static int l_who_stops(lua_State *L) {
 
 /* ====== Processes that go on without this one ====== */
 
-/* start{ argv, input, log, lock } -> pid */
+/* start{ argv, input, log, folder, lock } -> pid */
 static int l_start(lua_State *L) {
-  static const char *const known[] = {"argv", "input", "log", "lock", NULL};
+  static const char *const known[] = {"argv", "input", "log", "folder", "lock", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   mlb_options(L, 1, known);
   size_t count;
-  mle_detached_options options = {.log = mlb_need_text(L, 1, "log")};
+  mle_detached_options options = {.log = mlb_need_text(L, 1, "log"), .folder = mlb_need_text(L, 1, "folder")};
   lua_getfield(L, 1, "argv");
   options.argv = mlb_texts(L, -1, &count);
   lua_getfield(L, 1, "input");

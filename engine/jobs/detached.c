@@ -19,6 +19,7 @@ typedef struct plan {
   char *argv[ARGV_MAX];
   int descriptors[MLE_PROCESS_LOCKS_FD + 1]; /* by the child's number */
   int count;
+  const char *folder;
 } plan;
 
 /* Moves all sources above the targets first, so that none is overwritten. */
@@ -29,7 +30,7 @@ static void become_child(plan *p) {
     if ((p->descriptors[i] = fcntl(p->descriptors[i], F_DUPFD, FIRST_FREE_FD)) < 0) _exit(127);
   for (int i = 0; i < p->count; i++)
     if (dup2(p->descriptors[i], i) < 0) _exit(127);
-  if (close_range((unsigned)p->count, ~0U, 0) == 0) execv("/proc/self/exe", p->argv);
+  if (chdir(p->folder) == 0 && close_range((unsigned)p->count, ~0U, 0) == 0) execv("/proc/self/exe", p->argv);
   _exit(127);
 }
 
@@ -58,6 +59,7 @@ static mle_status fill_plan(const mle_detached_options *o, int null, int log, in
     p->argv[count++] = (char *)(uintptr_t)*argv; /* execv takes them without const, and leaves them be */
   }
   p->argv[count] = NULL;
+  p->folder = o->folder;
   const int fds[] = {null, log, log, input, null, o->lock == NULL ? null : mle_lock_fd(o->lock)};
   memcpy(p->descriptors, fds, sizeof fds);
   p->count = o->lock == NULL ? MLE_PROCESS_LOCKS_FD : MLE_PROCESS_LOCKS_FD + 1;

@@ -23,6 +23,7 @@ typedef struct mle_detached_options {
   const void *input;
   size_t input_len;
   const char *log;      /* appended to */
+  const char *folder;   /* its working folder */
   const mle_lock *lock; /* NULL: none */
 } mle_detached_options;
 

@@ -155,7 +155,8 @@ mle_status mle_triggers_recover(mle_state *state, mle_error *err) {
   "json_object('trigger', t.id, 'pipeline', t.pipeline, 'file', t.file, 'job', t.job,"                      \
   " 'params', json(t.params), 'source', t.source, 'who', t.who, 'detail', t.detail, 'state', t.state,"      \
   " 'outcome', t.outcome, 'reason', t.reason, 'pipeline_run', t.pipeline_run, 'created', t.created,"        \
-  " 'started', t.started, 'ended', t.ended, 'runs', (select json_group_array(r.id) from runs r where"       \
+  " 'started', t.started, 'ended', t.ended, 'pipeline_state', (select p.state from pipeline_runs p where"      \
+  " p.id = t.pipeline_run), 'runs', (select json_group_array(r.id) from runs r where"       \
   " r.pipeline_run = t.pipeline_run))"
 
 mle_status mle_triggers_json(mle_state *state, int64_t limit, char **out, mle_error *err) {

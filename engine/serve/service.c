@@ -1,9 +1,11 @@
 #include "engine/serve/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
@@ -258,6 +260,18 @@ static mle_status take_lock(service *s, mle_error *err) {
   if (status != MLE_EBUSY) return status;
   return mle_fail(err, MLE_EBUSY, "this project's server is running already; mlengine serve --stop "
                                   "ends it");
+}
+
+mle_status mle_service_is_running(const char *state, bool *out, mle_error *err) {
+  *out = false;
+  char *path = mle_path_join(state, "serve.lock");
+  if (path == NULL) return mle_nomem(err, "looking for the server");
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  mle_free(path);
+  if (fd < 0) return MLE_OK; /* there never was one */
+  *out = flock(fd, LOCK_SH | LOCK_NB) != 0;
+  close(fd);
+  return MLE_OK;
 }
 
 /* Models first, then the port: whoever connects is answered by what was deployed. */

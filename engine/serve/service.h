@@ -20,6 +20,8 @@
 #ifndef MLE_SERVICE_H
 #define MLE_SERVICE_H
 
+#include <stdbool.h>
+
 #include "engine/http/address.h"
 
 typedef struct mle_service_options {
@@ -32,5 +34,8 @@ typedef struct mle_service_options {
 } mle_service_options;
 
 mle_status mle_service_run(const mle_service_options *options, mle_error *err);
+
+/* Whether a server of this project is there, be it still starting. */
+mle_status mle_service_is_running(const char *state, bool *out, mle_error *err);
 
 #endif

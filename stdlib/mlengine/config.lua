@@ -5,6 +5,7 @@
 ---     mlflow   = { tracking_uri = "sqlite:///mlflow.db" }
 ---     serving  = { host = "127.0.0.1", port = 8700 }
 ---     jobs     = { timeout = "24h" }
+---     up       = { host = "127.0.0.1", port = 8701 }
 ---
 --- Catalogs take PyIceberg's property names and its environment variables.
 
@@ -23,12 +24,17 @@ local sections <const> = {
     port = { types = "integer|nil", variable = "MLENGINE_SERVING_PORT" },
   },
   jobs = { timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" } },
+  up = {
+    host = { types = "string|nil", variable = "MLENGINE_UP_HOST" },
+    port = { types = "integer|nil", variable = "MLENGINE_UP_PORT" },
+  },
 }
 
 local defaults <const> = {
   mlflow = { tracking_uri = "sqlite:///mlflow.db" },
   serving = { host = "127.0.0.1", port = 8700 },
   jobs = { timeout = "24h" },
+  up = { host = "127.0.0.1", port = 8701 },
 }
 
 local GROUP_OR_OTHERS_WRITE <const> = 18 -- octal 022
@@ -212,15 +218,21 @@ end
 ---@return string
 function M.tracking_uri() return absolute_uri(load_settings().mlflow.tracking_uri) end
 
+local function address(section)
+  local settings_of = overlay({}, load_settings()[section])
+  if settings_of.port < 0 or settings_of.port > 65535 then
+    raise("invalid", "%s.port must be from 0 to 65535, not %d", section, settings_of.port)
+  end
+  return settings_of
+end
+
 ---Where this project's model server listens.
 ---@return { host: string, port: integer }
-function M.serving()
-  local serving = overlay({}, load_settings().serving)
-  if serving.port < 0 or serving.port > 65535 then
-    raise("invalid", ("serving.port must be from 0 to 65535, not %d"):format(serving.port))
-  end
-  return serving
-end
+function M.serving() return address "serving" end
+
+---Where `mlengine up` listens.
+---@return { host: string, port: integer }
+function M.up() return address "up" end
 
 ---What holds for every job that does not say otherwise.
 ---@return { timeout: string|integer }

@@ -30,6 +30,8 @@ local OK <const>, FAILED <const>, TIMED_OUT <const>, INTERRUPTED <const> = 0, 1,
 ---@field json? boolean
 ---@field trace? boolean
 ---@field skip_code? integer
+---@field quiet? boolean        the jobs' own lines are not printed
+---@field created? fun(pipeline_run: integer) called once the pipeline's run has a number
 ---@field abandoned? fun(): boolean polled while a job runs; true stops it
 
 ---@class mlengine.runner.Session
@@ -108,6 +110,7 @@ local function run_pipeline(session, pipeline, specs, options)
   local alone <close> = lock_pipeline(session, pipeline.name, options.rehearsal)
   local id, lock <close> = session.state:create_pipeline(pipeline.name, pipeline.file, options.rehearsal)
   for _, spec in ipairs(specs) do spec.pipeline_run = id end
+  if options.created then options.created(id) end
   session.reporter:pipeline_started(pipeline.name, id, options.rehearsal)
   local ok, problem = pcall(run_steps, session, specs, results, options.job or options.from)
   local how, code = sum_up(specs, results, options)
@@ -128,8 +131,11 @@ local function find_job(pipeline, name)
     pipeline.name, name, check.hint(name, names), table.concat(names, ", "))
 end
 
---- A job and all that come after it, in order.
-local function from_job(pipeline, first)
+---A job and all that come after it, in order.
+---@param pipeline table
+---@param first table
+---@return table[]
+function M.from_job(pipeline, first)
   local wanted, list = { [first.name] = true }, { first }
   for _, job in ipairs(pipeline.jobs) do
     for _, parent in ipairs(job.after) do
@@ -147,7 +153,7 @@ local function chosen_jobs(pipeline, options)
     errors.raise("usage", "--job runs one job and --from runs it and those after it; give one of them")
   end
   if options.job then return { find_job(pipeline, options.job) } end
-  if options.from then return from_job(pipeline, find_job(pipeline, options.from)) end
+  if options.from then return M.from_job(pipeline, find_job(pipeline, options.from)) end
   return pipeline.jobs
 end
 
@@ -193,7 +199,7 @@ function M.run(file, options)
   process.hold_signals()
   local state <close>, folder = require("mlengine.jobs.state").open()
   local session = {
-    state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace },
+    state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace, quiet = options.quiet },
   }
   local start = loader.is_pipeline(text) and start_pipeline or start_script
   local ok, result = pcall(start, session, file, options)

@@ -17,6 +17,17 @@ local function is_over(state, run)
   return now ~= "starting" and now ~= "running"
 end
 
+--- The log of a run that is starting may not be there yet.
+local function open_log(state, run, wait)
+  local path = ("%s/runs/%d/log"):format(project.current().state, run)
+  while true do
+    local over = is_over(state, run) -- raises when there is no such run
+    local file = io.open(path)
+    if file or over or not wait or system.cancelled() then return file end
+    system.sleep(PAUSE_S)
+  end
+end
+
 local function follow(state, run, file)
   while not system.cancelled() do
     local over = is_over(state, run) -- before reading: what comes last is read after it
@@ -38,9 +49,7 @@ return {
         names[1])
     end
     local state <close> = require("mlengine.jobs.state").open()
-    is_over(state, run) -- raises when there is no such run
-    local path = ("%s/runs/%d/log"):format(project.current().state, run)
-    local file <close> = io.open(path)
+    local file <close> = open_log(state, run, given.f)
     if not file then return end -- a run that was skipped before it began wrote nothing
     if given.f then follow(state, run, file) else print_new(file) end
   end,

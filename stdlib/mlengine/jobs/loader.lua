@@ -50,6 +50,10 @@ end
 
 -- ====== In the engine ======
 
+local function raise_slow()
+  errors.raise("timeout", "a pipeline took longer than 30 s to load; it should only return data, and leave work to its jobs")
+end
+
 local function wait(child, deadline)
   while true do
     local kind, a, b = child:next(1000)
@@ -58,25 +62,63 @@ local function wait(child, deadline)
     if kind == "ended" then return a, b end
     if system.monotonic_ns() > deadline then
       child:signal "KILL"
-      errors.raise("timeout", "a pipeline took longer than 30 s to load; it should only return data, and leave work to its jobs")
+      raise_slow()
     end
   end
 end
 
----Loads pipelines; each answer has `pipeline` or `error`.
----@param files string[]
----@return { pipeline?: table, error?: { kind: string, message: string, where: string } }[]
-function M.load_all(files)
-  local child <close> = process.start {
+local function begin(files)
+  return process.start {
     argv = { "child", "pipeline" }, input = json.encode { engine = system.pid(), files = json.array(files) },
   }
-  local code, signal = wait(child, system.monotonic_ns() + TIMEOUT_NS)
+end
+
+local function read_answer(child, files, code, signal)
   local answer = child:answer()
   if signal ~= 0 or code ~= 0 or answer == "" then
     errors.raise("io", "the process that loads %s ended (%s)",
       table.concat(files, ", "), signal ~= 0 and process.signal_name(signal) or "exit code " .. code)
   end
   return json.decode(answer)
+end
+
+---@alias mlengine.jobs.Loaded { pipeline?: table, error?: { kind: string, message: string, where: string } }
+
+---Loads pipelines; each answer has `pipeline` or `error`.
+---@param files string[]
+---@return mlengine.jobs.Loaded[]
+function M.load_all(files)
+  local child <close> = begin(files)
+  return read_answer(child, files, wait(child, system.monotonic_ns() + TIMEOUT_NS))
+end
+
+---Begins to load pipelines, and returns at once.
+---@param files string[]
+---@return { child: mle.Process, files: string[], deadline: integer }
+function M.begin(files)
+  return { child = begin(files), files = files, deadline = system.monotonic_ns() + TIMEOUT_NS }
+end
+
+---What `begin` began, once it is there; nil before. Raises when the process ended otherwise.
+---@param loading { child: mle.Process, files: string[], deadline: integer }
+---@return mlengine.jobs.Loaded[]?, boolean? asked this process was asked to stop meanwhile
+function M.poll(loading)
+  local kind, a, b = loading.child:next(0)
+  while kind == "line" do
+    io.stderr:write(b, "\n")
+    kind, a, b = loading.child:next(0)
+  end
+  if kind == "ended" then
+    local ok, answer = pcall(read_answer, loading.child, loading.files, a, b)
+    loading.child:close()
+    if not ok then error(answer, 0) end
+    return answer
+  end
+  if system.monotonic_ns() > loading.deadline then
+    loading.child:close()
+    raise_slow()
+  end
+  return nil, kind == "asked"
 end
 
 ---Loads one pipeline, or raises its error.

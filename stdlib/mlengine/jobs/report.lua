@@ -13,15 +13,16 @@ local STDERR <const> = 2
 ---@field width integer    of the longest job name
 ---@field json boolean
 ---@field live boolean     a terminal shows what is running
+---@field quiet boolean    the jobs' own lines are left to their logs
 ---@field shown integer|false the seconds it shows now
 local Reporter = {}
 Reporter.__index = Reporter
 
----@param options { json?: boolean, trace?: boolean }
+---@param options { json?: boolean, trace?: boolean, quiet?: boolean }
 ---@return mlengine.jobs.Reporter
 function M.new(options)
   return setmetatable({
-    json = options.json or false, width = 0, trace = options.trace,
+    json = options.json or false, width = 0, trace = options.trace, quiet = options.quiet or false,
     live = not options.json and system.is_terminal(STDERR), shown = false, begun = {},
   }, Reporter)
 end
@@ -106,6 +107,7 @@ end
 
 --- A line that the job wrote.
 function Reporter:line(spec, is_error, text)
+  if self.quiet then return end
   if self.json then
     return event { event = "line", job = spec.job, run = self.run, stream = is_error and "err" or "out", text = text }
   end

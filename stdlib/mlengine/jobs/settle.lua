@@ -59,4 +59,10 @@ function M.recover(state)
   end
 end
 
+---For `mlengine child settle`: recovers the working folder's project.
+function M.serve()
+  require("mlengine.jobs.state").open():close()
+  return 0
+end
+
 return M

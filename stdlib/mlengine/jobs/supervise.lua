@@ -7,6 +7,7 @@ local json = require "mlengine.json"
 local process = require "mle.process"
 local settle = require "mlengine.jobs.settle"
 local system = require "mle.system"
+local triggers = require "mle.triggers"
 
 local M = {}
 
@@ -79,6 +80,8 @@ end
 -- ====== While it runs ======
 
 ---@class mlengine.jobs.Watch
+---@field state mle.jobs.State
+---@field run integer
 ---@field child mle.Process
 ---@field deadline integer
 ---@field ending? "timed-out"|"stopped" why it was told to stop
@@ -104,6 +107,12 @@ local function check_time(watch, timeout)
   end
 end
 
+--- Whether somebody asked for the end of this run, from wherever.
+local function check_stop(watch)
+  local who = not watch.ending and triggers.who_stops(watch.state, watch.run)
+  if who then tell_to_stop(watch, "stopped", "stopped by " .. who) end
+end
+
 local function follow(watch, timeout, reporter, spec)
   while true do
     local kind, a, b = watch.child:next(TICK_MS)
@@ -116,6 +125,7 @@ local function follow(watch, timeout, reporter, spec)
       return a, b
     end
     check_time(watch, timeout)
+    check_stop(watch)
     reporter:tick(spec)
     if spec.abandoned and not watch.ending and spec.abandoned() then
       tell_to_stop(watch, "stopped", "a file it uses was saved")
@@ -162,7 +172,7 @@ function M.run(state, state_folder, spec, reporter)
   end
   local _ <close> = child
   local timeout = spec.timeout or M.timeout(config.jobs().timeout)
-  local watch = { child = child, deadline = system.monotonic_ns() + timeout * NS }
+  local watch = { state = state, run = run, child = child, deadline = system.monotonic_ns() + timeout * NS }
   reporter:started(spec, run)
   local code, signal = follow(watch, timeout, reporter, spec)
   local silent = state:finish(run, judge(watch, code, signal)) -- false when its process has said how it ended

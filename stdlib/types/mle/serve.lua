@@ -12,6 +12,11 @@ function M.run(options) end
 ---@return string url
 function M.start(options) end
 
+---Whether a server holds the project's lock, be it still starting.
+---@param state string
+---@return boolean
+function M.is_running(state) end
+
 ---Sends a line of JSON to the running server; returns its answer.
 ---@param state string
 ---@param json string

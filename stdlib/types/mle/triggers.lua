@@ -87,7 +87,7 @@ function M.ask_to_stop(state, run, who) end
 function M.who_stops(state, run) end
 
 ---Another mlengine in a session of its own, which goes on when this process ends.
----@param options { argv: string[], input?: string, log: string, lock?: mle.jobs.Lock }
+---@param options { argv: string[], input?: string, log: string, folder: string, lock?: mle.jobs.Lock }
 ---@return integer pid
 function M.start(options) end
 

@@ -1,0 +1,142 @@
+--- The HTTP API of `mlengine up`: who may ask, and which route answers. The routes are in up/routes.lua.
+
+local errors = require "mlengine.error"
+local json = require "mlengine.json"
+local log = require "mlengine.log"
+local routes = require "mlengine.up.routes"
+local system = require "mle.system"
+local token = require "mlengine.up.token"
+
+local M = {}
+
+---@class mlengine.up.Call
+---@field up mlengine.Up
+---@field request mle.Request
+---@field method string
+---@field path string
+---@field parts table<string, string> what the route's {names} matched
+---@field body table
+
+local STATUS <const> = {
+  usage = 400, invalid = 400, format = 400, ["not found"] = 404, exists = 409, conflict = 409, busy = 409,
+  refused = 403, unsupported = 400, timeout = 504, memory = 503,
+}
+
+-- ====== Who may ask ======
+
+--- What a browser would send to this machine under a name of somebody else's is not for us.
+local function is_host(up, host)
+  local name, port = host:match "^(.-):?(%d*)$"
+  if host:find "^%[" then name, port = host:match "^%[(.-)%]:?(%d*)$" end
+  local known = name == "localhost" or name == "127.0.0.1" or name == "::1" or name == up.host
+  return known and (port == "" and 80 or tonumber(port)) == up.port
+end
+
+local function refuse(status, message, headers)
+  return { status = status, body = { error = message }, headers = headers }
+end
+
+local function check_origin(up, request)
+  local host = request:header "Host"
+  if not host or not is_host(up, host) then
+    return refuse(403, ("this is %s; the Host of the request is another's"):format(up.url))
+  end
+  local origin = request:header "Origin"
+  if origin and not (origin:find "^http://" and is_host(up, origin:sub(8))) then
+    return refuse(403, ("requests from pages of %s are not answered"):format(origin:gsub("[^%w%-%.:/]", "?")))
+  end
+end
+
+--- A change needs the token; and a body of a type that no foreign page can send without asking first.
+local function check_change(up, request, method)
+  if method == "GET" or method == "HEAD" then return end
+  local given = (request:header "Authorization" or ""):match "^[Bb]earer%s+(%w+)%s*$"
+  if not given or not token.same(given, up.token) then
+    return refuse(401, "a change needs the token: Authorization: Bearer, and what .mlengine/up.token holds",
+      { ["WWW-Authenticate"] = "Bearer" })
+  end
+  local kind = (request:header "Content-Type" or ""):lower():match "^%s*([^;%s]*)"
+  if request:body() ~= "" and kind ~= "application/json" then
+    return refuse(415, "a body must be JSON: Content-Type: application/json")
+  end
+  if up.draining then return refuse(503, "mlengine up is stopping") end
+end
+
+-- ====== Answering ======
+
+local HEADERS <const> = { ["Cache-Control"] = "no-store", ["X-Content-Type-Options"] = "nosniff" }
+
+local function send(call, answer)
+  local headers = {}
+  for name, value in pairs(HEADERS) do headers[name] = value end
+  for name, value in pairs(answer.headers or {}) do headers[name] = value end
+  local kind, body = answer.kind or "json", answer.body
+  if type(body) ~= "string" then body = json.encode(body) end
+  call.request:answer(answer.status or 200, kind, body, headers)
+end
+
+local function failure(problem)
+  local e = errors.from(problem)
+  local status = STATUS[e.kind] or 500
+  if status == 500 then log.error("api: %s", errors.line(e)) end
+  return refuse(status, e.message)
+end
+
+local function read_body(request)
+  local text = request:body()
+  if text == "" then return {} end
+  local ok, body = pcall(json.decode, text)
+  if not ok then errors.raise("format", "the body is no JSON: %s", errors.message(body)) end
+  if type(body) ~= "table" then errors.raise("invalid", "the body must be a JSON object") end
+  return body
+end
+
+local function run(call)
+  local route, parts, allowed = routes.find(call.method == "HEAD" and "GET" or call.method, call.path)
+  if not route and allowed then
+    return refuse(405, ("this path takes %s"):format(allowed), { Allow = allowed })
+  end
+  if not route then return refuse(404, "there is nothing at this path; /api/v1/openapi.json lists what there is") end
+  local refusal = check_change(call.up, call.request, call.method)
+  if refusal then return refusal end
+  call.parts, call.body = parts, read_body(call.request)
+  return route.answer(call)
+end
+
+---Answers a request, now or (when its route waits for something) later.
+---@param up mlengine.Up
+---@param request mle.Request
+function M.answer(up, request)
+  local method, path = request:line()
+  local call = { up = up, request = request, method = method, path = path }
+  local answer = check_origin(up, request)
+  if not answer then
+    local ok, result = pcall(run, call)
+    answer = ok and result or not ok and failure(result)
+  end
+  if answer.wait then
+    up.pending[#up.pending + 1] = { call = call, again = answer.wait, deadline = answer.deadline }
+  else
+    send(call, answer)
+  end
+end
+
+---Whether requests wait for something to happen.
+---@param up mlengine.Up
+---@return boolean
+function M.has_pending(up) return #up.pending > 0 end
+
+---Answers those whose time has come.
+---@param up mlengine.Up
+function M.tick(up)
+  local still = {}
+  for _, one in ipairs(up.pending) do
+    local over = up.draining ~= nil or system.monotonic_ns() >= one.deadline
+    local ok, answer = pcall(one.again, over)
+    if not ok then answer = failure(answer) end
+    if answer then send(one.call, answer) else still[#still + 1] = one end
+  end
+  up.pending = still
+end
+
+return M
