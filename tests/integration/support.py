@@ -64,10 +64,11 @@ class Project:
     def __init__(self, scripts="fraud"):
         self.root = tempfile.mkdtemp(prefix="mlengine-test-")
         self.port = free_port()
+        self.up_port = free_port()
         self.started = []
         if scripts:
             shutil.copytree(os.path.join(REPOSITORY, "scripts", scripts), os.path.join(self.root, scripts))
-        self.write("mlengine.conf.lua", f"return {{ serving = {{ port = {self.port} }} }}\n")
+        self.write("mlengine.conf.lua", f"return {{ serving = {{ port = {self.port} }}, up = {{ port = {self.up_port} }} }}\n")
         os.chmod(self.path("mlengine.conf.lua"), 0o600)
 
     def path(self, *names):
@@ -134,5 +135,8 @@ class Project:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            for stream in (process.stdout, process.stderr):
+                if stream:
+                    stream.close()
         subprocess.run([PROGRAM, "serve", "--stop"], cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
         shutil.rmtree(self.root, ignore_errors=True)
