@@ -226,6 +226,7 @@ static void describe(mle_manifest_file *out, int64_t snapshot_id, int spec_id, s
   out->existing_files = out->deleted_files = 0;
   out->added_rows = out->existing_rows = out->deleted_rows = 0;
   for (size_t i = 0; i < count; i++) out->added_rows += files[i].record_count;
+  out->partitions.items = ""; /* of no field, but not null: the specification has it optional, Spark not */
 }
 
 mle_status mle_manifest_write(const char *uri, const mle_manifest_header *header,
