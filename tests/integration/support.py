@@ -47,6 +47,14 @@ def venv(name):
     return made.stdout.strip().splitlines()[-1]
 
 
+def fetched(name):
+    """The folder of a package that vendor/pins.txt pins, fetched on first use."""
+    script = os.path.join(REPOSITORY, "vendor", "fetch")
+    subprocess.run(["sh", script, name], stdout=subprocess.DEVNULL, check=True)
+    where = subprocess.run(["sh", script, "--where", name], stdout=subprocess.PIPE, check=True, text=True)
+    return where.stdout.strip()
+
+
 def run_python(name, code, *args, cwd=None, timeout=600):
     """Runs `code` in venv `name`; its last line of output, as JSON."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}

@@ -1,4 +1,4 @@
-"""What the Iceberg tests share: a project, its catalog seen by PyIceberg, rows of a frame as Arrow."""
+"""What the Iceberg tests share: a project, its catalog seen by PyIceberg (where the venv has it), rows of a frame as Arrow."""
 
 import os
 import sys
@@ -7,8 +7,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import pyarrow.parquet as pq
-from pyiceberg.catalog.sql import SqlCatalog
-from support import PROGRAM, Project
+from support import PROGRAM, Project, fetched  # noqa: F401
 
 EVERY_TYPE = """
 select (i * 1000000007) % 1000 as id, i % 3 = 0 as flag, i::int as small, i * 4294967296 as large,
@@ -36,6 +35,8 @@ class IcebergTest(unittest.TestCase):
         return self.project.run("run", "script.lua", code=code)
 
     def catalog(self):
+        from pyiceberg.catalog.sql import SqlCatalog
+
         os.makedirs(self.project.path(".mlengine"), mode=0o700, exist_ok=True)
         return SqlCatalog("default", uri="sqlite:///" + self.project.path(".mlengine/catalog.db"),
                           warehouse="file://" + self.project.path(".mlengine/warehouse"))

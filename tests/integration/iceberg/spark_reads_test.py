@@ -1,0 +1,99 @@
+# venv: spark
+"""Spark opens what mlengine wrote, through its JDBC catalog on the same SQLite file: rows, metadata tables, ranges."""
+
+import datetime
+import itertools
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from spark_tables import SparkTest
+from tables import EVERY_TYPE
+
+FOUR_APPENDS = """
+local t
+for k = 1, 4 do
+  local batch = frame.sql("select i + 100 * ? as id, 'n' || i as name from range(?) r(i)", { k, k * 3 })
+  t = t or c:create_table("db.t", batch.schema)
+  t:append(batch)
+end
+"""
+
+
+def milliseconds(time):
+    return round(time.replace(tzinfo=datetime.timezone.utc).timestamp() * 1000)
+
+
+class Reads(SparkTest):
+    def test_every_type(self):
+        """But `time`, which Spark has not: a table with such a column it cannot open."""
+        self.lua(f'local batch = frame.sql [[select * exclude ("at") from ({EVERY_TYPE})]]\n'
+                 'c:create_table("db.t", batch.schema):append(batch)')
+        rows = self.theirs()
+        self.assertEqual(len(rows), 13)
+        self.assertEqual(self.ours(), rows)
+
+    def test_filters_on_our_bounds_lose_no_row(self):
+        self.lua(f'local batch = frame.sql [[select * exclude ("at") from ({EVERY_TYPE})]]\n'
+                 'c:create_table("db.t", batch.schema):append(batch)')
+        rows = self.theirs()
+        for condition in ("id = 14", "large > 30000000000", "price >= 13.75", "wide = 12.5", "double_ < 0.2", "single is null",
+                          "name like 'näme-xx%'", "day <= date '1969-12-25'", "seen < timestamp_ntz '1969-12-31 23:59:59.999992'",
+                          "zoned > timestamp '2020-03-10 00:00:00Z'", "raw = cast('b7' as binary)", "flag", "st.x = 3",
+                          "key = '00000000-0000-0000-0000-000000000000'"):
+            found = self.theirs(where=condition)
+            self.assertGreater(len(found), 0, condition)
+            self.assertLess(len(found), 13, condition)
+            want = self.sql(f"select count(*) as n from (select /*+ REPARTITION(1) */ *, rand() as r from c.db.t) where r >= 0 and ({condition})")
+            self.assertEqual(len(found), want[0]["n"], condition)  # the same asked of rows, where no bound helps
+        self.assertEqual(self.theirs(where="id is null"), [row for row in rows if row["id"] is None])
+
+    def test_metadata_tables(self):
+        self.lua(FOUR_APPENDS)
+        ours = self.project.json("table", "snapshots", "db.t", "--json")
+        theirs = self.sql("select * from c.db.t.snapshots order by committed_at")
+        self.assertEqual([s["snapshot_id"] for s in theirs], [s["id"] for s in ours])
+        self.assertEqual([s["parent_id"] for s in theirs], [s.get("parent_id") for s in ours])
+        self.assertEqual([milliseconds(s["committed_at"]) for s in theirs], [s["timestamp_ms"] for s in ours])
+        self.assertEqual([dict(s["summary"]) for s in theirs], [s["summary"] for s in ours])
+        self.assertEqual([s["operation"] for s in theirs], ["append"] * 4)
+        history = self.sql("select * from c.db.t.history order by made_current_at")
+        self.assertEqual([h["snapshot_id"] for h in history], [s["id"] for s in ours])
+        self.assertTrue(all(h["is_current_ancestor"] for h in history))
+        manifests = self.sql("select * from c.db.t.manifests")
+        self.assertEqual({m["added_snapshot_id"]: m["added_data_files_count"] for m in manifests}, {s["id"]: 1 for s in ours})
+        for manifest in manifests:
+            self.assertEqual(manifest["length"], os.path.getsize(manifest["path"].removeprefix("file://")))
+        self.assertEqual(self.sql("select name, type, snapshot_id from c.db.t.refs"), [{"name": "main", "type": "BRANCH", "snapshot_id": ours[-1]["id"]}])
+
+    def test_the_metadata_table_of_files(self):
+        self.lua(FOUR_APPENDS)
+        files = {f["path"]: f for f in self.project.json("table", "files", "db.t", "--json")}
+        seen = self.sql("select * from c.db.t.files")
+        self.assertEqual({f["file_path"] for f in seen}, set(files))
+        for f in seen:
+            own = files[f["file_path"]]
+            path = f["file_path"].removeprefix("file://")
+            self.assertEqual((f["record_count"], f["file_size_in_bytes"]), (own["rows"], os.path.getsize(path)))
+            actual, = self.sql(f"select count(*) as n, min(id) as low, max(id) as high, min(name) as first, max(name) as last from parquet.`{path}`")
+            measured = f["readable_metrics"]
+            self.assertEqual((measured["id"]["lower_bound"], measured["id"]["upper_bound"]), (actual["low"], actual["high"]))
+            self.assertEqual((measured["name"]["lower_bound"], measured["name"]["upper_bound"]), (actual["first"], actual["last"]))
+            self.assertEqual((measured["id"]["value_count"], measured["id"]["null_value_count"]), (actual["n"], 0))
+            self.assertEqual((f["content"], f["file_format"]), (0, "PARQUET"))
+
+    def test_every_range(self):
+        self.lua(FOUR_APPENDS)
+        ids = [s["id"] for s in self.project.json("table", "snapshots", "db.t", "--json")]
+        for start, end in itertools.combinations(ids, 2):
+            theirs = self.theirs(start_snapshot_id=start, end_snapshot_id=end)
+            self.assertGreater(len(theirs), 0)
+            self.assertEqual(self.ours(f"increment {{ from = {start}, to = {end} }}"), theirs)
+        for end in ids:  # from the beginning, which Spark can only say as a whole snapshot
+            self.assertEqual(self.ours(f"increment {{ to = {end} }}"), self.theirs(snapshot_id=end))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

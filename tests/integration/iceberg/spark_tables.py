@@ -1,0 +1,111 @@
+"""Spark with Iceberg beside mlengine: one JVM per test file, a session with the project's catalog per test."""
+
+import datetime
+import glob
+import os
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+import uuid
+import warnings
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from pyspark.sql import Row, SparkSession
+from tables import IcebergTest, fetched, sort
+
+PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-3.5_2.12", "org.xerial:sqlite-jdbc")
+
+shared = None
+
+
+def start():
+    """The JVM with its first session, ended with this file's tests. It listens on loopback alone."""
+    scratch = tempfile.mkdtemp(prefix="mlengine-spark-")
+    os.environ.update(TZ="UTC", SPARK_LOCAL_IP="127.0.0.1", SPARK_LOCAL_HOSTNAME="localhost", SPARK_LOCAL_DIRS=scratch,
+                      PYSPARK_PYTHON=sys.executable)
+    time.tzset()  # collect() gives instants in Python's zone
+    unittest.addModuleCleanup(shutil.rmtree, scratch, ignore_errors=True)
+    jars = [jar for name in PACKAGES for jar in glob.glob(os.path.join(fetched(name), "*.jar"))]
+    settings = {
+        "spark.driver.extraClassPath": ":".join(jars), "spark.driver.memory": "700m",
+        "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Djava.io.tmpdir={scratch} -XX:+UseSerialGC -XX:TieredStopAtLevel=1",
+        "spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1", "spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false",
+        "spark.sql.warehouse.dir": scratch, "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "1", "spark.default.parallelism": "1",
+        "spark.sql.extensions": "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions",
+    }
+    builder = SparkSession.builder.master("local[2]").appName("mlengine")
+    for key, value in settings.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    unittest.addModuleCleanup(session.stop)
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+class SparkTest(IcebergTest):
+    """The catalog `default` of the project is Spark's too, where SQL calls it `c`."""
+
+    kind = "sql"
+
+    def setUp(self):
+        global shared
+        warnings.simplefilter("ignore", ResourceWarning)  # Spark's sockets between Python and Java
+        super().setUp()
+        shared = shared or start()
+        self.spark = shared.newSession()  # its catalogs are its own, and so are what they keep of tables
+        for key, value in self.settings().items():
+            self.spark.conf.set("spark.sql.catalog.default" + key, value)
+
+    def settings(self):
+        folder = self.project.path(".mlengine")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        return {"": "org.apache.iceberg.spark.SparkCatalog", ".cache-enabled": "false", ".type": "jdbc",
+                ".uri": f"jdbc:sqlite:{folder}/catalog.db", ".jdbc.schema-version": "V1", ".warehouse": f"file://{folder}/warehouse"}
+
+    def sql(self, text):
+        """The rows of a statement; `c.` in it is the catalog."""
+        return plain(self.spark.sql(text.replace("c.db.", "`default`.db.")))
+
+    def theirs(self, table="db.t", where=None, **options):
+        """What Spark reads, sorted as self.rows() sorts; options are Iceberg's, with _ for -."""
+        reader = self.spark.read
+        for key, value in options.items():
+            reader = reader.option(key.replace("_", "-"), value)
+        frame = reader.table("`default`." + table)
+        return sort(plain(frame.where(where) if where else frame))
+
+    def ours(self, what="scan()", table="db.t"):
+        """What mlengine reads: `what` is a method's call on the table."""
+        return sort([from_arrow(row) for row in self.rows(f'c:load_table "{table}":{what}')])
+
+
+def plain(frame):
+    """Rows of a Spark frame as Arrow would have them: rows within rows as dictionaries, maps as pairs."""
+    return [from_spark(row) for row in frame.collect()]
+
+
+def from_spark(value):
+    if isinstance(value, Row):
+        return {name: from_spark(value[name]) for name in value.__fields__}
+    if isinstance(value, dict):
+        return sorted((key, from_spark(item)) for key, item in value.items())
+    if isinstance(value, list):
+        return [from_spark(item) for item in value]
+    return bytes(value) if isinstance(value, bytearray) else value
+
+
+def from_arrow(value):
+    """Instants in UTC without a zone and UUIDs as text, as Spark has them."""
+    if isinstance(value, dict):
+        return {key: from_arrow(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [from_arrow(item) for item in value]
+    if isinstance(value, tuple):  # of a map
+        return value[0], from_arrow(value[1])
+    if isinstance(value, datetime.datetime) and value.tzinfo:
+        return value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+    return str(value) if isinstance(value, uuid.UUID) else value
