@@ -9,6 +9,8 @@
 #include "bindings/jobs.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/base/hash.h"
+#include "engine/jobs/attempt.h"
 #include "engine/jobs/held.h"
 #include "engine/jobs/history.h"
 #include "engine/jobs/moves.h"
@@ -105,7 +107,7 @@ static void read_inputs(lua_State *L, int arg, mle_run_spec *spec) {
 static mle_run_spec read_spec(lua_State *L, int arg) {
   static const char *const known[] = {"pipeline_run", "pipeline", "job",       "script",
                                       "script_text",  "consumer", "rehearsal", "params",
-                                      "inputs",       NULL};
+                                      "inputs",       "spec",     NULL};
   luaL_checktype(L, arg, LUA_TTABLE);
   mlb_options(L, arg, known);
   mle_run_spec spec = {.pipeline_run = mlb_opt_integer(L, arg, "pipeline_run", 0),
@@ -115,7 +117,8 @@ static mle_run_spec read_spec(lua_State *L, int arg) {
                        .script_text = mlb_need_text(L, arg, "script_text"),
                        .consumer = mlb_need_text(L, arg, "consumer"),
                        .rehearsal = mlb_opt_text(L, arg, "rehearsal", NULL),
-                       .params = mlb_need_text(L, arg, "params")};
+                       .params = mlb_need_text(L, arg, "params"),
+                       .spec = mlb_opt_text(L, arg, "spec", NULL)};
   read_inputs(L, arg, &spec);
   return spec;
 }
@@ -147,20 +150,57 @@ static int l_create_skipped(lua_State *L) {
   return 1;
 }
 
-/* state:create_pipeline(pipeline, file, rehearsal) -> id, lock */
+/* state:create_pipeline(pipeline, file, rehearsal, plan) -> id, lock */
 static int l_create_pipeline(lua_State *L) {
   mle_state *state = check_state(L);
   const char *pipeline = luaL_checkstring(L, 2), *file = luaL_checkstring(L, 3);
-  const char *rehearsal = luaL_optstring(L, 4, NULL);
+  const char *rehearsal = luaL_optstring(L, 4, NULL), *steps = luaL_optstring(L, 5, NULL);
   mlb_box *box = mlb_push(L, &lock_class);
   mle_lock *lock;
   int64_t id;
   mle_error err;
-  mlb_try(L, mle_pipeline_run_create(state, pipeline, file, rehearsal, &lock, &id, &err), &err);
+  mlb_try(L, mle_pipeline_run_create(state, pipeline, file, rehearsal, steps, &lock, &id, &err),
+          &err);
   box->object = lock;
   lua_pushinteger(L, id);
   lua_insert(L, -2);
   return 2;
+}
+
+/* state:reopen_pipeline(id) -> lock */
+static int l_reopen_pipeline(lua_State *L) {
+  mle_state *state = check_state(L);
+  int64_t id = luaL_checkinteger(L, 2);
+  mlb_box *box = mlb_push(L, &lock_class);
+  mle_lock *lock;
+  mle_error err;
+  mlb_try(L, mle_pipeline_run_reopen(state, id, &lock, &err), &err);
+  box->object = lock;
+  return 1;
+}
+
+/* state:try_again(run) -> attempt, lock */
+static int l_try_again(lua_State *L) {
+  mle_state *state = check_state(L);
+  int64_t run = luaL_checkinteger(L, 2), attempt;
+  mlb_box *box = mlb_push(L, &lock_class);
+  mle_lock *lock;
+  mle_error err;
+  mlb_try(L, mle_run_try_again(state, run, &lock, &attempt, &err), &err);
+  box->object = lock;
+  lua_pushinteger(L, attempt);
+  lua_insert(L, -2);
+  return 2;
+}
+
+/* state:keep_script(text) -> sha256 */
+static int l_keep_script(lua_State *L) {
+  char sha256[MLE_SHA256_HEX];
+  mle_error err;
+  mlb_try(L, mle_script_keep(mle_state_db(check_state(L)), luaL_checkstring(L, 2), sha256, &err),
+          &err);
+  lua_pushstring(L, sha256);
+  return 1;
 }
 
 /* state:finish_pipeline(id, how, reason) */
@@ -398,6 +438,41 @@ static int l_last_consumed(lua_State *L) {
     return 1;                                          \
   } while (0)
 
+/* state:pipeline_run(id) */
+static int l_pipeline_run(lua_State *L) {
+  mle_state *state = check_state(L);
+  int64_t id = luaL_checkinteger(L, 2);
+  RETURN_JSON(L, mle_pipeline_run_json(state, id, &json_text_, &err));
+}
+
+/* state:unfinished() */
+static int l_unfinished(lua_State *L) {
+  mle_state *state = check_state(L);
+  RETURN_JSON(L, mle_unfinished_json(state, &json_text_, &err));
+}
+
+/* state:pinned(consumer, table_uuid, branch, run) */
+static int l_pinned(lua_State *L) {
+  mle_state *state = check_state(L);
+  mle_watermark_key key = check_key(L);
+  int64_t run = luaL_checkinteger(L, 5);
+  RETURN_JSON(L, mle_run_pinned_json(state, run, &key, &json_text_, &err));
+}
+
+/* state:key(run) */
+static int l_key(lua_State *L) {
+  mle_state *state = check_state(L);
+  int64_t run = luaL_checkinteger(L, 2);
+  RETURN_JSON(L, mle_run_key(state, run, &json_text_, &err));
+}
+
+/* state:script(sha256) */
+static int l_script(lua_State *L) {
+  mle_state *state = check_state(L);
+  const char *sha256 = luaL_checkstring(L, 2);
+  RETURN_JSON(L, mle_script_text(state, sha256, &json_text_, &err));
+}
+
 /* state:history(limit [, { pipeline, job, state, before, pipeline_run }]) */
 static int l_history(lua_State *L) {
   static const char *const known[] = {"pipeline", "job", "state", "before", "pipeline_run", NULL};
@@ -481,7 +556,15 @@ static const luaL_Reg state_methods[] = {
     {"create", l_create},
     {"create_skipped", l_create_skipped},
     {"create_pipeline", l_create_pipeline},
+    {"reopen_pipeline", l_reopen_pipeline},
     {"finish_pipeline", l_finish_pipeline},
+    {"pipeline_run", l_pipeline_run},
+    {"unfinished", l_unfinished},
+    {"try_again", l_try_again},
+    {"pinned", l_pinned},
+    {"keep_script", l_keep_script},
+    {"key", l_key},
+    {"script", l_script},
     {"start", l_start},
     {"pin_range", l_pin_range},
     {"intend", l_intend},

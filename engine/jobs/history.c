@@ -65,7 +65,10 @@ mle_status mle_history_run_json(mle_state *state, int64_t run, char **out, mle_e
   MLE_TRY(mle_db_get_text(
       mle_state_db(state), out, err,
       "select json_object(" SUMMARY
-      ", 'params', json(r.params), 'trace', r.trace, 'sha256', r.sha256,"
+      ", 'params', json(r.params), 'trace', r.trace, 'sha256', r.sha256, 'key', r.key, 'spec', json(r.spec),"
+      " 'attempts', (select json_group_array(json_object('attempt', attempt, 'state', state,"
+      "   'reason', reason, 'started', started, 'ended', ended)) from (select * from attempts where run = r.id"
+      "   order by attempt)),"
       " 'script_text', (select text from scripts s where s.sha256 = r.sha256),"
       " 'inputs', (select json_group_object(parent, parent_run) from inputs where run = r.id),"
       " 'intents', json(" LIST_OF(
@@ -103,7 +106,9 @@ mle_status mle_history_unsettled_json(mle_state *state, int64_t run, char **out,
   return mle_db_get_text(
       mle_state_db(state), out, err,
       "select json_group_array(json_object('run', r.id, 'state', r.state,"
-      " 'intents', json(" LIST_OF("i", "intents", "i.run = r.id and i.settled is null") "),"
+      " 'intents', json((select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data),"
+      "   'stale', json(case when attempt < r.attempt then 'true' else 'false' end)))"
+      "   from (select * from intents i where i.run = r.id and i.settled is null order by id))),"
       " 'actions', json(" LIST_OF("a", "actions", "a.run = r.id and a.done is null") ")))"
       " from runs r where r.state not in ('starting', 'running') and (r.id = ?1 or ?1 = 0)"
       " and r.id in (select run from intents where settled is null"

@@ -12,7 +12,7 @@
  *        | mle_run_end             |  mle_run_succeed
  *        v                         v
  *   failed, timed-out,         succeeded
- *   stopped, lost
+ *   stopped, lost -------- mle_run_try_again (attempt.h) --------> starting
  *
  * Every arrow is an update guarded by the state it leaves (`where state in ...`):
  * of the job's process, its engine and a recovery that race, one wins, and the
@@ -28,6 +28,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
+#include "engine/jobs/attempt.h"
 
 #define RUN_LOCK "run"
 #define PIPELINE_LOCK "pipeline"
@@ -47,26 +48,20 @@ static mle_status finish(mle_state *state, mle_status status, mle_error *err) {
 
 /* ====== Making a run ====== */
 
-static mle_status insert_script(mle_db *db, const char *text, char sha256[MLE_SHA256_HEX],
-                                mle_error *err) {
-  MLE_TRY(mle_sha256_hex(text, strlen(text), sha256, err));
-  return mle_db_run(db, err, "insert or ignore into scripts (sha256, text) values (?, ?)", "ss",
-                    sha256, text);
-}
-
 static mle_status insert_run(mle_db *db, const mle_run_spec *spec, const char *run_state,
                              const char *reason, int64_t *out_run, mle_error *err) {
-  char sha256[MLE_SHA256_HEX];
+  char sha256[MLE_SHA256_HEX], key[MLE_UUID_TEXT];
   int64_t now = mle_now_ms();
-  MLE_TRY(insert_script(db, spec->script_text, sha256, err));
+  MLE_TRY(mle_script_keep(db, spec->script_text, sha256, err));
   MLE_TRY(mle_db_run(
       db, err,
       "insert into runs (pipeline_run, pipeline, job, script, sha256, consumer, rehearsal,"
-      " attempt, params, state, reason, created, ended) values"
-      " (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11,"
+      " attempt, params, state, reason, created, key, spec, ended) values"
+      " (nullif(?1, 0), ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8, ?9, ?10, ?11, ?12, ?13,"
       "  case ?9 when 'skipped' then ?11 end)",
-      "isssssssssi", spec->pipeline_run, spec->pipeline, spec->job, spec->script, sha256,
-      spec->consumer, spec->rehearsal, spec->params, run_state, reason, now));
+      "isssssssssiss", spec->pipeline_run, spec->pipeline, spec->job, spec->script, sha256,
+      spec->consumer, spec->rehearsal, spec->params, run_state, reason, now, mle_uuid(key),
+      spec->spec));
   *out_run = mle_db_inserted(db);
   return MLE_OK;
 }
@@ -160,8 +155,9 @@ mle_status mle_run_pin_range(mle_state *state, int64_t run, const mle_run_range 
 mle_status mle_run_intend(mle_state *state, int64_t run, const char *kind, const char *data,
                           mle_error *err) {
   return mle_db_run(mle_state_db(state), err,
-                    "insert into intents (run, kind, data, at) values (?, ?, ?, ?)", "issi", run,
-                    kind, data, mle_now_ms());
+                    "insert into intents (run, attempt, kind, data, at) values"
+                    " (?1, ifnull((select attempt from runs where id = ?1), 1), ?2, ?3, ?4)",
+                    "issi", run, kind, data, mle_now_ms());
 }
 
 mle_status mle_intent_settle(mle_state *state, int64_t intent, mle_error *err) {
@@ -300,16 +296,17 @@ mle_status mle_run_end(mle_state *state, int64_t run, const char *how, const cha
 }
 
 mle_status mle_pipeline_run_create(mle_state *state, const char *pipeline, const char *file,
-                                   const char *rehearsal, mle_lock **out_lock, int64_t *out_id,
+                                   const char *rehearsal, const char *plan,
+                                   mle_lock **out_lock, int64_t *out_id,
                                    mle_error *err) {
   mle_db *db = mle_state_db(state);
   *out_lock = NULL;
   MLE_TRY(mle_db_begin(db, err));
   mle_status status =
       mle_db_run(db, err,
-                 "insert into pipeline_runs (pipeline, file, rehearsal, state, pid, created)"
-                 " values (?, ?, ?, 'running', ?, ?)",
-                 "sssii", pipeline, file, rehearsal, (int64_t)getpid(), mle_now_ms());
+                 "insert into pipeline_runs (pipeline, file, rehearsal, plan, state, pid, created)"
+                 " values (?, ?, ?, ?, 'running', ?, ?)",
+                 "ssssii", pipeline, file, rehearsal, plan, (int64_t)getpid(), mle_now_ms());
   *out_id = mle_db_inserted(db);
   if (status == MLE_OK) status = take_lock(state, PIPELINE_LOCK, *out_id, out_lock, err);
   status = finish(state, status, err);

@@ -37,6 +37,7 @@ typedef struct mle_run_spec {
   const char *consumer;
   const char *rehearsal; /* NULL: the job itself */
   const char *params;    /* JSON object */
+  const char *spec;      /* JSON: what it takes to start it again; NULL: it cannot be */
   const mle_run_input *inputs;
   size_t num_inputs;
 } mle_run_spec;
@@ -105,9 +106,11 @@ mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason,
 mle_status mle_run_end(mle_state *state, int64_t run, const char *how, const char *reason,
                        const char *trace, bool *out_ended, mle_error *err);
 
-/* The row of a pipeline's run, and its lock. */
+/* The row of a pipeline's run, and its lock. `plan` is what it is to do, as JSON, for one
+ * that goes on later (attempt.h); NULL: it cannot. */
 mle_status mle_pipeline_run_create(mle_state *state, const char *pipeline, const char *file,
-                                   const char *rehearsal, mle_lock **out_lock, int64_t *out_id,
+                                   const char *rehearsal, const char *plan,
+                                   mle_lock **out_lock, int64_t *out_id,
                                    mle_error *err);
 mle_status mle_pipeline_run_end(mle_state *state, int64_t id, const char *how, const char *reason,
                                 mle_error *err);

@@ -3,6 +3,7 @@
  *
  *   pipeline_runs   one row per `mlengine run` of a pipeline
  *   runs            one row per run of a job; the states are drawn in run.c
+ *   attempts        how the attempts of a run ended that were followed by another
  *   scripts         each script text that ever ran, once, by its SHA-256
  *   inputs          which run of a parent's outputs a run was given
  *   ranges          the rows a run reads: (from, to] of a table, resolved once, before reading;
@@ -124,11 +125,26 @@ static mle_status add_scheduler(mle_db *db, mle_error *err) {
   return mle_db_script(db, sql, err);
 }
 
+/* Runs of before get a key as well: theirs was never written anywhere. */
+static mle_status add_attempts(mle_db *db, mle_error *err) {
+  static const char sql[] =
+      "alter table runs add column key text;"
+      "alter table runs add column spec text;"
+      "update runs set key = lower(hex(randomblob(16)));"
+      "alter table pipeline_runs add column plan text;"
+      "alter table intents add column attempt integer not null default 1;"
+      "create table attempts (run integer not null references runs (id), attempt integer not null,"
+      "  state text not null, reason text, trace text, started integer not null,"
+      "  ended integer, primary key (run, attempt)) without rowid;";
+  return mle_db_script(db, sql, err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
     add_moves_and_held_ranges,
     add_scheduler,
+    add_attempts,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -82,4 +82,13 @@ function M.parse(args, known, usage, positionals)
   return options, rest
 end
 
+---The number of a run.
+---@param text string
+---@return integer
+function M.run(text)
+  local run = math.tointeger(tonumber(text))
+  if run and run > 0 then return run end
+  raise("usage", "RUN must be a number, not '%s'; mlengine history lists them", text)
+end
+
 return M

@@ -8,7 +8,8 @@ local M = {}
 
 ---@class mlengine.Context
 ---@field run_id integer
----@field attempt integer
+---@field attempt integer      from 1; a later one reads what the first was to read
+---@field key? string          the run's, which no other run of any state has
 ---@field consumer string      whose watermarks move when the run succeeds
 ---@field pipeline? string     nil for a script on its own
 ---@field job string

@@ -256,15 +256,40 @@ function Table:scan(options)
   return frame
 end
 
+local COMMIT_KEY <const> = "mlengine.commit_key"
+
+local function current_run()
+  local context = package.loaded["mlengine.context"]
+  local current = context and context.current()
+  return current and current.run_id and current or nil
+end
+
+--- Names an append for good: the n-th of its run. Nil outside a run.
+local function next_commit_key()
+  local current = current_run()
+  if not current or not current.key then return nil end
+  current.appends = (current.appends or 0) + 1
+  return ("%s/%d"):format(current.key, current.appends)
+end
+
+--- The snapshot that an earlier attempt of this run has committed, though it died before it could say so.
+local function committed_before(table_, key)
+  local current = current_run()
+  if not key or not current or (current.attempt or 1) == 1 then return nil end
+  table_:refresh()
+  for _, snapshot in ipairs(table_:snapshots()) do
+    if snapshot.summary and snapshot.summary[COMMIT_KEY] == key then return snapshot end
+  end
+end
+
 --- Facts of ours for the snapshot's summary; the user's may not hide Iceberg's own.
 local function summary_of(properties)
   local summary = {
     ["engine-name"] = "mlengine",
     ["engine-version"] = require "mlengine.version",
   }
-  local context = package.loaded["mlengine.context"]
-  local current = context and context.current()
-  if current and current.run_id then summary["mlengine.run_id"] = tostring(current.run_id) end
+  local current = current_run()
+  if current then summary["mlengine.run_id"] = tostring(current.run_id) end
   for key, value in pairs(properties or {}) do
     if key == "operation" or key:find "^added%-" or key:find "^total%-" or key:find "^deleted%-" or key == "engine-name" then
       errors.raise("invalid", ("the snapshot property '%s' is Iceberg's own; choose another name"):format(key))
@@ -278,13 +303,17 @@ end
 ---time. Columns go by name: a missing optional one is null, an extra one or one of
 ---another type raises. A frame without rows makes no snapshot: what comes back then
 ---is the current one, with `added_records` 0. A frame over random() keeps the rows
----that were appended.
+---that were appended. An attempt of a run that appends what an earlier attempt has
+---appended already gets that snapshot.
 ---@param rows mlengine.Frame
 ---@param options? { properties?: table<string, string> } facts for the snapshot's summary
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
   options = check.options(options, { properties = "table|nil" }, "table:append")
-  local summary = summary_of(options.properties)
+  local summary, key = summary_of(options.properties), next_commit_key()
+  local before = committed_before(self, key)
+  if before then return facts_of(self:snapshot(before.id)) end
+  summary[COMMIT_KEY] = key
   if rows.handle and rows.handle:volatile() then rows.handle = rows.handle:pin() end
   local written <close> = require("mle.iceberg_data").write(self.handle, rows)
   if written:facts().files == 0 then

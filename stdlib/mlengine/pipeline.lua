@@ -25,6 +25,7 @@ local M = {}
 ---                                 cron's five fields in UTC, a table, or pipeline.on_snapshot
 ---@field params? table<string, any> for job.params; `-p` wins
 ---@field timeout? integer|string   seconds, or "15m", "24h" (the default)
+---@field retries? integer|mlengine.pipeline.Retries how often it is tried again when it fails; 0
 ---@field resources? mlengine.pipeline.Resources
 ---@field consumer? string          whose watermark; default PIPELINE/JOB
 
@@ -38,6 +39,14 @@ local M = {}
 ---@field catchup? boolean          one run makes up for what was missed while nobody was there
 ---@field overlap? "skip"|"queue"   when the pipeline still runs; default "skip"
 
+---@class mlengine.pipeline.Retries
+---@field count integer
+---@field backoff? integer|string   before the first time; "10s"
+---@field factor? number            the wait grows by this each time; 2
+---@field max? integer|string       the longest wait; "10m"
+---@field jitter? number            share of the wait left to chance; 0.1
+---@field on? string|string[]       "failed", "timed-out"; both
+
 ---@class mlengine.pipeline.Resources
 ---@field cpu? integer              how many CPUs the job may use
 ---@field memory? string|integer    bytes, or "4GiB": half for queries, a tenth for Lua, the rest for training
@@ -48,6 +57,7 @@ local JOBS_MAX <const> = 1000
 local job_options <const> = {
   name = "string", script = "string", after = "string|table|nil", schedule = "string|table|nil",
   params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
+  retries = "integer|table|nil",
 }
 
 local bytes_of <const> = {
@@ -141,6 +151,7 @@ local function read_job(job, index)
     name = job.name, script = job.script, after = read_after(job.after, what), params = job.params or {},
     schedule = schedule.read(job.schedule, what), timeout = job.timeout,
     resources = check_resources(job.resources or {}, what), consumer = job.consumer,
+    retries = require("mlengine.jobs.retries").read(job.retries, what),
   }
 end
 

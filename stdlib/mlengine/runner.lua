@@ -3,10 +3,8 @@
 --- jobs/worker.lua are what does.
 
 local check = require "mlengine.check"
-local due = require "mlengine.jobs.due"
 local errors = require "mlengine.error"
 local files = require "mlengine.jobs.files"
-local json = require "mlengine.json"
 local loader = require "mlengine.jobs.loader"
 local params = require "mlengine.params"
 local process = require "mle.process"
@@ -14,12 +12,10 @@ local project = require "mlengine.project"
 local report = require "mlengine.jobs.report"
 local script = require "mlengine.script"
 local specs_of = require "mlengine.jobs.spec"
-local supervise = require "mlengine.jobs.supervise"
+local steps = require "mlengine.jobs.steps"
 local system = require "mle.system"
 
 local M = {}
-
-local OK <const>, FAILED <const>, TIMED_OUT <const>, INTERRUPTED <const> = 0, 1, 124, 130
 
 ---@class mlengine.runner.Options
 ---@field job? string
@@ -33,93 +29,6 @@ local OK <const>, FAILED <const>, TIMED_OUT <const>, INTERRUPTED <const> = 0, 1,
 ---@field quiet? boolean        the jobs' own lines are not printed
 ---@field created? fun(pipeline_run: integer) called once the pipeline's run has a number
 ---@field abandoned? fun(): boolean polled while a job runs; true stops it
-
----@class mlengine.runner.Session
----@field state mle.jobs.State
----@field folder string
----@field reporter mlengine.jobs.Reporter
----@field asked? any            the user asked to stop
-
--- ====== Steps ======
-
-local function skip(state, spec, reason, blocked)
-  local run = state:create_skipped({
-    pipeline_run = spec.pipeline_run, pipeline = spec.pipeline, job = spec.job, script = spec.script,
-    script_text = spec.text, consumer = spec.consumer, rehearsal = spec.rehearsal,
-    params = json.encode(spec.params),
-  }, reason)
-  local now = system.now_ms()
-  return { run = run, state = "skipped", reason = reason, created = now, ended = now, blocked = blocked }
-end
-
---- Runs one job, or skips it when it is not due; `forced` when the user named it.
-local function run_step(session, spec, results, forced)
-  spec.inputs = due.inputs(session.state, spec, results)
-  local reason, blocked = due.why_not(spec, results)
-  local result
-  if reason and not forced then
-    result = skip(session.state, spec, reason, blocked)
-  else
-    result = supervise.run(session.state, session.folder, spec, session.reporter)
-  end
-  session.asked = session.asked or result.asked or process.asked()
-  session.reporter:finished(spec, result)
-  return result
-end
-
-local function exit_code(result, options)
-  if result.state == "succeeded" then return OK end
-  if result.state == "skipped" then return options.skip_code or OK end
-  if result.state == "timed-out" then return TIMED_OUT end
-  return result.state == "stopped" and INTERRUPTED or FAILED
-end
-
--- ====== Pipelines ======
-
-local function run_steps(session, specs, results, forced)
-  for i, spec in ipairs(specs) do
-    results[spec.job] = run_step(session, spec, results, forced and i == 1)
-    if session.asked or results[spec.job].state == "stopped" then return end
-  end
-end
-
---- How a pipeline ended, and its exit code: the first step that did not go well decides.
-local function sum_up(specs, results, options)
-  local all_skipped, complete = true, true
-  for _, spec in ipairs(specs) do
-    local result = results[spec.job]
-    if result and due.is_bad(result.state) then
-      return result.state == "stopped" and "stopped" or "failed", exit_code(result, options)
-    end
-    complete = complete and result
-    all_skipped = all_skipped and result and result.state == "skipped"
-  end
-  if not complete then return "stopped", INTERRUPTED end
-  if all_skipped then return "skipped", options.skip_code or OK end
-  return "succeeded", OK
-end
-
---- Rehearsals may run beside the pipeline itself.
-local function lock_pipeline(session, name, rehearsal)
-  if rehearsal then return nil end
-  return session.state:lock("pipeline", name, ("process %d"):format(system.pid()))
-end
-
-local function run_pipeline(session, pipeline, specs, options)
-  local begun, results = system.monotonic_ns(), {}
-  local alone <close> = lock_pipeline(session, pipeline.name, options.rehearsal)
-  local id, lock <close> = session.state:create_pipeline(pipeline.name, pipeline.file, options.rehearsal)
-  for _, spec in ipairs(specs) do spec.pipeline_run = id end
-  if options.created then options.created(id) end
-  session.reporter:pipeline_started(pipeline.name, id, options.rehearsal)
-  local ok, problem = pcall(run_steps, session, specs, results, options.job or options.from)
-  local how, code = sum_up(specs, results, options)
-  if not ok then how = "failed" end
-  session.state:finish_pipeline(id, how, not ok and errors.message(problem) or nil)
-  session.reporter:pipeline_finished(pipeline.name, id, how, (system.monotonic_ns() - begun) // 1000000)
-  if not ok then error(problem, 0) end
-  return code
-end
 
 local function find_job(pipeline, name)
   local names = {}
@@ -165,8 +74,7 @@ local function start_pipeline(session, file, options)
     specs[i] = specs_of.of_job(pipeline, job, file, options)
   end
   specs_of.give(specs, options.params)
-  session.reporter:align(specs)
-  return run_pipeline(session, pipeline, specs, options)
+  return steps.start(session, pipeline, specs, options)
 end
 
 -- ====== Scripts ======
@@ -181,10 +89,28 @@ local function start_script(session, file, options)
     or specs_of.of_script(file, options)
   spec.file = file -- as the user named it
   specs_of.give({ spec }, options.params)
-  return exit_code(run_step(session, spec, {}, true), options)
+  return steps.exit_code(steps.run_one(session, spec, {}, true), options)
 end
 
 -- ====== The command ======
+
+---Opens the project's state, and hands a session to `start`, whose exit code it returns.
+---@param options mlengine.runner.Options
+---@param start fun(session: mlengine.runner.Session): integer
+---@return integer exit code
+---@return boolean asked whether the user asked to stop, be it too late
+function M.with_session(options, start)
+  process.hold_signals()
+  local state <close>, folder = require("mlengine.jobs.state").open()
+  local session = {
+    state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace, quiet = options.quiet },
+  }
+  local ok, result = pcall(start, session)
+  local asked = session.asked or process.asked()
+  process.release_signals()
+  if not ok then error(result, 0) end
+  return result, asked ~= nil
+end
 
 ---Runs a script or a pipeline.
 ---@param file string
@@ -196,17 +122,8 @@ function M.run(file, options)
   project.use(file)
   local text = script.read(file)
   script.load_text(text, file)
-  process.hold_signals()
-  local state <close>, folder = require("mlengine.jobs.state").open()
-  local session = {
-    state = state, folder = folder, reporter = report.new { json = options.json, trace = options.trace, quiet = options.quiet },
-  }
   local start = loader.is_pipeline(text) and start_pipeline or start_script
-  local ok, result = pcall(start, session, file, options)
-  local asked = session.asked or process.asked()
-  process.release_signals()
-  if not ok then error(result, 0) end
-  return result, asked ~= nil
+  return M.with_session(options, function(session) return start(session, file, options) end)
 end
 
 -- ====== Help ======

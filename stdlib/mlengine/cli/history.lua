@@ -87,6 +87,9 @@ local function print_run(run)
   print_fact("mlflow run", run.mlflow_run)
   if present(run.outputs) then print_fact("outputs", json.encode(run.outputs)) end
   for _, note in ipairs(run.notes) do print_fact(note.kind, note.data.text or json.encode(note.data)) end
+  for _, attempt in ipairs(run.attempts) do
+    print_fact("attempt " .. attempt.attempt, ("%s: %s"):format(attempt.state, attempt.reason))
+  end
   if present(run.trace) then print(run.trace) end
 end
 
@@ -103,7 +106,7 @@ return {
     local given, names = arguments.parse(args, { ["--json"] = "flag", ["--limit"] = "N" }, usage, { 0, 1 })
     local state <close> = require("mlengine.jobs.state").open()
     if names[1] then
-      local run = state:details(number(names[1], "RUN"))
+      local run = state:details(arguments.run(names[1]))
       if given.json then print(run) else print_run(json.decode(run)) end
       return
     end

@@ -1,5 +1,4 @@
 local arguments = require "mlengine.arguments"
-local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local project = require "mlengine.project"
 local system = require "mle.system"
@@ -43,11 +42,7 @@ return {
   usage = usage,
   run = function(args)
     local given, names = arguments.parse(args, { ["-f"] = "flag" }, usage, { 1, 1 })
-    local run = math.tointeger(tonumber(names[1]))
-    if not run then
-      errors.raise("usage", "RUN must be a number, not '%s'; mlengine history lists them",
-        names[1])
-    end
+    local run = arguments.run(names[1])
     local state <close> = require("mlengine.jobs.state").open()
     local file <close> = open_log(state, run, given.f)
     if not file then return end -- a run that was skipped before it began wrote nothing

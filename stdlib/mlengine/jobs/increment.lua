@@ -7,6 +7,7 @@ local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local log = require "mlengine.log"
 local point = require "mlengine.iceberg.point"
+local ranges = require "mlengine.jobs.ranges"
 local range_options = require "mlengine.iceberg.range"
 local system = require "mle.system"
 
@@ -194,8 +195,29 @@ local function resolve(current, table_, consumer, options)
   return table_:range(asked), wanted
 end
 
+--- What an earlier attempt of this run was to read. Another run may have consumed it since.
+local function pinned_range(current, table_, consumer, options)
+  local branch = options.branch or MAIN
+  if not current.state or current.attempt == 1 then return nil end
+  local text = current.state:pinned(consumer, table_.uuid, branch, current.run_id)
+  if not text then return nil end
+  local pinned = json.decode(text)
+  for name, value in pairs(pinned) do
+    if value == json.null then pinned[name] = nil end
+  end
+  local now = current.state:watermark(consumer, table_.uuid, branch)
+  if not current.rehearsal and now ~= pinned.expected then
+    errors.raise("conflict", ("the watermark of '%s' on %s has moved from %s to %s since run %d began: "
+      .. "its rows are consumed. Start a new run instead"):format(
+      consumer, table_.name, pinned.expected or "the beginning", now or "the beginning", current.run_id))
+  end
+  return ranges.of_pinned(pinned, options.branch)
+end
+
 --- The range of a run, resolved once; an empty one that is not recorded when its rows wait.
 local function range_of(current, table_, consumer, options)
+  local pinned = pinned_range(current, table_, consumer, options)
+  if pinned then return pinned end
   local range, wanted = resolve(current, table_, consumer, options)
   if waits_for_release(current, table_, consumer, range, options) then
     return { from = range.to, to = range.to, snapshots = {}, full = false, rows = 0, empty = true, more = false, schema_id = range.schema_id }

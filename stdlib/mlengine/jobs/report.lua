@@ -150,6 +150,19 @@ function Reporter:finished(spec, result)
   if result.state ~= "succeeded" and result.state ~= "skipped" then self:complain(result) end
 end
 
+--- An attempt that did not go well is not the last.
+function Reporter:trying_again(spec, result, attempt, wait_ms)
+  if self.json then
+    return event {
+      event = "attempt-ended", pipeline = spec.pipeline, job = spec.job, run = result.run, attempt = attempt,
+      state = result.state, reason = result.reason, wait_ms = wait_ms,
+    }
+  end
+  clear(self)
+  self:complain(result)
+  io.stderr:write(("mlengine: attempt %d of run %d %s; trying again in %s\n"):format(attempt, result.run, result.state, M.duration(wait_ms)))
+end
+
 --- The one line that says why.
 function Reporter:complain(result)
   io.stderr:write("mlengine: ", result.reason or result.state, "\n")

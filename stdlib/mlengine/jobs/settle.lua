@@ -38,7 +38,8 @@ local function settle(state, left, status)
     attempt("action", left.run, actions[action.kind], function(id) state:action_done(id) end, action)
   end
   for _, intent in ipairs(left.intents) do
-    attempt("intent", left.run, intents[intent.kind], function(id) state:settle(id) end, intent, status)
+    local ends_as = intent.stale and M.KILLED or status -- an earlier attempt's, whatever became of the run
+    attempt("intent", left.run, intents[intent.kind], function(id) state:settle(id) end, intent, ends_as)
   end
 end
 

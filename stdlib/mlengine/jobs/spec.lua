@@ -46,6 +46,7 @@ function M.of_job(pipeline, job, pipeline_file, options)
   for name, value in pairs(job.params) do given[name] = value end
   return new(file, {
     pipeline = pipeline.name, job = job.name, after = job.after, params = given, resources = job.resources,
+    retries = job.retries,
     timeout = job.timeout and supervise.timeout(job.timeout),
     consumer = job.consumer or pipeline.name .. "/" .. job.name,
   }, options)

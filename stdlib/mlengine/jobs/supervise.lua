@@ -4,7 +4,9 @@
 local config = require "mlengine.config"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local plan = require "mlengine.jobs.plan"
 local process = require "mle.process"
+local retries = require "mlengine.jobs.retries"
 local settle = require "mlengine.jobs.settle"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
@@ -30,6 +32,9 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field inputs table<string, mlengine.jobs.Input>
 ---@field resources { cpu?: integer, memory?: integer }
 ---@field timeout? integer     seconds
+---@field retries? mlengine.jobs.Retries
+---@field again? integer       the run that is tried again, instead of a new one
+---@field skipped? { run: integer } this pipeline's run has skipped it before
 
 ---@class mlengine.jobs.Result
 ---@field run integer
@@ -41,7 +46,7 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field ended integer
 
 ---@param spec mlengine.jobs.Spec
-local function row_of(spec)
+local function row_of(state, spec)
   local inputs = {}
   for parent, input in pairs(spec.inputs) do
     if input.run then inputs[#inputs + 1] = { parent = parent, run = input.run } end
@@ -49,13 +54,19 @@ local function row_of(spec)
   return {
     pipeline_run = spec.pipeline_run, pipeline = spec.pipeline, job = spec.job, script = spec.script,
     script_text = spec.text, consumer = spec.consumer, rehearsal = spec.rehearsal,
-    params = json.encode(spec.params), inputs = inputs,
+    params = json.encode(spec.params), inputs = inputs, spec = plan.of_run(state, spec),
   }
 end
 
-local function input_of(state_folder, spec, run, folder)
+---@class mlengine.jobs.Attempt
+---@field run integer
+---@field number integer       from 1
+---@field lock mle.jobs.Lock   of the run
+---@field consumer? mle.jobs.Lock
+
+local function input_of(state_folder, spec, attempt, folder)
   return json.encode {
-    engine = system.pid(), state = state_folder, run = run, attempt = 1, folder = folder,
+    engine = system.pid(), state = state_folder, run = attempt.run, attempt = attempt.number, folder = folder,
     pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
     consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range,
     params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
@@ -68,12 +79,12 @@ local function lock_consumer(state, spec)
   return state:lock("consumer", spec.consumer, ("process %d, which is starting it"):format(system.pid()))
 end
 
-local function start(state, state_folder, spec, run, locks)
-  local folder = ("%s/runs/%d"):format(state_folder, run)
+local function start(state_folder, spec, attempt)
+  local folder = ("%s/runs/%d"):format(state_folder, attempt.run)
   system.make_folders(folder, true)
   return process.start {
-    argv = { "child", "job", spec.file }, input = input_of(state_folder, spec, run, folder),
-    locks = locks, cpus = spec.resources.cpu, log = folder .. "/log",
+    argv = { "child", "job", spec.file }, input = input_of(state_folder, spec, attempt, folder),
+    locks = { attempt.lock, attempt.consumer }, cpus = spec.resources.cpu, log = folder .. "/log",
   }
 end
 
@@ -153,19 +164,22 @@ local function result_of(state, run, watch)
   return result
 end
 
----Runs a job in a process of its own, and returns how it ended.
----@param state mle.jobs.State
----@param state_folder string
----@param spec mlengine.jobs.Spec
----@param reporter mlengine.jobs.Reporter
----@return mlengine.jobs.Result
-function M.run(state, state_folder, spec, reporter)
-  local consumer_lock = lock_consumer(state, spec)
-  local run, lock = state:create(row_of(spec))
-  local ok, child = pcall(start, state, state_folder, spec, run, { lock, consumer_lock })
-  if ok and consumer_lock then consumer_lock:describe(("run %d (process %d)"):format(run, child:id())) end
-  lock:close()
-  if consumer_lock then consumer_lock:close() end
+-- ====== Attempts ======
+
+--- The locks are the child's from now on.
+local function launch(state_folder, spec, attempt)
+  local ok, child = pcall(start, state_folder, spec, attempt)
+  if ok and attempt.consumer then
+    attempt.consumer:describe(("run %d (process %d)"):format(attempt.run, child:id()))
+  end
+  attempt.lock:close()
+  if attempt.consumer then attempt.consumer:close() end
+  return ok, child
+end
+
+local function carry_out(state, state_folder, spec, attempt, reporter)
+  local run = attempt.run
+  local ok, child = launch(state_folder, spec, attempt)
   if not ok then
     state:finish(run, "failed", errors.message(child))
     return result_of(state, run)
@@ -181,15 +195,64 @@ function M.run(state, state_folder, spec, reporter)
   return result_of(state, run, watch)
 end
 
-local units <const> = { s = 1, m = 60, h = 3600, d = 86400 }
+local function next_attempt(state, spec, run)
+  local consumer = lock_consumer(state, spec)
+  local number, lock = state:try_again(run)
+  return { run = run, number = number, lock = lock, consumer = consumer }
+end
+
+--- Waits, and says whether to go on.
+local function wait_for(spec, ms)
+  local till = system.monotonic_ns() + ms * 1000000
+  while system.monotonic_ns() < till do
+    if process.asked() or (spec.abandoned and spec.abandoned()) then return false end
+    system.sleep(math.min(TICK_MS, ms) / 1000)
+  end
+  return not process.asked()
+end
+
+--- Goes on trying while the job's `retries` say so.
+local function persist(state, state_folder, spec, attempt, reporter)
+  local tried, result = 0
+  while true do
+    result = carry_out(state, state_folder, spec, attempt, reporter)
+    tried = tried + 1
+    local wait_ms = not result.asked and retries.wait(spec.retries, tried, result)
+    if not wait_ms then return result end
+    reporter:trying_again(spec, result, attempt.number, wait_ms)
+    if not wait_for(spec, wait_ms) then return result end
+    attempt = next_attempt(state, spec, attempt.run)
+  end
+end
+
+---Runs a job in a process of its own, and returns how it ended.
+---@param state mle.jobs.State
+---@param state_folder string
+---@param spec mlengine.jobs.Spec
+---@param reporter mlengine.jobs.Reporter
+---@return mlengine.jobs.Result
+function M.run(state, state_folder, spec, reporter)
+  local consumer = lock_consumer(state, spec)
+  local run, lock = state:create(row_of(state, spec))
+  return persist(state, state_folder, spec, { run = run, number = 1, lock = lock, consumer = consumer }, reporter)
+end
+
+---Tries the run `spec.again` again, with its range, parameters and script text.
+---@param state mle.jobs.State
+---@param state_folder string
+---@param spec mlengine.jobs.Spec
+---@param reporter mlengine.jobs.Reporter
+---@return mlengine.jobs.Result
+function M.again(state, state_folder, spec, reporter)
+  return persist(state, state_folder, spec, next_attempt(state, spec, spec.again), reporter)
+end
 
 ---Seconds of 90, "90", "90s", "15m", "24h", "2d".
 ---@param value string|number
 ---@return integer
 function M.timeout(value)
-  local number, unit = tostring(value):match "^(%d+%.?%d*)%s*([smhd]?)$"
-  local seconds = number and math.floor(tonumber(number) * (units[unit] or 1))
-  if seconds and seconds >= 1 and seconds <= 366 * 86400 then return seconds end
+  local seconds = retries.seconds(value)
+  if seconds and seconds >= 1 and seconds <= 366 * 86400 then return math.floor(seconds) end
   errors.raise("invalid", "a timeout must be seconds, or like \"15m\" or \"24h\", from one second to a year, not '%s'",
     tostring(value))
 end

@@ -23,7 +23,7 @@ local function enter(input, state, thread)
   local memory = input.resources.memory
   if memory then system.set_memory_max(memory // LUA_SHARE) end
   return context.enter {
-    run_id = input.run, attempt = input.attempt, consumer = input.consumer, pipeline = input.pipeline,
+    run_id = input.run, attempt = input.attempt, key = state:key(input.run), consumer = input.consumer, pipeline = input.pipeline,
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
     resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
     state = state, thread = thread,

@@ -45,6 +45,7 @@ function State:forget_lock(run) end
 ---@field rehearsal? string
 ---@field params string
 ---@field inputs? { parent: string, run: integer }[]
+---@field spec? string         what it takes to start it again
 
 ---Makes the row of a run about to start, and its lock.
 ---@param spec mle.jobs.RunSpec
@@ -60,8 +61,50 @@ function State:create_skipped(spec, reason) end
 ---@param pipeline string
 ---@param file string
 ---@param rehearsal? string
+---@param plan? string what it is to do
 ---@return integer id, mle.jobs.Lock lock
-function State:create_pipeline(pipeline, file, rehearsal) end
+function State:create_pipeline(pipeline, file, rehearsal, plan) end
+
+---Makes a pipeline's run that ended without success go on.
+---@param id integer
+---@return mle.jobs.Lock lock
+function State:reopen_pipeline(id) end
+
+---A pipeline's run with its plan and its runs.
+---@param id integer
+---@return string
+function State:pipeline_run(id) end
+
+---The last run that did not succeed, unless a later one did: { run, pipeline_run }.
+---@return string?
+function State:unfinished() end
+
+---Makes a run that did not succeed start again.
+---@param run integer
+---@return integer attempt, mle.jobs.Lock lock
+function State:try_again(run) end
+
+---The range that an earlier attempt of a run recorded.
+---@param consumer string
+---@param table_uuid string
+---@param branch string
+---@param run integer
+---@return string?
+function State:pinned(consumer, table_uuid, branch, run) end
+
+---Keeps a script's text, once.
+---@param text string
+---@return string sha256
+function State:keep_script(text) end
+
+---The run's own name, which no other run of any state has.
+---@param run integer
+---@return string?
+function State:key(run) end
+
+---@param sha256 string
+---@return string text
+function State:script(sha256) end
 
 ---@param id integer
 ---@param how string

@@ -171,7 +171,7 @@ static void a_pipeline_whose_engine_is_gone_is_lost(void **unused) {
   mle_lock *lock;
   int64_t id, count;
   mle_error err;
-  must(mle_pipeline_run_create(state, "Fraud", "pipeline.lua", NULL, &lock, &id, &err), &err);
+  must(mle_pipeline_run_create(state, "Fraud", "pipeline.lua", NULL, NULL, &lock, &id, &err), &err);
   must(mle_state_recover(state, &err), &err);
   static const char lost[] = "select count(*) from pipeline_runs where state = 'lost'";
   must(mle_db_get_int(mle_state_db(state), -1, &count, &err, lost, ""), &err);

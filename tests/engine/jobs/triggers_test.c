@@ -65,7 +65,7 @@ static void the_dead_are_told_from_the_living(void **unused) {
   must(mle_trigger_take(state, living, &alive, &err), &err);
   must(mle_trigger_take(state, lost, &dead, &err), &err);
   must(mle_trigger_take(state, ended, &done, &err), &err);
-  must(mle_pipeline_run_create(state, "Fraud", "p.lua", NULL, &pipeline, &run, &err), &err);
+  must(mle_pipeline_run_create(state, "Fraud", "p.lua", NULL, NULL, &pipeline, &run, &err), &err);
   must(mle_trigger_bind(state, ended, run, &err), &err);
   must(mle_pipeline_run_end(state, run, "succeeded", NULL, &err), &err);
   mle_lock_free(pipeline);
