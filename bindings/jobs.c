@@ -342,6 +342,15 @@ static int l_finish(lua_State *L) {
   return 1;
 }
 
+/* state:used(run, usage): what its processes used, as JSON */
+static int l_used(lua_State *L) {
+  mle_error err;
+  mlb_try(L,
+          mle_run_used(check_state(L), luaL_checkinteger(L, 2), luaL_checkstring(L, 3), &err),
+          &err);
+  return 0;
+}
+
 /* state:recover() */
 static int l_recover(lua_State *L) {
   mle_error err;
@@ -574,6 +583,7 @@ static const luaL_Reg state_methods[] = {
     {"skip", l_skip},
     {"action_done", l_action_done},
     {"finish", l_finish},
+    {"used", l_used},
     {"recover", l_recover},
     {"watermark", l_watermark},
     {"move_watermark", l_move_watermark},

@@ -56,16 +56,34 @@ static void read_locks(lua_State *L, int arg, mle_process_options *options) {
   options->num_locks = count;
 }
 
-/* start{ argv, input, locks, cpus, log } -> process */
+/* A list of texts, ending with NULL, in userdata left on the stack; NULL when absent. */
+static const char *const *opt_texts(lua_State *L, int arg, const char *key) {
+  size_t count;
+  if (lua_getfield(L, arg, key) == LUA_TNIL) return NULL;
+  return mlb_texts(L, -1, &count);
+}
+
+static mle_profile read_profile(lua_State *L, int arg) {
+  lua_Integer gpus = mlb_opt_integer(L, arg, "gpus", -1);
+  return (mle_profile){.cpus = (int)mlb_opt_integer(L, arg, "cpus", 0),
+                       .gpus = gpus < 0 ? 0 : gpus == 0 ? MLE_GPUS_NONE : (int)gpus,
+                       .memory_max = mlb_opt_integer(L, arg, "memory", 0),
+                       .no_groups = mlb_opt_boolean(L, arg, "no_groups", false)};
+}
+
+/* start{ argv, input, locks, cpus, gpus, memory, no_groups, environment, secrets, log } -> process */
 static int l_start(lua_State *L) {
-  static const char *const known[] = {"argv", "input", "locks", "cpus", "log", NULL};
+  static const char *const known[] = {"argv",      "input",       "locks",   "cpus", "gpus", "memory",
+                                      "no_groups", "environment", "secrets", "log",  NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   mlb_options(L, 1, known);
   size_t count;
   lua_getfield(L, 1, "argv");
   mle_process_options options = {.argv = mlb_texts(L, -1, &count),
-                                 .cpus = (int)mlb_opt_integer(L, 1, "cpus", 0),
+                                 .profile = read_profile(L, 1),
                                  .log = mlb_opt_text(L, 1, "log", NULL)};
+  options.environment = opt_texts(L, 1, "environment");
+  options.secrets = opt_texts(L, 1, "secrets");
   lua_getfield(L, 1, "input");
   options.input = luaL_optlstring(L, -1, "", &options.input_len);
   read_locks(L, 1, &options);
@@ -102,7 +120,7 @@ static int l_next(lua_State *L) {
   }
 }
 
-/* process:signal("TERM" or "KILL"), to its whole group */
+/* process:signal("TERM" or "KILL"): to its group, or to all it started */
 static int l_signal(lua_State *L) {
   static const char *const names[] = {"TERM", "KILL", NULL};
   static const int numbers[] = {SIGTERM, SIGKILL};
@@ -114,6 +132,23 @@ static int l_signal(lua_State *L) {
 /* process:id() */
 static int l_id(lua_State *L) {
   lua_pushinteger(L, mle_process_id(check_process(L)));
+  return 1;
+}
+
+/* process:used() -> { peak_memory, cpu_us, bytes_read, out_of_memory, left }, once it has ended */
+static int l_used(lua_State *L) {
+  mle_process_usage used = mle_process_used(check_process(L));
+  lua_createtable(L, 0, 5);
+  lua_pushinteger(L, used.peak_memory);
+  lua_setfield(L, -2, "peak_memory");
+  lua_pushinteger(L, used.cpu_us);
+  lua_setfield(L, -2, "cpu_us");
+  lua_pushinteger(L, used.bytes_read);
+  lua_setfield(L, -2, "bytes_read");
+  lua_pushboolean(L, used.out_of_memory);
+  lua_setfield(L, -2, "out_of_memory");
+  lua_pushinteger(L, used.left);
+  lua_setfield(L, -2, "left");
   return 1;
 }
 
@@ -193,9 +228,10 @@ static int l_give_answer(lua_State *L) {
   return 0;
 }
 
-/* die_with(pid): this process group ends when the engine does */
-static int l_die_with(lua_State *L) {
-  mle_signals_die_with((int)luaL_checkinteger(L, 1));
+/* die_with_parent(): this process group ends when what minds it does */
+static int l_die_with_parent(lua_State *L) {
+  (void)L;
+  mle_signals_die_with_parent();
   return 0;
 }
 
@@ -206,7 +242,7 @@ static int l_unhook(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"next", l_next}, {"signal", l_signal}, {"id", l_id}, {"answer", l_answer}, {NULL, NULL},
+    {"next", l_next}, {"signal", l_signal}, {"id", l_id}, {"answer", l_answer}, {"used", l_used}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
@@ -217,7 +253,7 @@ static const luaL_Reg functions[] = {
     {"signal_name", l_signal_name},
     {"take_input", l_take_input},
     {"give_answer", l_give_answer},
-    {"die_with", l_die_with},
+    {"die_with_parent", l_die_with_parent},
     {"unhook", l_unhook},
     {NULL, NULL},
 };

@@ -24,7 +24,7 @@
   " 'state', r.state, 'reason', r.reason, 'pid', r.pid, 'created', r.created, 'started', "       \
   "r.started,"                                                                                   \
   " 'ended', r.ended, 'outputs', json(r.outputs), 'ranges', json(" RANGES                        \
-  "), 'notes', json(" NOTES "), 'mlflow_run', " MLFLOW_RUN
+  "), 'notes', json(" NOTES "), 'usage', json(r.usage), 'mlflow_run', " MLFLOW_RUN
 
 #define LIST_OF(alias, table, where)                                                  \
   "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))" \

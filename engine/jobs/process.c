@@ -3,24 +3,28 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/jobs/keeper.h"
+#include "engine/jobs/mask.h"
 #include "engine/jobs/signals.h"
 
 #define ARGV_MAX 16
 #define DRAIN_MS 1000 /* for output that is still on its way when the child has ended */
 #define FIRST_FREE_FD 16
+#define KEEPER_MS 15000  /* it gives up after 10 s itself */
+#define ORPHANS_MS 1000
 
 /* One of the child's two outputs. Bytes from `start` to `end` are not given yet. */
 typedef struct stream {
@@ -30,8 +34,12 @@ typedef struct stream {
 } stream;
 
 struct mle_process {
-  pid_t pid;
-  int pidfd, answer_fd, log_fd;
+  pid_t keeper, pid; /* its parent (keeper.h), and the child itself */
+  int pidfd;         /* the keeper's: once that has ended, nothing is left */
+  mle_keeper_report *report;
+  mle_grant grant;
+  mle_mask *mask;
+  int answer_fd, log_fd;
   int64_t logged;
   bool ended;
   int64_t ended_ns;
@@ -48,10 +56,10 @@ static mle_status fail_start(mle_error *err, const char *doing) {
 /* What the child needs; made before fork, since little is allowed after it. */
 typedef struct plan {
   char *argv[ARGV_MAX];
+  char **environment;
   int descriptors[MLE_PROCESS_LOCKS_FD + MLE_PROCESS_LOCKS_MAX]; /* by the child's number */
   int count;
-  cpu_set_t cpus;
-  pid_t engine;
+  const mle_grant *grant;
 } plan;
 
 /* Moves all sources above the targets first, so that none is overwritten. */
@@ -63,32 +71,16 @@ static bool place_descriptors(plan *p) {
   return close_range((unsigned)p->count, ~0U, 0) == 0;
 }
 
-static void become_job(plan *p) {
+static void become_job(void *given) {
+  plan *p = given;
   setpgid(0, 0);
   mle_signals_default();
-  prctl(PR_SET_PDEATHSIG, SIGUSR1); /* until the program itself asks (mle_signals_die_with) */
-  if (getppid() != p->engine) _exit(127);
-  sched_setaffinity(0, sizeof p->cpus,
-                    &p->cpus); /* refused in some containers; then all are used */
-  if (place_descriptors(p)) execv("/proc/self/exe", p->argv);
-  _exit(127);
+  /* refused in some containers; then all are used */
+  sched_setaffinity(0, sizeof p->grant->cpus, &p->grant->cpus);
+  if (place_descriptors(p)) execve("/proc/self/exe", p->argv, p->environment);
 }
 
 /* ====== Starting: in the engine ====== */
-
-/* The first `count` CPUs this process may use, beginning at a different one each time. */
-static cpu_set_t choose_cpus(int count) {
-  static size_t next;
-  cpu_set_t all, chosen;
-  CPU_ZERO(&chosen);
-  if (sched_getaffinity(0, sizeof all, &all) != 0) memset(&all, 0xFF, sizeof all);
-  if (count <= 0 || count >= CPU_COUNT(&all)) return all;
-  while (CPU_COUNT(&chosen) < count) {
-    if (CPU_ISSET(next, &all)) CPU_SET(next, &chosen);
-    next = (next + 1) % CPU_SETSIZE;
-  }
-  return chosen;
-}
 
 static mle_status make_input(const void *bytes, size_t len, int *out_fd, mle_error *err) {
   *out_fd = memfd_create("mlengine-input", MFD_CLOEXEC);
@@ -102,27 +94,61 @@ static mle_status make_input(const void *bytes, size_t len, int *out_fd, mle_err
   return MLE_OK;
 }
 
+/* execve takes its texts without const, and leaves them be. */
+static char *unconst(const char *text) { return (char *)(uintptr_t)text; }
+
 static mle_status fill_argv(plan *p, const char *const *argv, mle_error *err) {
   static char program[] = "mlengine";
   size_t count = 0;
   p->argv[count++] = program;
   for (; *argv != NULL; argv++) {
     if (count == ARGV_MAX - 1) return mle_fail(err, MLE_EINVAL, "too many arguments for a process");
-    p->argv[count++] =
-        (char *)(uintptr_t)*argv; /* execv takes them without const, and leaves them be */
+    p->argv[count++] = unconst(*argv);
   }
   p->argv[count] = NULL;
   return MLE_OK;
 }
 
+static size_t count_texts(const char *const *texts) {
+  size_t count = 0;
+  while (texts != NULL && texts[count] != NULL) count++;
+  return count;
+}
+
+static bool is_overridden(const char *variable, const char *const *by) {
+  size_t len = strcspn(variable, "=");
+  for (; by != NULL && *by != NULL; by++)
+    if (strncmp(variable, *by, len) == 0 && (*by)[len] == '=') return true;
+  return false;
+}
+
+/* This process's variables, the profile's, and over both the given ones. */
+static mle_status fill_environment(plan *p, const char *const *given, mle_error *err) {
+  const char *const *own = (const char *const *)environ;
+  const char *const of_profile[] = {p->grant->gpus[0] == '\0' ? NULL : p->grant->gpus, NULL};
+  size_t count = 0, most = count_texts(own) + count_texts(given) + 2;
+  p->environment = mle_calloc(most, sizeof *p->environment);
+  if (p->environment == NULL) return mle_nomem(err, "starting a process");
+  for (; own != NULL && *own != NULL; own++)
+    if (!is_overridden(*own, given) && !is_overridden(*own, of_profile))
+      p->environment[count++] = unconst(*own);
+  if (of_profile[0] != NULL && !is_overridden(of_profile[0], given))
+    p->environment[count++] = unconst(of_profile[0]);
+  for (; given != NULL && *given != NULL; given++) p->environment[count++] = unconst(*given);
+  return MLE_OK;
+}
+
 /* Descriptors of one start, closed in this process when it is done. */
 typedef struct pipes {
-  int null, out[2], err[2], input;
+  int null, out[2], err[2], started[2], input;
 } pipes;
+
+#define NO_PIPES ((pipes){-1, {-1, -1}, {-1, -1}, {-1, -1}, -1})
 
 static mle_status open_pipes(const mle_process_options *o, pipes *p, mle_error *err) {
   p->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-  if (p->null < 0 || pipe2(p->out, O_CLOEXEC) != 0 || pipe2(p->err, O_CLOEXEC) != 0)
+  if (p->null < 0 || pipe2(p->out, O_CLOEXEC) != 0 || pipe2(p->err, O_CLOEXEC) != 0 ||
+      pipe2(p->started, O_CLOEXEC) != 0)
     return fail_start(err, "making its pipes");
   return make_input(o->input, o->input_len, &p->input, err);
 }
@@ -132,12 +158,16 @@ static void close_fd(int *fd) {
   *fd = -1;
 }
 
+static void close_pair(int fds[2]) {
+  close_fd(&fds[0]);
+  close_fd(&fds[1]);
+}
+
 static void close_pipes(pipes *p) {
   close_fd(&p->null);
-  close_fd(&p->out[0]);
-  close_fd(&p->out[1]);
-  close_fd(&p->err[0]);
-  close_fd(&p->err[1]);
+  close_pair(p->out);
+  close_pair(p->err);
+  close_pair(p->started);
   close_fd(&p->input);
 }
 
@@ -149,19 +179,63 @@ static void fill_descriptors(plan *p, const mle_process_options *o, const pipes 
     p->descriptors[p->count++] = mle_lock_fd(o->locks[i]);
 }
 
-static mle_status spawn(mle_process *process, plan *p, mle_error *err) {
-  p->engine = getpid();
-  process->pid = fork();
-  if (process->pid == 0) become_job(p);
-  if (process->pid < 0) return fail_start(err, "fork");
-  setpgid(process->pid, process->pid); /* whichever of the two is first */
-  process->pidfd = pidfd_open(process->pid, 0);
+/* The keeper needs all signals blocked before it exists, lest one comes too early for it. */
+static pid_t fork_keeper(mle_keeper_plan *keeper) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pid_t pid = fork();
+  if (pid == 0) mle_keep(keeper);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return pid;
+}
+
+/* The locks stay taken until nothing of the job's is left, and so does its claim on processors. */
+static size_t fill_kept(const mle_process *process, const plan *p, int kept[MLE_KEEPER_KEPT_MAX]) {
+  size_t count = 0;
+  for (int i = MLE_PROCESS_LOCKS_FD; i < p->count; i++) kept[count++] = p->descriptors[i];
+  for (int i = 0; i < 2; i++)
+    if (process->grant.claims[i] != NULL) kept[count++] = mle_claim_fd(process->grant.claims[i]);
+  return count;
+}
+
+static mle_status spawn(mle_process *process, plan *p, const pipes *from, int64_t memory_max,
+                        mle_error *err) {
+  int kept[MLE_KEEPER_KEPT_MAX];
+  mle_keeper_plan keeper = {.become_job = become_job,
+                            .job = p,
+                            .engine = getpid(),
+                            .started_fd = from->started[1],
+                            .kept = kept,
+                            .num_kept = fill_kept(process, p, kept),
+                            .group = process->grant.group,
+                            .memory_max = memory_max,
+                            .report = process->report};
+  process->keeper = fork_keeper(&keeper);
+  if (process->keeper < 0) return fail_start(err, "fork");
+  process->pidfd = pidfd_open(process->keeper, 0);
   return process->pidfd >= 0 ? MLE_OK : fail_start(err, "watching it");
+}
+
+/* Waits until the job's process is there: its number is what others are told. */
+static mle_status wait_started(mle_process *process, pipes *p, mle_error *err) {
+  pid_t pid = 0;
+  ssize_t got;
+  close_fd(&p->started[1]);
+  while ((got = read(p->started[0], &pid, sizeof pid)) < 0 && errno == EINTR) continue;
+  process->pid = pid;
+  if (got == (ssize_t)sizeof pid && pid > 0) return MLE_OK;
+  errno = EAGAIN;
+  return fail_start(err, "fork");
 }
 
 static mle_status open_files(mle_process *process, const mle_process_options *o, mle_error *err) {
   process->answer_fd = memfd_create("mlengine-answer", MFD_CLOEXEC);
   if (process->answer_fd < 0) return fail_start(err, "making its answer");
+  process->report = mmap(NULL, sizeof *process->report, PROT_READ | PROT_WRITE,
+                         MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (process->report == MAP_FAILED) process->report = NULL;
+  if (process->report == NULL) return mle_nomem(err, "starting a process");
   if (o->log == NULL) return MLE_OK;
   process->log_fd = open(o->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
   if (process->log_fd >= 0) return MLE_OK;
@@ -171,6 +245,7 @@ static mle_status open_files(mle_process *process, const mle_process_options *o,
 static mle_process *new_process(void) {
   mle_process *process = mle_calloc(1, sizeof *process);
   if (process == NULL) return NULL;
+  process->grant = MLE_GRANT_NONE;
   process->pidfd = process->answer_fd = process->log_fd = -1;
   process->streams[0].fd = process->streams[1].fd = -1;
   return process;
@@ -179,17 +254,21 @@ static mle_process *new_process(void) {
 mle_status mle_process_start(const mle_process_options *options, mle_process **out,
                              mle_error *err) {
   mle_status status = MLE_OK;
-  pipes p = {-1, {-1, -1}, {-1, -1}, -1};
-  plan next;
+  pipes p = NO_PIPES;
+  plan next = {0};
   *out = NULL;
   mle_process *process = new_process();
   if (process == NULL) return mle_nomem(err, "starting a process");
   MLE_GO(fill_argv(&next, options->argv, err));
   MLE_GO(open_files(process, options, err));
   MLE_GO(open_pipes(options, &p, err));
-  next.cpus = choose_cpus(options->cpus);
+  MLE_GO(mle_mask_new(options->secrets, count_texts(options->secrets), &process->mask, err));
+  MLE_GO(mle_profile_grant(&options->profile, &process->grant, err));
+  next.grant = &process->grant;
+  MLE_GO(fill_environment(&next, options->environment, err));
   fill_descriptors(&next, options, &p, process->answer_fd);
-  MLE_GO(spawn(process, &next, err));
+  MLE_GO(spawn(process, &next, &p, options->profile.memory_max, err));
+  MLE_GO(wait_started(process, &p, err));
   process->streams[0].fd = p.out[0];
   process->streams[1].fd = p.err[0];
   p.out[0] = p.err[0] = -1;
@@ -198,6 +277,7 @@ mle_status mle_process_start(const mle_process_options *options, mle_process **o
   process = NULL;
 done:
   close_pipes(&p);
+  mle_free(next.environment);
   mle_process_free(process);
   return status;
 }
@@ -207,33 +287,61 @@ int64_t mle_process_id(const mle_process *process) { return process->pid; }
 /* ====== Ending ====== */
 
 void mle_process_signal(mle_process *process, int signal) {
-  if (process->pid > 0 && !process->ended) kill(-process->pid, signal);
+  if (process->keeper > 0 && !process->ended)
+    kill(process->keeper, signal == SIGKILL ? MLE_KEEPER_END : signal);
 }
 
-/* The child stays a zombie until its group is gone, so that the number cannot mean another group. */
+/* Only when the keeper itself was killed; the job is told by the kernel (signals.h). */
+static void end_orphans(mle_process *process) {
+  if (process->pid > 0) kill(-process->pid, SIGKILL);
+  for (int i = 0; i < ORPHANS_MS && process->pid > 0; i++) {
+    mle_cgroup_kill(&process->grant.group);
+    if (kill(process->pid, 0) != 0) return;
+    usleep(1000);
+  }
+}
+
 static void reap(mle_process *process) {
-  siginfo_t info = {0};
   int wait_status = 0;
-  if (waitid(P_PID, (id_t)process->pid, &info, WEXITED | WNOWAIT) == 0)
-    kill(-process->pid, SIGKILL);
-  while (waitpid(process->pid, &wait_status, 0) < 0 && errno == EINTR) continue;
+  while (waitpid(process->keeper, &wait_status, 0) < 0 && errno == EINTR) continue;
+  if (process->report->ended)
+    wait_status = process->report->wait_status;
+  else
+    end_orphans(process);
   process->ended = true;
   process->ended_ns = mle_monotonic_ns();
   process->code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 0;
   process->signal = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0;
 }
 
+static void end_now(mle_process *process) {
+  struct pollfd ended = {process->pidfd, POLLIN, 0};
+  mle_process_signal(process, SIGKILL);
+  if (process->pidfd < 0 || poll(&ended, 1, KEEPER_MS) <= 0) kill(process->keeper, SIGKILL);
+  reap(process);
+}
+
 void mle_process_free(mle_process *process) {
   if (process == NULL) return;
-  if (process->pid > 0 && !process->ended) {
-    kill(-process->pid, SIGKILL);
-    reap(process);
-  }
+  if (process->keeper > 0 && !process->ended) end_now(process);
+  mle_grant_release(&process->grant);
+  mle_mask_free(process->mask);
+  if (process->report != NULL) munmap(process->report, sizeof *process->report);
   close_fd(&process->pidfd);
   close_fd(&process->answer_fd);
   close_fd(&process->log_fd);
   for (int i = 0; i < 2; i++) close_fd(&process->streams[i].fd);
   mle_free(process);
+}
+
+mle_process_usage mle_process_used(const mle_process *process) {
+  const mle_keeper_report *report = process->report;
+  if (!process->ended) return (mle_process_usage){0};
+  return (mle_process_usage){.peak_memory = report->peak_memory,
+                             .cpu_us = report->cpu_us,
+                             .bytes_read = report->bytes_read,
+                             .out_of_memory = report->out_of_memory,
+                             .left = report->left};
 }
 
 mle_status mle_process_answer(mle_process *process, mle_buffer *out, mle_error *err) {
@@ -273,10 +381,13 @@ static bool take_line(mle_process *process, int index, mle_process_event *out) {
   stream *s = &process->streams[index];
   size_t held = s->end - s->start;
   if (held == 0) return false;
-  const char *text = s->bytes + s->start, *newline = memchr(text, '\n', held);
-  if (newline == NULL && s->fd >= 0 && held < sizeof s->bytes) return false;
+  char *text = s->bytes + s->start, *newline = memchr(text, '\n', held);
+  bool cut = newline == NULL && s->fd >= 0; /* then not within a secret */
+  if (cut && held < sizeof s->bytes) return false;
   size_t len = newline == NULL ? held : (size_t)(newline - text);
+  if (cut) len -= mle_mask_open_end(process->mask, text, held);
   s->start += len + (newline != NULL);
+  len = mle_mask_apply(process->mask, text, len);
   *out = (mle_process_event){
       .kind = MLE_PROCESS_LINE, .is_error = index == 1, .text = text, .len = len};
   log_line(process, out->is_error, text, len);

@@ -13,8 +13,9 @@
  *
  * The child finds `input` on descriptor 3, may write an answer to descriptor 4,
  * and holds the locks from descriptor 5 on. It has no standard input; its
- * output is read here, line by line, and kept in the log. When it ends, all
- * that is left of its group is ended too. When this process dies, the child does.
+ * output is read here, line by line, secrets masked, and kept in the log. When it ends,
+ * whatever it started is ended too, wherever that went (keeper.h); and when this process
+ * dies, all of them do.
  */
 #ifndef MLE_JOBS_PROCESS_H
 #define MLE_JOBS_PROCESS_H
@@ -25,6 +26,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/jobs/lock.h"
+#include "engine/jobs/profile.h"
 
 #define MLE_PROCESS_INPUT_FD 3
 #define MLE_PROCESS_ANSWER_FD 4
@@ -41,8 +43,10 @@ typedef struct mle_process_options {
   size_t input_len;
   mle_lock *const *locks;
   size_t num_locks;
-  int cpus;        /* how many it may use; 0: all this process may */
-  const char *log; /* file for its lines; NULL: none is kept */
+  mle_profile profile;
+  const char *const *environment; /* "NAME=value", over this process's own; NULL or ends with NULL */
+  const char *const *secrets;     /* what is masked in its lines; NULL or ends with NULL */
+  const char *log;                /* file for its lines; NULL: none is kept */
 } mle_process_options;
 
 mle_status mle_process_start(const mle_process_options *options, mle_process **out, mle_error *err);
@@ -50,6 +54,7 @@ mle_status mle_process_start(const mle_process_options *options, mle_process **o
 /* Ends the group if it is still there; NULL is ignored. */
 void mle_process_free(mle_process *process);
 
+/* The child's own number. */
 int64_t mle_process_id(const mle_process *process);
 
 typedef enum mle_process_kind {
@@ -71,8 +76,18 @@ typedef struct mle_process_event {
 mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out,
                             mle_error *err);
 
-/* Sends a signal to the whole group. */
+/* SIGTERM to its process group; SIGKILL to everything it started. */
 void mle_process_signal(mle_process *process, int signal);
+
+typedef struct mle_process_usage {
+  int64_t peak_memory; /* bytes, of the child and all it started together */
+  int64_t cpu_us, bytes_read;
+  bool out_of_memory; /* it was ended for wanting more than its profile's memory_max */
+  int left;           /* processes of it that could not be ended */
+} mle_process_usage;
+
+/* What it used; all zero before it has ended. */
+mle_process_usage mle_process_used(const mle_process *process);
 
 /* Appends what the child wrote to descriptor 4, once it has ended. */
 mle_status mle_process_answer(mle_process *process, mle_buffer *out, mle_error *err);

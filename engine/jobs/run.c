@@ -173,6 +173,11 @@ mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const c
                     kind, data, mle_now_ms());
 }
 
+mle_status mle_run_used(mle_state *state, int64_t run, const char *usage, mle_error *err) {
+  return mle_db_run(mle_state_db(state), err, "update runs set usage = ? where id = ?", "si", usage,
+                    run);
+}
+
 /* ====== The commit ====== */
 
 static mle_status fail_moved(mle_db *db, const mle_db_rows *range, mle_error *err) {

@@ -106,6 +106,9 @@ mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason,
 mle_status mle_run_end(mle_state *state, int64_t run, const char *how, const char *reason,
                        const char *trace, bool *out_ended, mle_error *err);
 
+/* Records what the run's processes used; `usage` is a JSON object. */
+mle_status mle_run_used(mle_state *state, int64_t run, const char *usage, mle_error *err);
+
 /* The row of a pipeline's run, and its lock. `plan` is what it is to do, as JSON, for one
  * that goes on later (attempt.h); NULL: it cannot. */
 mle_status mle_pipeline_run_create(mle_state *state, const char *pipeline, const char *file,

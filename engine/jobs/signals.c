@@ -8,8 +8,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-/* Sent by the kernel when the engine dies; until there is a handler, it ends the process. */
-#define ENGINE_DIED SIGUSR1
+/* Sent by the kernel when the keeper dies, which asked for it before the program began;
+ * until there is a handler, it ends the process. */
+#define PARENT_DIED SIGUSR1
 
 static int held_fd = -1;
 
@@ -64,8 +65,7 @@ static void end_group(int number) {
   kill(0, SIGKILL);
 }
 
-void mle_signals_die_with(int engine) {
-  signal(ENGINE_DIED, end_group);
-  prctl(PR_SET_PDEATHSIG, ENGINE_DIED);
-  if (getppid() != engine) end_group(0); /* it died before we asked to be told */
+void mle_signals_die_with_parent(void) {
+  signal(PARENT_DIED, end_group);
+  prctl(PR_SET_PDEATHSIG, PARENT_DIED);
 }

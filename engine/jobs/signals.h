@@ -29,9 +29,9 @@ int mle_signals_fd(void);
 void mle_signals_default(void);
 
 /*
- * In a job's process: when the engine that started it dies, so does the whole
- * process group, at once. `engine` is the engine's process id.
+ * In a job's process: when its keeper (keeper.h) is killed, so is the whole process
+ * group, at once. The death of the engine is the keeper's to see.
  */
-void mle_signals_die_with(int engine);
+void mle_signals_die_with_parent(void);
 
 #endif

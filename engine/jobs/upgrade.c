@@ -139,12 +139,18 @@ static mle_status add_attempts(mle_db *db, mle_error *err) {
   return mle_db_script(db, sql, err);
 }
 
+/* What the run's processes used, as JSON: memory, processor time, bytes read. */
+static mle_status add_usage(mle_db *db, mle_error *err) {
+  return mle_db_script(db, "alter table runs add column usage text;", err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
     add_moves_and_held_ranges,
     add_scheduler,
     add_attempts,
+    add_usage,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

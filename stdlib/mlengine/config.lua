@@ -23,18 +23,21 @@ local sections <const> = {
     host = { types = "string|nil", variable = "MLENGINE_SERVING_HOST" },
     port = { types = "integer|nil", variable = "MLENGINE_SERVING_PORT" },
   },
-  jobs = { timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" } },
   up = {
     host = { types = "string|nil", variable = "MLENGINE_UP_HOST" },
     port = { types = "integer|nil", variable = "MLENGINE_UP_PORT" },
+  },
+  jobs = {
+    timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" },
+    cgroup = { types = "string|nil", variable = "MLENGINE_JOBS_CGROUP" },
   },
 }
 
 local defaults <const> = {
   mlflow = { tracking_uri = "sqlite:///mlflow.db" },
   serving = { host = "127.0.0.1", port = 8700 },
-  jobs = { timeout = "24h" },
   up = { host = "127.0.0.1", port = 8701 },
+  jobs = { timeout = "24h", cgroup = "auto" },
 }
 
 local GROUP_OR_OTHERS_WRITE <const> = 18 -- octal 022
@@ -235,7 +238,13 @@ function M.serving() return address "serving" end
 function M.up() return address "up" end
 
 ---What holds for every job that does not say otherwise.
----@return { timeout: string|integer }
-function M.jobs() return overlay({}, load_settings().jobs) end
+---@return { timeout: string|integer, cgroup: "auto"|"none" }
+function M.jobs()
+  local jobs = overlay({}, load_settings().jobs)
+  if jobs.cgroup ~= "auto" and jobs.cgroup ~= "none" then
+    raise("invalid", "jobs.cgroup must be \"auto\" or \"none\", not '%s'", tostring(jobs.cgroup))
+  end
+  return jobs
+end
 
 return M

@@ -50,7 +50,7 @@ local M = {}
 ---@class mlengine.pipeline.Resources
 ---@field cpu? integer              how many CPUs the job may use
 ---@field memory? string|integer    bytes, or "4GiB": half for queries, a tenth for Lua, the rest for training
----@field gpu? integer              0
+---@field gpu? integer              how many GPUs the job sees (CUDA_VISIBLE_DEVICES); 0 hides them, nil leaves them
 
 local JOBS_MAX <const> = 1000
 
@@ -78,15 +78,15 @@ end
 
 local function check_resources(resources, what)
   check.options(resources, { cpu = "integer|nil", memory = "string|integer|nil", gpu = "integer|nil" }, "resources of " .. what)
-  if (resources.gpu or 0) ~= 0 then
-    errors.raise("unsupported", "%s wants %d GPUs; jobs have none here, write gpu = 0",
+  if resources.gpu and resources.gpu < 0 then
+    errors.raise("invalid", "gpu of %s must be at least 0, not %d",
       what, resources.gpu)
   end
   if resources.cpu and resources.cpu < 1 then
     errors.raise("invalid", "cpu of %s must be at least 1, not %d",
       what, resources.cpu)
   end
-  return { cpu = resources.cpu, memory = resources.memory and M.bytes(resources.memory, "memory of " .. what) }
+  return { cpu = resources.cpu, gpu = resources.gpu, memory = resources.memory and M.bytes(resources.memory, "memory of " .. what) }
 end
 
 -- ====== After ======

@@ -24,7 +24,7 @@ function TestPipeline.test_jobs_come_in_an_order_that_works()
   for i, job in ipairs(made:data().jobs) do names[i] = job.name end
   lu.assertEquals(names, { "A", "B", "C" })
   lu.assertEquals(made.jobs[3].after, { { name = "A", on = "success" }, { name = "B", on = "always" } })
-  lu.assertEquals(made.jobs[2].resources, { cpu = 2, memory = 4 << 30 })
+  lu.assertEquals(made.jobs[2].resources, { cpu = 2, memory = 4 << 30, gpu = 0 })
 end
 
 function TestPipeline.test_mistakes_are_named()
@@ -39,7 +39,7 @@ function TestPipeline.test_mistakes_are_named()
   refused("invalid", { { name = "a/b", script = "a" } }, "'/'")
   refused("invalid", { { name = "A", script = "a", timeout = "soon" } }, "soon", "15m")
   refused("invalid", { { name = "A", script = "a", resources = { memory = "much" } } }, "much", "4GiB")
-  refused("unsupported", { { name = "A", script = "a", resources = { gpu = 1 } } }, "gpu = 0")
+  refused("invalid", { { name = "A", script = "a", resources = { gpu = -1 } } }, "at least 0")
 end
 
 function TestPipeline.test_schedules()

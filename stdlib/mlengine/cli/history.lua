@@ -90,6 +90,7 @@ local function print_run(run)
   for _, attempt in ipairs(run.attempts) do
     print_fact("attempt " .. attempt.attempt, ("%s: %s"):format(attempt.state, attempt.reason))
   end
+  if present(run.usage) then print_fact("used", require("mlengine.jobs.usage").text(run.usage)) end
   if present(run.trace) then print(run.trace) end
 end
 

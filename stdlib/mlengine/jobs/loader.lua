@@ -33,7 +33,7 @@ end
 ---@return integer exit code
 function M.serve()
   local input = json.decode(process.take_input())
-  process.die_with(input.engine)
+  process.die_with_parent()
   local answers = {}
   for i, file in ipairs(input.files) do
     local ok, value = pcall(load_one, file)
@@ -69,7 +69,7 @@ end
 
 local function begin(files)
   return process.start {
-    argv = { "child", "pipeline" }, input = json.encode { engine = system.pid(), files = json.array(files) },
+    argv = { "child", "pipeline" }, input = json.encode { files = json.array(files) },
   }
 end
 

@@ -4,12 +4,14 @@
 local config = require "mlengine.config"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local log = require "mlengine.log"
 local plan = require "mlengine.jobs.plan"
 local process = require "mle.process"
 local retries = require "mlengine.jobs.retries"
 local settle = require "mlengine.jobs.settle"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
+local usage = require "mlengine.jobs.usage"
 
 local M = {}
 
@@ -30,7 +32,7 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field rehearsal_range? { from?: integer, to?: integer }
 ---@field params table<string, any>
 ---@field inputs table<string, mlengine.jobs.Input>
----@field resources { cpu?: integer, memory?: integer }
+---@field resources { cpu?: integer, memory?: integer, gpu?: integer }
 ---@field timeout? integer     seconds
 ---@field retries? mlengine.jobs.Retries
 ---@field again? integer       the run that is tried again, instead of a new one
@@ -66,7 +68,7 @@ end
 
 local function input_of(state_folder, spec, attempt, folder)
   return json.encode {
-    engine = system.pid(), state = state_folder, run = attempt.run, attempt = attempt.number, folder = folder,
+    state = state_folder, run = attempt.run, attempt = attempt.number, folder = folder,
     pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
     consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range,
     params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
@@ -84,7 +86,9 @@ local function start(state_folder, spec, attempt)
   system.make_folders(folder, true)
   return process.start {
     argv = { "child", "job", spec.file }, input = input_of(state_folder, spec, attempt, folder),
-    locks = { attempt.lock, attempt.consumer }, cpus = spec.resources.cpu, log = folder .. "/log",
+    locks = { attempt.lock, attempt.consumer }, log = folder .. "/log",
+    cpus = spec.resources.cpu, gpus = spec.resources.gpu, memory = spec.resources.memory,
+    no_groups = config.jobs().cgroup == "none",
   }
 end
 
@@ -111,7 +115,7 @@ end
 local function check_time(watch, timeout)
   local now = system.monotonic_ns()
   if not watch.ending and now >= watch.deadline then
-    tell_to_stop(watch, "timed-out", ("it took longer than its timeout of %d s"):format(timeout))
+    tell_to_stop(watch, "timed-out", ("timed out: it took longer than its timeout of %s"):format(M.span(timeout)))
   elseif watch.kill_at and now >= watch.kill_at then
     watch.kill_at = nil
     watch.child:signal "KILL"
@@ -145,7 +149,9 @@ local function follow(watch, timeout, reporter, spec)
 end
 
 --- How a run ended whose process did not say so itself.
-local function judge(watch, code, signal)
+local function judge(watch, code, signal, memory_max)
+  local used = watch.child:used()
+  if used.out_of_memory then return "failed", usage.out_of_memory(used, memory_max) end
   if watch.ending then return watch.ending, watch.reason end
   if signal ~= 0 then
     return "failed", ("its process was ended by %s%s"):format(process.signal_name(signal),
@@ -165,6 +171,14 @@ local function result_of(state, run, watch)
 end
 
 -- ====== Attempts ======
+
+local function record_usage(state, run, used, spec)
+  if used.left > 0 then
+    log.warning("run %d: %d processes that it started could not be ended; they belong to another user, or hang in the kernel",
+      run, used.left)
+  end
+  state:used(run, usage.record(used, spec.resources.memory))
+end
 
 --- The locks are the child's from now on.
 local function launch(state_folder, spec, attempt)
@@ -189,7 +203,8 @@ local function carry_out(state, state_folder, spec, attempt, reporter)
   local watch = { state = state, run = run, child = child, deadline = system.monotonic_ns() + timeout * NS }
   reporter:started(spec, run)
   local code, signal = follow(watch, timeout, reporter, spec)
-  local silent = state:finish(run, judge(watch, code, signal)) -- false when its process has said how it ended
+  local silent = state:finish(run, judge(watch, code, signal, spec.resources.memory)) -- false when its process has said how it ended
+  record_usage(state, run, child:used(), spec)
   state:forget_lock(run)
   settle.run(state, run, silent and settle.KILLED or nil)
   return result_of(state, run, watch)
@@ -255,6 +270,17 @@ function M.timeout(value)
   if seconds and seconds >= 1 and seconds <= 366 * 86400 then return math.floor(seconds) end
   errors.raise("invalid", "a timeout must be seconds, or like \"15m\" or \"24h\", from one second to a year, not '%s'",
     tostring(value))
+end
+
+local spans <const> = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } }
+
+---"2 h" of 7200, "90 s" of 90.
+---@param seconds integer
+---@return string
+function M.span(seconds)
+  for _, unit in ipairs(spans) do
+    if seconds % unit[1] == 0 then return ("%d %s"):format(seconds // unit[1], unit[2]) end
+  end
 end
 
 return M

@@ -11,6 +11,7 @@ local process = require "mle.process"
 local project = require "mlengine.project"
 local script = require "mlengine.script"
 local system = require "mle.system"
+local usage = require "mlengine.jobs.usage"
 
 local M = {}
 
@@ -30,6 +31,20 @@ local function enter(input, state, thread)
   }
 end
 
+--- The words of Lua and of DuckDB for it say neither whose limit it is nor what to do.
+local function explain_memory(e)
+  local limit = context.current().resources.memory
+  if not limit then return e end
+  if e.message:find("not enough memory", 1, true) then
+    e.message = ("out of memory: Lua may hold a tenth of the limit of %s, which is used up; leave rows in frames, or give the job more memory in its resources"):format(
+      usage.size(limit))
+  elseif e.message:find "failed to allocate" or e.message:find "could not allocate" then
+    e.message = ("out of memory: queries may hold half of the limit of %s: %s; give the job more memory in its resources"):format(
+      usage.size(limit), e.message)
+  end
+  return e
+end
+
 ---What became of the script: "done", "skipped" with the reason, "failed" with the error.
 local function run_script(thread)
   local ok, value = coroutine.resume(thread)
@@ -39,7 +54,8 @@ local function run_script(thread)
     return "skipped", current.skipped
   end
   if not ok then
-    local e = errors.from(value)
+    system.set_memory_max(0) -- what is said of an end must not fail for want of memory
+    local e = explain_memory(errors.from(value))
     e.trace = e.trace or debug.traceback(thread)
     coroutine.close(thread)
     return "failed", e
@@ -86,7 +102,7 @@ end
 ---@return integer exit code
 function M.run()
   local input = json.decode(process.take_input())
-  process.die_with(input.engine)
+  process.die_with_parent()
   local thread = coroutine.create(function()
     return script.call(script.load_text(input.text, input.file))
   end)

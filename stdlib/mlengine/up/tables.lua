@@ -29,7 +29,7 @@ end
 ---@return integer exit code
 function M.run()
   local input = json.decode(process.take_input())
-  process.die_with(input.engine)
+  process.die_with_parent()
   local answers = {}
   for i, wanted in ipairs(input.tables) do
     local ok, value = pcall(snapshot_of, wanted)
@@ -47,7 +47,7 @@ end
 function M.begin(tables)
   return {
     child = process.start {
-      argv = { "child", "tables" }, input = json.encode { engine = system.pid(), tables = json.array(tables) },
+      argv = { "child", "tables" }, input = json.encode { tables = json.array(tables) },
     },
     deadline = system.monotonic_ns() + TIMEOUT_NS,
   }

@@ -156,6 +156,11 @@ function State:action_done(action) end
 ---@return boolean
 function State:finish(run, how, reason, trace) end
 
+---What its processes used.
+---@param run integer
+---@param usage string JSON object
+function State:used(run, usage) end
+
 ---Ends as lost all runs whose processes are gone.
 function State:recover() end
 

@@ -6,7 +6,19 @@ local Process = {}
 
 local M = {}
 
----@param options { argv: string[], input?: string, locks?: mle.jobs.Lock[], cpus?: integer, log?: string }
+---@class mle.process.Options
+---@field argv string[]
+---@field input? string
+---@field locks? mle.jobs.Lock[]
+---@field cpus? integer          how many processors it may use
+---@field gpus? integer          how many GPUs it sees
+---@field memory? integer        bytes; it is ended when it wants more
+---@field no_groups? boolean     hold it to `memory` by adding up, not by a control group
+---@field environment? string[]  "NAME=value", over this process's own
+---@field secrets? string[]      masked in its lines
+---@field log? string            file for its lines
+
+---@param options mle.process.Options
 ---@return mle.Process
 function M.start(options) end
 
@@ -16,12 +28,16 @@ function M.start(options) end
 ---@return "line"|"asked"|"ended"|nil, any, any
 function Process:next(timeout_ms) end
 
----Sends a signal to the whole group.
+---TERM goes to its process group, KILL to everything it started.
 ---@param name "TERM"|"KILL"
 function Process:signal(name) end
 
 ---@return integer
 function Process:id() end
+
+---What it used, in bytes and microseconds; once it has ended.
+---@return { peak_memory: integer, cpu_us: integer, bytes_read: integer, out_of_memory: boolean, left: integer }
+function Process:used() end
 
 ---What it answered, once it has ended.
 ---@return string
@@ -49,9 +65,8 @@ function M.take_input() end
 ---@param bytes string
 function M.give_answer(bytes) end
 
----In a job's process: its group ends when process `pid`, the engine, does.
----@param pid integer
-function M.die_with(pid) end
+---In a job's process: its group ends when what minds it does.
+function M.die_with_parent() end
 
 ---The calling thread of Lua is no longer stopped when the process is.
 function M.unhook() end

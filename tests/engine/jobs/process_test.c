@@ -91,12 +91,59 @@ static int be_engine(void) {
 }
 
 static int have_family(void) {
-  mle_signals_die_with(getppid());
+  mle_signals_die_with_parent();
   pid_t grandchild = fork();
   if (grandchild == 0) return wait_for_ever();
   printf("%d %d\n", (int)getpid(), (int)grandchild);
   fflush(stdout);
   return wait_for_ever();
+}
+
+/* Leaves behind what forked twice and made a session of its own, with its outputs closed. */
+static int leave_daemon(void) {
+  if (fork() == 0) {
+    setsid();
+    pid_t daemon = fork();
+    if (daemon == 0) {
+      for (int fd = 0; fd < 3; fd++) close(fd);
+      return wait_for_ever();
+    }
+    printf("%d\n", (int)daemon);
+    return 0;
+  }
+  wait(NULL);
+  return 0;
+}
+
+#define GREED ((size_t)16 << 20)
+
+/* Two processes that hold more and more, each at most 1.5 GiB. */
+static int be_greedy(void) {
+  fork();
+  for (int i = 0; i < 96; i++) {
+    char *bytes = malloc(GREED);
+    if (bytes != NULL) memset(bytes, i + 1, GREED);
+    usleep(10000);
+  }
+  return 0;
+}
+
+static int say_secret(void) {
+  printf("it is %s\n", getenv("SECRET"));
+  for (int i = 0; i < 64 * 1024 - 3; i++) putchar('x');
+  printf("%s\n", getenv("SECRET"));
+  return getenv("CUDA_VISIBLE_DEVICES") == NULL ? 1 : getenv("CUDA_VISIBLE_DEVICES")[0];
+}
+
+/* Some processor time, some bytes from a file, some memory. */
+static int use_things(void) {
+  static char bytes[GREED];
+  FILE *zero = fopen("/dev/zero", "r");
+  if (zero == NULL || fread(bytes, 1, sizeof bytes, zero) != sizeof bytes) return 1;
+  fclose(zero);
+  int64_t end = mle_monotonic_ns() + 100000000;
+  while (mle_monotonic_ns() < end) continue;
+  return 0;
 }
 
 static int count_cpus(void) {
@@ -113,6 +160,10 @@ static int act(const char *what) {
   if (strcmp(what, "engine") == 0) return be_engine();
   if (strcmp(what, "family") == 0) return have_family();
   if (strcmp(what, "cpus") == 0) return count_cpus();
+  if (strcmp(what, "daemon") == 0) return leave_daemon();
+  if (strcmp(what, "greedy") == 0) return be_greedy();
+  if (strcmp(what, "secret") == 0) return say_secret();
+  if (strcmp(what, "use") == 0) return use_things();
   return 99;
 }
 
@@ -220,6 +271,76 @@ static void grandchildren_end_with_the_child(void **unused) {
   mle_process_free(process);
 }
 
+static void a_daemon_ends_with_the_child(void **unused) {
+  (void)unused;
+  mle_process *process = start("daemon", NULL);
+  mle_process_event event = next_event(process);
+  assert_int_equal(event.kind, MLE_PROCESS_LINE);
+  pid_t daemon = (pid_t)strtol(event.text, NULL, 10);
+  assert_true(daemon > 0);
+  assert_int_equal(next_event(process).kind, MLE_PROCESS_ENDED);
+  assert_int_equal(kill(daemon, 0), -1);
+  assert_int_equal(errno, ESRCH); /* not even a zombie: the keeper has waited for it */
+  assert_int_equal(mle_process_used(process).left, 0);
+  mle_process_free(process);
+}
+
+static void run_greedy(bool no_groups) {
+  int64_t limit = (int64_t)128 << 20;
+  mle_process *process = start(
+      "greedy", &(mle_process_options){.profile = {.memory_max = limit, .no_groups = no_groups}});
+  mle_process_event event = next_event(process);
+  assert_int_equal(event.kind, MLE_PROCESS_ENDED);
+  assert_int_equal(event.signal, SIGKILL);
+  mle_process_usage used = mle_process_used(process);
+  assert_true(used.out_of_memory);
+  assert_true(used.peak_memory > limit / 2 && used.peak_memory < 8 * limit);
+  mle_process_free(process);
+}
+
+/* Where a control group may be made, the kernel counts; where not, both are added up by us. */
+static void two_processes_share_one_limit(void **unused) {
+  (void)unused;
+  run_greedy(false);
+  run_greedy(true);
+}
+
+static void what_it_used_is_measured(void **unused) {
+  (void)unused;
+  mle_process *process = start("use", NULL);
+  assert_int_equal(next_event(process).code, 0);
+  mle_process_usage used = mle_process_used(process);
+  assert_true(used.cpu_us >= 50000 && used.cpu_us < 60000000);
+  assert_true(used.bytes_read >= (int64_t)GREED && used.bytes_read < (int64_t)GREED + (1 << 20));
+  assert_true(used.peak_memory >= (int64_t)GREED && used.peak_memory < 64 * (int64_t)GREED);
+  assert_false(used.out_of_memory);
+  mle_process_free(process);
+}
+
+static void secrets_are_masked_and_variables_set(void **unused) {
+  (void)unused;
+  char log[80];
+  snprintf(log, sizeof log, "%s/log", folder);
+  static const char *const environment[] = {"SECRET=hunter2", NULL}, *const secrets[] = {"hunter2", NULL};
+  mle_process *process =
+      start("secret", &(mle_process_options){.profile = {.gpus = MLE_GPUS_NONE},
+                                             .environment = environment,
+                                             .secrets = secrets,
+                                             .log = log});
+  mle_process_event event = next_event(process);
+  assert_int_equal(event.len, strlen("it is ***"));
+  assert_memory_equal(event.text, "it is ***", event.len);
+  while ((event = next_event(process)).kind == MLE_PROCESS_LINE)
+    assert_null(memmem(event.text, event.len, "hunt", 4)); /* not even half of one, where a line was cut */
+  assert_int_equal(event.code, 0); /* CUDA_VISIBLE_DEVICES was there, and empty */
+  mle_process_free(process);
+  mle_buffer text = MLE_BUFFER(1 << 20);
+  assert_int_equal(mle_file_read(log, &text, NULL), MLE_OK);
+  assert_null(strstr(text.data, "hunt"));
+  assert_non_null(strstr(text.data, "***\n"));
+  mle_buffer_release(&text);
+}
+
 static void a_killed_engine_takes_the_whole_family_along(void **unused) {
   (void)unused;
   mle_process *engine = start("engine", NULL);
@@ -256,7 +377,7 @@ static void a_child_holds_the_locks_it_was_given(void **unused) {
 
 static void affinity_is_applied(void **unused) {
   (void)unused;
-  mle_process *process = start("cpus", &(mle_process_options){.cpus = 1});
+  mle_process *process = start("cpus", &(mle_process_options){.profile = {.cpus = 1}});
   assert_int_equal(next_event(process).code, 1);
   mle_process_free(process);
 }
@@ -301,6 +422,10 @@ int main(int argc, char **argv) {
       TEST(long_lines_are_cut),
       TEST(waiting_has_an_end),
       TEST(grandchildren_end_with_the_child),
+      TEST(a_daemon_ends_with_the_child),
+      TEST(two_processes_share_one_limit),
+      TEST(what_it_used_is_measured),
+      TEST(secrets_are_masked_and_variables_set),
       TEST(a_killed_engine_takes_the_whole_family_along),
       TEST(a_child_holds_the_locks_it_was_given),
       TEST(affinity_is_applied),

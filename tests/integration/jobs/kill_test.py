@@ -90,11 +90,11 @@ class Kill(unittest.TestCase):
             return []
 
     def kill(self, process):
-        """The engine, its children, or both."""
-        who = self.random.choice(["engine", "children", "both"])
-        victims = self.children(process.pid) if who != "engine" else []
-        if who != "children":
-            victims.append(process.pid)
+        """The engine, what minds its job, the job, or all of them."""
+        who = self.random.choice(["engine", "keeper", "job", "all"])
+        keepers = self.children(process.pid)
+        jobs = [job for keeper in keepers for job in self.children(keeper)]
+        victims = {"engine": [process.pid], "keeper": keepers, "job": jobs, "all": [*jobs, *keepers, process.pid]}[who]
         for pid in victims:
             try:
                 os.kill(pid, signal.SIGKILL)
