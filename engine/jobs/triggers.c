@@ -4,7 +4,7 @@
  *     mle_trigger_add --> queued -- mle_trigger_take --> started -- mle_trigger_end -----> ended
  *                         |    ^                          |  |      mle_triggers_recover
  *      mle_trigger_cancel |    +-- mle_trigger_put_back --+  |
- *                         v                                  | mle_trigger_bind: its run is known
+ *                         v        mle_triggers_recover      | mle_trigger_bind: its run is known
  *                     cancelled                              v
  */
 #include "engine/jobs/triggers.h"
@@ -92,7 +92,7 @@ mle_status mle_trigger_take(mle_state *state, int64_t id, mle_lock **out_lock, m
 mle_status mle_trigger_put_back(mle_state *state, int64_t id, mle_error *err) {
   return mle_db_run(mle_state_db(state), err,
                     "update triggers set state = 'queued', started = null where id = ? and state = 'started' and"
-                    " pipeline_run is null",
+                    " (pipeline_run is null or resumed = 1)",
                     "i", id);
 }
 
@@ -124,11 +124,25 @@ mle_status mle_trigger_cancel(mle_state *state, int64_t id, const char *who, mle
 
 /* ====== Recovery ====== */
 
+/* Whether it waits again, for its lost run to be resumed. */
+static mle_status resume_lost(mle_state *state, int64_t id, bool *out, mle_error *err) {
+  mle_status status = mle_db_run(
+      mle_state_db(state), err,
+      "update triggers set state = 'queued', started = null, resumed = 1 where id = ? and state = 'started' and"
+      " resumed = 0 and exists (select 1 from pipeline_runs p join runs r on r.pipeline_run = p.id"
+      "   where p.id = triggers.pipeline_run and p.state = 'lost')",
+      "i", id);
+  *out = status == MLE_OK && mle_db_changes(mle_state_db(state)) == 1;
+  return status;
+}
+
 static mle_status end_when_gone(mle_state *state, int64_t id, mle_error *err) {
   char name[NUMBER_TEXT], *outcome = NULL;
-  bool held;
+  bool held, resumed;
   MLE_TRY(mle_lock_is_held(mle_state_folder(state), LOCK, number_text(id, name), &held, err));
   if (held) return MLE_OK;
+  MLE_TRY(resume_lost(state, id, &resumed, err));
+  if (resumed) return MLE_OK;
   mle_status status = mle_db_get_text(
       mle_state_db(state), &outcome, err,
       "select p.state from triggers t join pipeline_runs p on p.id = t.pipeline_run where t.id = ?", "i", id);
@@ -155,7 +169,7 @@ mle_status mle_triggers_recover(mle_state *state, mle_error *err) {
   "json_object('trigger', t.id, 'pipeline', t.pipeline, 'file', t.file, 'job', t.job,"                      \
   " 'params', json(t.params), 'source', t.source, 'who', t.who, 'detail', t.detail, 'state', t.state,"      \
   " 'outcome', t.outcome, 'reason', t.reason, 'pipeline_run', t.pipeline_run, 'created', t.created,"        \
-  " 'started', t.started, 'ended', t.ended, 'pipeline_state', (select p.state from pipeline_runs p where"      \
+  " 'started', t.started, 'ended', t.ended, 'resumed', json(case t.resumed when 1 then 'true' else 'false' end), 'pipeline_state', (select p.state from pipeline_runs p where"      \
   " p.id = t.pipeline_run), 'runs', (select json_group_array(r.id) from runs r where"       \
   " r.pipeline_run = t.pipeline_run))"
 
@@ -193,13 +207,16 @@ mle_status mle_pipeline_is_running(mle_state *state, const char *pipeline, bool 
 mle_status mle_stop_ask(mle_state *state, int64_t run, const char *who, mle_error *err) {
   mle_db *db = mle_state_db(state);
   MLE_TRY(mle_db_run(db, err,
-                     "insert into stops (run, who, at) select id, ?, ? from runs where id = ? and state in"
-                     " ('starting', 'running') on conflict (run) do update set at = excluded.at",
+                     "insert into stops (run, attempt, who, at) select id, attempt, ?, ? from runs where id = ? and"
+                     " state in ('starting', 'running') on conflict (run) do update set at = excluded.at,"
+                     " who = case attempt when excluded.attempt then who else excluded.who end,"
+                     " attempt = excluded.attempt",
                      "sii", who, mle_now_ms(), run));
   if (mle_db_changes(db) == 1) return MLE_OK;
   return mle_fail(err, MLE_ECONFLICT, "run %lld is not running", (long long)run);
 }
 
 mle_status mle_stop_find(mle_state *state, int64_t run, char **out_who, mle_error *err) {
-  return mle_db_get_text(mle_state_db(state), out_who, err, "select who from stops where run = ?", "i", run);
+  return mle_db_get_text(mle_state_db(state), out_who, err, "select s.who from stops s join runs r on r.id = s.run where r.id = ? and s.attempt = r.attempt", "i",
+                         run);
 }

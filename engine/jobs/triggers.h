@@ -47,7 +47,10 @@ mle_status mle_trigger_end(mle_state *state, int64_t id, const char *outcome, co
 /* Only while it waits: ECONFLICT afterwards. */
 mle_status mle_trigger_cancel(mle_state *state, int64_t id, const char *who, mle_error *err);
 
-/* Ends those whose process is gone, as their pipeline's run ended, else as lost. */
+/*
+ * Ends those whose process is gone as their pipeline's run ended. One whose run was lost too waits again, once:
+ * whoever takes it resumes that run.
+ */
 mle_status mle_triggers_recover(mle_state *state, mle_error *err);
 
 /* JSON owned by the caller: the newest first; only those that wait or run, the oldest first; one (ENOTFOUND). */
@@ -63,7 +66,7 @@ mle_status mle_cursor_set(mle_state *state, const mle_cursor *cursor, mle_error 
 mle_status mle_pipeline_is_running(mle_state *state, const char *pipeline, bool *out, mle_error *err);
 
 /*
- * Asks a run's engine to end it; the engine looks a few times a second. ECONFLICT when the run has ended.
+ * Asks a run's engine to end this attempt; the engine looks a few times a second. ECONFLICT when it has ended.
  * `find` gives who asked, owned by the caller, or NULL.
  */
 mle_status mle_stop_ask(mle_state *state, int64_t run, const char *who, mle_error *err);

@@ -144,6 +144,13 @@ static mle_status add_usage(mle_db *db, mle_error *err) {
   return mle_db_script(db, "alter table runs add column usage text;", err);
 }
 
+static mle_status add_resumed(mle_db *db, mle_error *err) {
+  return mle_db_script(db,
+                       "alter table triggers add column resumed integer not null default 0;"
+                       "alter table stops add column attempt integer not null default 1;",
+                       err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
@@ -151,6 +158,7 @@ static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     add_scheduler,
     add_attempts,
     add_usage,
+    add_resumed,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -23,15 +23,26 @@ local function conclude(state, trigger, ok, problem)
   triggers.finish(state, trigger, "failed", errors.line(problem))
 end
 
+local function work(state, input)
+  if input.resume then return require("mlengine.jobs.again").resume(input.resume, { quiet = true }) end
+  return (require("mlengine.runner").run(input.file, {
+    from = input.job, params = input.params, quiet = true,
+    created = function(id) triggers.bind(state, input.trigger, id) end,
+  }))
+end
+
+--- Whether nothing was begun yet.
+local function is_untouched(state, trigger)
+  local now = json.decode(triggers.get(state, trigger)).pipeline_state
+  return now == json.null or now == "lost"
+end
+
 ---@return integer exit code
 function M.run()
   local input = json.decode(process.take_input())
   local state <close> = require("mle.jobs").open(input.state)
-  local ok, result = xpcall(require("mlengine.runner").run, errors.from, input.file, {
-    from = input.job, params = input.params, quiet = true,
-    created = function(id) triggers.bind(state, input.trigger, id) end,
-  })
-  if not ok and result.kind == "busy" then return M.IN_USE end
+  local ok, result = xpcall(work, errors.from, state, input)
+  if not ok and result.kind == "busy" and is_untouched(state, input.trigger) then return M.IN_USE end
   conclude(state, input.trigger, ok, result)
   return ok and result or 1
 end

@@ -60,7 +60,7 @@ local function start(self, trigger)
     argv = { "child", "engine", trigger.pipeline }, log = self:log_path(trigger.trigger), folder = project.current().root, lock = lock,
     input = json.encode {
       state = self.folder, trigger = trigger.trigger, file = trigger.file, params = trigger.params,
-      job = trigger.job ~= json.null and trigger.job or nil,
+      job = trigger.job ~= json.null and trigger.job or nil, resume = trigger.resumed and trigger.runs[1] or nil,
     },
   })
   if not ok then
@@ -68,7 +68,7 @@ local function start(self, trigger)
     return log.error("trigger %d: %s", trigger.trigger, pid.message)
   end
   self.started[pid] = trigger.trigger
-  log.info("trigger %d: %s begins (%s)", trigger.trigger, name_of(trigger), trigger.who)
+  log.info("trigger %d: %s %s (%s)", trigger.trigger, name_of(trigger), trigger.resumed and "is resumed" or "begins", trigger.who)
 end
 
 local function start_all(self)

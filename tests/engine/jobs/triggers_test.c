@@ -1,5 +1,6 @@
 #include "tests/engine/jobs/support.h"
 
+#include "engine/jobs/attempt.h"
 #include "engine/jobs/triggers.h"
 
 static const mle_trigger WANTED = {.pipeline = "Fraud", .file = "p.lua", .job = "Retrain", .params = "[\"a=1\"]",
@@ -78,6 +79,33 @@ static void the_dead_are_told_from_the_living(void **unused) {
   mle_lock_free(alive);
 }
 
+/* What was lost with the machine is resumed once, and not again and again. */
+static void a_lost_run_waits_to_be_resumed(void **unused) {
+  (void)unused;
+  mle_run_spec spec = spec_of(NULL);
+  mle_lock *lock, *pipeline, *job;
+  mle_error err;
+  int64_t id = add(NULL), whole, run;
+  must(mle_trigger_take(state, id, &lock, &err), &err);
+  must(mle_pipeline_run_create(state, "Fraud", "p.lua", NULL, "{}", &pipeline, &whole, &err), &err);
+  must(mle_trigger_bind(state, id, whole, &err), &err);
+  spec.pipeline_run = whole;
+  must(mle_run_create(state, &spec, &job, &run, &err), &err);
+  mle_lock_free(lock);
+  mle_lock_free(pipeline);
+  mle_lock_free(job);
+  must(mle_state_recover(state, &err), &err);
+  must(mle_triggers_recover(state, &err), &err);
+  assert_true(says(id, "\"state\":\"queued\"") && says(id, "\"resumed\":true"));
+  must(mle_trigger_take(state, id, &lock, &err), &err);
+  must(mle_trigger_put_back(state, id, &err), &err);
+  mle_lock_free(lock);
+  must(mle_trigger_take(state, id, &lock, &err), &err);
+  mle_lock_free(lock);
+  must(mle_triggers_recover(state, &err), &err);
+  assert_true(says(id, "\"outcome\":\"lost\""));
+}
+
 static void a_cursor_moves_with_its_trigger(void **unused) {
   (void)unused;
   const mle_cursor to = {.pipeline = "Fraud", .job = "Retrain", .source = "@daily", .value = INT64_MAX};
@@ -98,6 +126,7 @@ static void runs_are_asked_to_stop(void **unused) {
   mle_lock *lock;
   char *who;
   bool ended;
+  int64_t attempt;
   mle_error err;
   int64_t run = start_run(NULL, &lock);
   must(mle_stop_find(state, run, &who, &err), &err);
@@ -109,6 +138,14 @@ static void runs_are_asked_to_stop(void **unused) {
   mle_free(who);
   must(mle_run_end(state, run, "stopped", "", NULL, &ended, &err), &err);
   assert_int_equal(mle_stop_ask(state, run, "ann", &err), MLE_ECONFLICT);
+  mle_lock_free(lock);
+  must(mle_run_try_again(state, run, &lock, &attempt, &err), &err);
+  must(mle_stop_find(state, run, &who, &err), &err);
+  assert_null(who); /* that was about the attempt before */
+  must(mle_stop_ask(state, run, "bob", &err), &err);
+  must(mle_stop_find(state, run, &who, &err), &err);
+  assert_string_equal(who, "bob");
+  mle_free(who);
   assert_int_equal(mle_stop_ask(state, 99, "ann", &err), MLE_ECONFLICT);
   mle_lock_free(lock);
 }
@@ -170,6 +207,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(from_queued_to_its_end, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_cancelled_one_is_never_taken, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_dead_are_told_from_the_living, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(a_lost_run_waits_to_be_resumed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_cursor_moves_with_its_trigger, set_up, tear_down),
       cmocka_unit_test_setup_teardown(runs_are_asked_to_stop, set_up, tear_down),
       cmocka_unit_test_setup_teardown(what_ran_is_counted, set_up, tear_down),

@@ -216,10 +216,11 @@ class Engines(Case):
         os.kill(int(engine), signal.SIGKILL)  # the job dies with its engine
         p.process.wait()
         p.up("--no-serve")
-        self.assertEqual(p.ended(first)["outcome"], "lost")
-        self.assertEqual(p.states(), [("A", "lost")])
         p.write("go", "end")
-        self.assertEqual(p.ended(p.trigger("Slow"))["outcome"], "succeeded")
+        trigger = p.ended(first)  # resumed: the same run, its second attempt
+        self.assertEqual((trigger["outcome"], trigger["resumed"], trigger["runs"]), ("succeeded", True, [1, 2]))
+        self.assertEqual(p.states(), [("A", "succeeded"), ("B", "succeeded")])
+        self.assertEqual(p.get("/api/v1/runs/1")["attempt"], 2)
 
     @staticmethod
     def is_engine(pid, root):
