@@ -1,4 +1,4 @@
-/* triggers.c -- mle.triggers: what Lua sees of engine/jobs/{triggers,detached}.h */
+/* triggers.c -- mle.triggers: what Lua sees of engine/jobs/{triggers,prune,detached}.h */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -9,6 +9,7 @@
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
 #include "engine/jobs/detached.h"
+#include "engine/jobs/prune.h"
 #include "engine/jobs/triggers.h"
 
 static void release_text(void *text) { mle_free(text); }
@@ -187,6 +188,20 @@ static int l_who_stops(lua_State *L) {
   return 1;
 }
 
+/* prune(state, { before_ms, keep }) -> how many were removed; 0 when none is left */
+static int l_prune(lua_State *L) {
+  static const char *const known[] = {"before_ms", "keep", NULL};
+  mle_state *state = mlb_check_state(L, 1);
+  mlb_options(L, 2, known);
+  mle_prune_options options = {.before_ms = mlb_opt_integer(L, 2, "before_ms", 0),
+                               .keep = mlb_opt_integer(L, 2, "keep", 0)};
+  int64_t removed;
+  mle_error err;
+  mlb_try(L, mle_history_prune(state, &options, &removed, &err), &err);
+  lua_pushinteger(L, removed);
+  return 1;
+}
+
 /* ====== Processes that go on without this one ====== */
 
 /* start{ argv, input, log, folder, lock } -> pid */
@@ -233,6 +248,7 @@ static const luaL_Reg functions[] = {
     {"is_running", l_is_running},
     {"ask_to_stop", l_ask_to_stop},
     {"who_stops", l_who_stops},
+    {"prune", l_prune},
     {"start", l_start},
     {"reap", l_reap},
     {NULL, NULL},

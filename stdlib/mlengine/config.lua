@@ -6,6 +6,7 @@
 ---     serving  = { host = "127.0.0.1", port = 8700 }
 ---     jobs     = { timeout = "24h" }
 ---     up       = { host = "127.0.0.1", port = 8701 }
+---     history  = { days = 365, runs = 1000000 }
 ---
 --- Catalogs take PyIceberg's property names and its environment variables.
 
@@ -27,6 +28,10 @@ local sections <const> = {
     host = { types = "string|nil", variable = "MLENGINE_UP_HOST" },
     port = { types = "integer|nil", variable = "MLENGINE_UP_PORT" },
   },
+  history = {
+    days = { types = "integer|nil", variable = "MLENGINE_HISTORY_DAYS" },
+    runs = { types = "integer|nil", variable = "MLENGINE_HISTORY_RUNS" },
+  },
   jobs = {
     timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" },
     cgroup = { types = "string|nil", variable = "MLENGINE_JOBS_CGROUP" },
@@ -37,6 +42,7 @@ local defaults <const> = {
   mlflow = { tracking_uri = "sqlite:///mlflow.db" },
   serving = { host = "127.0.0.1", port = 8700 },
   up = { host = "127.0.0.1", port = 8701 },
+  history = { days = 365, runs = 1000000 },
   jobs = { timeout = "24h", cgroup = "auto" },
 }
 
@@ -236,6 +242,14 @@ function M.serving() return address "serving" end
 ---Where `mlengine up` listens.
 ---@return { host: string, port: integer }
 function M.up() return address "up" end
+
+---How much is remembered of what ran; 0 is no limit.
+---@return { days: integer, runs: integer }
+function M.history()
+  local history = overlay({}, load_settings().history)
+  if history.days < 0 or history.runs < 0 then raise("invalid", "history.days and history.runs must not be negative") end
+  return history
+end
 
 ---What holds for every job that does not say otherwise.
 ---@return { timeout: string|integer, cgroup: "auto"|"none" }

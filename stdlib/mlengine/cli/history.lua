@@ -4,7 +4,9 @@ local json = require "mlengine.json"
 local report = require "mlengine.jobs.report"
 local system = require "mle.system"
 
-local usage <const> = "mlengine history [RUN] [--json] [--limit N]"
+local usage <const> = "mlengine history [RUN] [--json] [--limit N] [--job NAME] [--state STATE]\n"
+  .. "       mlengine history --compare RUN RUN [--json]\n"
+  .. "       mlengine history --prune [--days N] [--runs N]"
 local LIMIT <const> = 20
 
 --- "2026-11-24 03:30:00" of milliseconds, in UTC.
@@ -94,24 +96,82 @@ local function print_run(run)
   if present(run.trace) then print(run.trace) end
 end
 
+-- ====== Two runs side by side ======
+
+local function print_differences(a, b, found, same)
+  local rows = { { "", ("run %d"):format(a.run), ("run %d"):format(b.run) } }
+  for _, one in ipairs(found) do rows[#rows + 1] = { one.what, one.a or "-", one.b or "-" } end
+  print_table(rows)
+  print(("%d facts are the same"):format(same))
+end
+
+local function compare(state, names, given)
+  local compare_of = require "mlengine.jobs.compare"
+  local a = json.decode(state:details(arguments.run(names[1])))
+  local b = json.decode(state:details(arguments.run(names[2])))
+  local found, same = compare_of.facts(a, b, function(run, problem)
+    require("mlengine.log").warning("run %d: MLflow has no word of it: %s", run.run, errors.message(problem))
+  end)
+  local lines = a.sha256 ~= b.sha256 and compare_of.lines(a.script_text, b.script_text) or {}
+  if given.json then
+    return print(json.encode { a = a.run, b = b.run, differ = json.array(found), same = same, script = json.array(lines) })
+  end
+  print_differences(a, b, found, same)
+  for _, line in ipairs(lines) do print(line) end
+end
+
+-- ====== Forgetting ======
+
+local function prune(state, given)
+  local limits = require("mlengine.config").history()
+  for _, name in ipairs { "days", "runs" } do
+    if given[name] then limits[name] = math.tointeger(tonumber(given[name])) or -1 end
+    if limits[name] < 0 then errors.raise("usage", "--%s takes a whole number; 0 is no limit", name) end
+  end
+  local removed = require("mlengine.jobs.prune").all(state, limits)
+  print(("%d old runs and triggers were removed"):format(removed))
+end
+
 local function number(text, what)
   local value = math.tointeger(tonumber(text))
   if value and value > 0 then return value end
   errors.raise("usage", "%s must be a number, not '%s'; usage: %s", what, text, usage)
 end
 
+local function check_given(given, names)
+  local most = given.compare and 2 or given.prune and 0 or 1
+  if #names > most or (given.compare and #names < 2) then
+    errors.raise("usage", "%s; mlengine history --help shows the usage",
+      given.compare and "--compare takes two runs" or ("unexpected argument '%s'"):format(names[most + 1]))
+  end
+  if (given.days or given.runs) and not given.prune then
+    errors.raise("usage", "--days and --runs go with --prune; mlengine history --help shows the usage")
+  end
+end
+
 return {
   summary = "what ran, how it ended, what it read",
   usage = usage,
+  details = [[
+--compare shows what differs: script, parameters, rows, outputs, and MLflow's parameters and metrics.
+--prune forgets runs older than --days (365) and all but the newest --runs (1000000), with their logs; 0 is no
+limit. What a next run needs to know stays: the last success of each job, the last range of each consumer.
+mlengine up does so by itself. The defaults are `history` of mlengine.conf.lua.]],
   run = function(args)
-    local given, names = arguments.parse(args, { ["--json"] = "flag", ["--limit"] = "N" }, usage, { 0, 1 })
+    local given, names = arguments.parse(args, {
+      ["--json"] = "flag", ["--limit"] = "N", ["--job"] = "NAME", ["--state"] = "STATE", ["--compare"] = "flag",
+      ["--prune"] = "flag", ["--days"] = "N", ["--runs"] = "N",
+    }, usage, { 0, 2 })
+    check_given(given, names)
     local state <close> = require("mlengine.jobs.state").open()
+    if given.prune then return prune(state, given) end
+    if given.compare then return compare(state, names, given) end
     if names[1] then
       local run = state:details(arguments.run(names[1]))
       if given.json then print(run) else print_run(json.decode(run)) end
       return
     end
-    local runs = state:history(given.limit and number(given.limit, "--limit") or LIMIT)
+    local runs = state:history(given.limit and number(given.limit, "--limit") or LIMIT, { job = given.job, state = given.state })
     if given.json then print(runs) else print_runs(json.decode(runs)) end
   end,
 }

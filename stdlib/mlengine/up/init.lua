@@ -6,6 +6,7 @@ local clock = require "mlengine.up.clock"
 local config = require "mlengine.config"
 local engines = require "mlengine.up.engines"
 local errors = require "mlengine.error"
+local forget = require "mlengine.jobs.prune"
 local log = require "mlengine.log"
 local pipelines = require "mlengine.up.pipelines"
 local process = require "mle.process"
@@ -21,6 +22,7 @@ local M = {}
 local NS <const> = 10 ^ 9 // 1 | 0
 local OFTEN_MS <const>, SELDOM_MS <const> = 20, 1000
 local SWEEP_NS <const> = 30 * NS
+local PRUNE_NS <const> = 6 * 3600 * NS
 local STOP_NS <const> = 20 * NS -- after the runs were asked to end
 
 ---@class mlengine.up.Options
@@ -97,6 +99,13 @@ local function sweep(self)
   self.settling = triggers.start { argv = { "child", "settle" }, log = self.folder .. "/up.log", folder = project.current().root }
 end
 
+--- Old runs are forgotten a few hundred at a time, between other work.
+local function prune(self)
+  if system.monotonic_ns() < self.prune_at then return end
+  local removed = forget.some(self.state, config.history())
+  self.prune_at = system.monotonic_ns() + (removed > 0 and 0 or PRUNE_NS)
+end
+
 local function tick(self, options)
   local a = self.pipelines:tick()
   self.clock:follow(self.pipelines)
@@ -104,6 +113,7 @@ local function tick(self, options)
   if self.server and not self.draining then self.server:tick() end
   self.engines:tick(self.draining ~= nil or (self.server ~= nil and not self.server:is_settled()))
   sweep(self)
+  prune(self)
   api.tick(self)
   if a or b then asked(self, options) end
 end
@@ -184,7 +194,7 @@ function M.run(options)
   project.use(options.files[1])
   local state <close>, folder = require("mlengine.jobs.state").open()
   local lock <close> = take_lock(state)
-  local self = setmetatable({ state = state, folder = folder, began = system.now_ms(), sweep_at = 0, pending = {} }, Up)
+  local self = setmetatable({ state = state, folder = folder, began = system.now_ms(), sweep_at = 0, prune_at = 0, pending = {} }, Up)
   process.hold_signals()
   triggers.recover(state)
   local ok, problem = xpcall(function()

@@ -86,6 +86,12 @@ function M.ask_to_stop(state, run, who) end
 ---@return string?
 function M.who_stops(state, run) end
 
+---Forgets some old runs and triggers; 0 when none is left.
+---@param state mle.jobs.State
+---@param options { before_ms?: integer, keep?: integer }
+---@return integer removed
+function M.prune(state, options) end
+
 ---Another mlengine in a session of its own, which goes on when this process ends.
 ---@param options { argv: string[], input?: string, log: string, folder: string, lock?: mle.jobs.Lock }
 ---@return integer pid
