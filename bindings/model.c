@@ -68,6 +68,33 @@ static int l_info(lua_State *L) {
   return 1;
 }
 
+/* model:categories(i) -> names of the i-th feature's categories in the order of their codes, or nil */
+static int l_categories(lua_State *L) {
+  const mle_model *model = mlb_check_model(L, 1);
+  size_t feature = (size_t)luaL_checkinteger(L, 2) - 1;
+  size_t count = mle_model_num_categories(model, feature);
+  if (count == 0) return 0;
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    lua_pushstring(L, mle_model_category(model, feature, i));
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+/* model:keep_range(begin, end): forgets the other rounds */
+static int l_keep_range(lua_State *L) {
+  union {
+    const mle_model *given;
+    mle_model *own;
+  } model = {mlb_check_model(L, 1)};
+  lua_Integer begin = luaL_checkinteger(L, 2), end = luaL_checkinteger(L, 3);
+  mle_error err;
+  luaL_argcheck(L, begin >= 0 && end >= 0, 2, "rounds are numbered from 0");
+  mlb_try(L, mle_model_keep_range(model.own, (size_t)begin, (size_t)end, &err), &err);
+  return 0;
+}
+
 /* model:attribute(name) -> text or nil */
 static int l_attribute(lua_State *L) {
   lua_pushstring(L, mle_model_attribute(mlb_check_model(L, 1), luaL_checkstring(L, 2)));
@@ -100,6 +127,8 @@ static int l_predict(lua_State *L) {
 static const luaL_Reg methods[] = {
     {"info", l_info},
     {"attribute", l_attribute},
+    {"categories", l_categories},
+    {"keep_range", l_keep_range},
     {"predict", l_predict},
     {NULL, NULL},
 };

@@ -1,19 +1,22 @@
-/* xgboost.c -- mle.xgboost: what Lua sees of engine/xgboost/{matrix,booster,score}.h */
+/* xgboost.c -- mle.xgboost: what Lua sees of engine/xgboost/{matrix,booster}.h */
 
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "bindings/args.h"
 #include "bindings/box.h"
 #include "bindings/frame.h"
 #include "bindings/model.h"
 #include "bindings/modules.h"
+#include "bindings/xgboost.h"
 #include "engine/base/alloc.h"
 #include "engine/base/buffer.h"
 #include "engine/xgboost/booster.h"
+#include "engine/xgboost/gradients.h"
 #include "engine/xgboost/library.h"
-#include "engine/xgboost/score.h"
 
 #define MODEL_MAX ((size_t)1 << 30)
 
@@ -25,15 +28,11 @@ static void release_buffer(void *buffer) {
   mle_free(buffer);
 }
 
-static void release_scores(void *scores) {
-  mle_scores_release(scores);
-  mle_free(scores);
-}
-
 static const mlb_class matrix_class = {"mle.xgboost.matrix", release_matrix};
 static const mlb_class booster_class = {"mle.xgboost.booster", release_booster};
 static const mlb_class buffer_class = {"mle.xgboost.bytes", release_buffer};
-static const mlb_class scores_class = {"mle.xgboost.scores", release_scores};
+
+mle_booster *mlb_check_booster(lua_State *L, int arg) { return mlb_check(L, arg, &booster_class); }
 
 /* ====== Arguments ====== */
 
@@ -53,21 +52,86 @@ static const char **need_texts(lua_State *L, int arg, const char *key, size_t *o
   return mlb_texts(L, -1, out_count);
 }
 
+/* A list {field, name, width, field, name, width, ...}, in userdata left on the stack. */
+static const mle_matrix_field *check_fields(lua_State *L, int arg, size_t *out_count) {
+  size_t count;
+  const char **texts = need_texts(L, arg, "fields", &count); /* [list, texts] */
+  mle_matrix_field *fields = lua_newuserdatauv(L, (count / 3 + 1) * sizeof *fields, 0);
+  *out_count = count / 3;
+  for (size_t i = 0; i < count / 3; i++)
+    fields[i] = (mle_matrix_field){texts[3 * i], texts[3 * i + 1],
+                                   (size_t)strtoul(texts[3 * i + 2], NULL, 10)};
+  return fields;
+}
+
+/* A list of names as one dictionary, whose memory is left on the stack. */
+static mle_dictionary check_dictionary(lua_State *L, int index) {
+  size_t count, size = 0, at = 0;
+  const char **names = mlb_texts(L, index, &count); /* [names] */
+  for (size_t i = 0; i < count; i++) size += strlen(names[i]);
+  luaL_argcheck(L, size <= INT32_MAX, 3, "category names over 2 GiB");
+  int32_t *offset = lua_newuserdatauv(L, (count + 1) * sizeof *offset + size + 1, 0);
+  char *bytes = (char *)(offset + count + 1);
+  for (size_t i = 0; i < count; i++) {
+    size_t len = strlen(names[i]);
+    offset[i] = (int32_t)at;
+    memcpy(bytes + at, names[i], len);
+    at += len;
+  }
+  offset[count] = (int32_t)at;
+  lua_remove(L, -2);
+  return (mle_dictionary){count, offset, bytes};
+}
+
+/* categories = { false, { "DE", "FR" }, ... }: a list of names or false for each feature. */
+static const mle_dictionary *opt_dictionaries(lua_State *L, int arg, size_t features) {
+  if (lua_getfield(L, arg, "categories") == LUA_TNIL) return NULL; /* [nil] */
+  luaL_checktype(L, -1, LUA_TTABLE);
+  mle_dictionary *list = lua_newuserdatauv(L, (features + 1) * sizeof *list, 0); /* [lists, list] */
+  lua_newtable(L); /* [lists, list, kept]: what the dictionaries point into */
+  int kept = lua_gettop(L), lists = kept - 2;
+  for (size_t i = 0; i < features; i++) {
+    list[i] = (mle_dictionary){0, NULL, NULL};
+    if (lua_rawgeti(L, lists, (lua_Integer)i + 1) == LUA_TTABLE) {
+      list[i] = check_dictionary(L, lua_gettop(L));
+      lua_rawseti(L, kept, (lua_Integer)i + 1);
+    }
+    lua_settop(L, kept);
+  }
+  return list;
+}
+
+/* A number for each feature. */
+static const float *opt_feature_weights(lua_State *L, int arg, size_t features) {
+  if (lua_getfield(L, arg, "feature_weights") == LUA_TNIL) return NULL; /* [nil] */
+  luaL_checktype(L, -1, LUA_TTABLE);
+  float *weights = lua_newuserdatauv(L, (features + 1) * sizeof *weights, 0);
+  for (size_t i = 0; i < features; i++) {
+    lua_rawgeti(L, -2, (lua_Integer)i + 1);
+    weights[i] = (float)luaL_checknumber(L, -1);
+    lua_pop(L, 1);
+  }
+  return weights;
+}
+
 static mle_matrix_options check_columns(lua_State *L, int arg) {
+  static const char *const kinds[] = {"quantile", "external", "plain", NULL};
   mle_matrix_options o = {.what = mlb_opt_text(L, arg, "what", "training")};
   size_t num_types;
-  const char *objective = mlb_opt_text(L, arg, "objective", "");
+  lua_getfield(L, arg, "kind");
+  o.kind = (mle_matrix_kind)luaL_checkoption(L, -1, "quantile", kinds);
   o.names = need_texts(L, arg, "names", &o.num_features);
   o.types = need_texts(L, arg, "types", &num_types);
   luaL_argcheck(L, num_types == o.num_features, arg, "as many types as names");
-  o.label.name = mlb_opt_text(L, arg, "label", "label");
-  o.label.objective = mle_objective_find(objective);
+  o.dictionaries = opt_dictionaries(L, arg, o.num_features);
+  o.feature_weights = opt_feature_weights(L, arg, o.num_features);
+  o.fields = check_fields(L, arg, &o.num_fields);
+  o.label.objective = mle_objective_find(mlb_opt_text(L, arg, "objective", ""));
   o.label.num_classes = (size_t)mlb_opt_integer(L, arg, "num_class", 0);
   o.label.training = mlb_opt_boolean(L, arg, "training", false);
-  o.weight = mlb_opt_text(L, arg, "weight", NULL);
-  o.base_margin = mlb_opt_text(L, arg, "base_margin", NULL);
   o.max_bin = (int)mlb_opt_integer(L, arg, "max_bin", 0);
   o.num_threads = (int)mlb_opt_integer(L, arg, "nthread", 0);
+  o.memory_max = (size_t)mlb_opt_integer(L, arg, "memory_max", 0);
   o.spool.folder = mlb_opt_text(L, arg, "temp", NULL);
   o.spool.memory_max = (size_t)mlb_opt_integer(L, arg, "memory", 0);
   return o;
@@ -99,9 +163,9 @@ static mle_status read_matrix(mle_frame *frame, const char **expressions, size_t
 
 /* matrix(frame, expressions, options [, ref]) -> matrix */
 static int l_matrix(lua_State *L) {
-  static const char *const known[] = {"what",   "names",   "types",     "label", "objective",
-                                      "num_class", "training", "weight", "base_margin",
-                                      "max_bin", "nthread", "temp",      "memory", NULL};
+  static const char *const known[] = {
+      "what",      "kind",     "names",   "types",   "categories", "feature_weights", "fields", "objective",
+      "num_class", "training", "max_bin", "nthread", "memory_max", "temp",            "memory", NULL};
   size_t count;
   mle_matrix *matrix;
   mle_error err;
@@ -131,6 +195,12 @@ static int l_missing(lua_State *L) {
   return 1;
 }
 
+/* matrix:groups() -> groups of rows; 0 when there are none */
+static int l_groups(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)mle_matrix_groups(mlb_check(L, 1, &matrix_class)));
+  return 1;
+}
+
 /* ====== Boosters ====== */
 
 static mle_matrix **check_matrices(lua_State *L, int arg, size_t *out_count) {
@@ -147,8 +217,9 @@ static mle_matrix **check_matrices(lua_State *L, int arg, size_t *out_count) {
 
 /* booster(params, train, evals, options) -> booster */
 static int l_booster(lua_State *L) {
-  static const char *const known[] = {"names", "types", "num_boost_round",
-                                      "early_stopping_rounds", "maximize", "start", NULL};
+  static const char *const known[] = {
+      "names",       "types",       "num_boost_round", "early_stopping_rounds", "maximize", "stop_set",
+      "stop_metric", "min_delta",   "first_iteration", "start",                 NULL};
   mle_matrix_options columns = {0};
   mle_training t = {.columns = &columns, .train = mlb_check(L, 2, &matrix_class)};
   mle_booster *booster;
@@ -163,6 +234,10 @@ static int l_booster(lua_State *L) {
   t.num_rounds = (int)mlb_opt_integer(L, 4, "num_boost_round", 10);
   t.early_stopping_rounds = (int)mlb_opt_integer(L, 4, "early_stopping_rounds", 0);
   t.maximize = (int)mlb_opt_integer(L, 4, "maximize", -1);
+  t.stop_set = (int)mlb_opt_integer(L, 4, "stop_set", 0);
+  t.stop_metric = mlb_opt_text(L, 4, "stop_metric", NULL);
+  t.min_delta = mlb_opt_number(L, 4, "min_delta", 0);
+  t.first_iteration = (int)mlb_opt_integer(L, 4, "first_iteration", 0);
   if (lua_getfield(L, 4, "start") != LUA_TNIL) /* [start]: stays, so that its bytes do */
     t.start = luaL_checklstring(L, -1, &t.start_len);
   mlb_box *box = mlb_push(L, &booster_class);
@@ -171,18 +246,63 @@ static int l_booster(lua_State *L) {
   return 1;
 }
 
-/* booster:round() -> whether another follows, { { set, name, value }, ... } */
-static int l_round(lua_State *L) {
-  mle_booster *booster = mlb_check(L, 1, &booster_class);
-  bool more;
+/* booster:update() */
+static int l_update(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_booster_update(mlb_check_booster(L, 1), &err), &err);
+  return 0;
+}
+
+static mle_status boost(mle_booster *booster, mle_frame *frame, const char **expressions,
+                        size_t count, size_t rows, mle_error *err) {
+  mle_stream *stream = NULL;
+  mle_gradients g = {0};
+  mle_status status;
+  MLE_GO(mle_frame_stream(frame, expressions, count, &stream, err));
+  MLE_GO(mle_gradients_read(stream, rows, count / 2, &g, err));
+  MLE_GO(mle_booster_boost(booster, g.gradient, g.hessian, g.rows, g.width, err));
+done:
+  mle_gradients_release(&g);
+  mle_stream_close(stream);
+  return status;
+}
+
+/* booster:boost(frame, expressions, rows): gradients, then as many hessians */
+static int l_boost(lua_State *L) {
   size_t count;
   mle_error err;
-  mlb_try(L, mle_booster_round(booster, &more, &err), &err);
+  mle_booster *booster = mlb_check_booster(L, 1);
+  mle_frame *frame = mlb_check_frame(L, 2);
+  size_t rows = (size_t)luaL_checkinteger(L, 4);
+  const char **expressions = mlb_texts(L, 3, &count);
+  luaL_argcheck(L, count > 0 && count % 2 == 0, 3, "as many hessians as gradients");
+  mlb_try(L, boost(booster, frame, expressions, count, rows, &err), &err);
+  return 0;
+}
+
+/* booster:evaluate() */
+static int l_evaluate(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_booster_evaluate(mlb_check_booster(L, 1), &err), &err);
+  return 0;
+}
+
+/* booster:add_metric(set, name, value): the set from 1 */
+static int l_add_metric(lua_State *L) {
+  mle_error err;
+  mle_booster *booster = mlb_check_booster(L, 1);
+  size_t set = (size_t)luaL_checkinteger(L, 2) - 1;
+  const char *name = luaL_checkstring(L, 3);
+  mlb_try(L, mle_booster_add_metric(booster, set, name, luaL_checknumber(L, 4), &err), &err);
+  return 0;
+}
+
+static void push_metrics(lua_State *L, const mle_booster *booster) {
+  size_t count;
   const mle_metric *metrics = mle_booster_metrics(booster, &count);
-  lua_pushboolean(L, more);
-  lua_createtable(L, (int)count, 0);
+  lua_createtable(L, (int)count, 0); /* [list] */
   for (size_t i = 0; i < count; i++) {
-    lua_createtable(L, 3, 0); /* [more, list, metric] */
+    lua_createtable(L, 3, 0); /* [list, metric] */
     lua_pushinteger(L, (lua_Integer)metrics[i].set + 1);
     lua_rawseti(L, -2, 1);
     lua_pushstring(L, metrics[i].name);
@@ -191,7 +311,34 @@ static int l_round(lua_State *L) {
     lua_rawseti(L, -2, 3);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+}
+
+/* booster:end_round() -> whether another follows, { { set, name, value }, ... } */
+static int l_end_round(lua_State *L) {
+  mle_booster *booster = mlb_check_booster(L, 1);
+  bool more;
+  mle_error err;
+  mlb_try(L, mle_booster_end_round(booster, &more, &err), &err);
+  lua_pushboolean(L, more);
+  push_metrics(L, booster);
   return 2;
+}
+
+/* booster:recall(round, metric, value): the round from 0 */
+static int l_recall(lua_State *L) {
+  mle_error err;
+  mle_booster *booster = mlb_check_booster(L, 1);
+  int round = (int)luaL_checkinteger(L, 2);
+  const char *metric = luaL_checkstring(L, 3);
+  mlb_try(L, mle_booster_recall(booster, round, metric, luaL_checknumber(L, 4), &err), &err);
+  return 0;
+}
+
+/* booster:reset() */
+static int l_reset(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_booster_reset(mlb_check_booster(L, 1), &err), &err);
+  return 0;
 }
 
 /* booster:best() -> round from 0, score; nothing without early stopping */
@@ -246,122 +393,41 @@ static int l_load(lua_State *L) {
   return 1;
 }
 
-/* ====== Scores ====== */
-
-/* evaluate(model, frame, expressions) -> { auc = ..., ... }; the last expression is the label */
-static int l_evaluate(lua_State *L) {
-  const mle_model *model = mlb_check_model(L, 1);
-  mle_frame *frame = mlb_check_frame(L, 2);
-  size_t num_expressions, count;
-  const char **expressions = mlb_texts(L, 3, &num_expressions);
-  mle_score scores[MLE_SCORES_MAX];
-  mle_stream *stream;
-  mle_error err;
-  mlb_try(L, mle_frame_stream(frame, expressions, num_expressions, &stream, &err), &err);
-  mle_status status = mle_score_evaluate(model, stream, scores, &count, &err);
-  mle_stream_close(stream);
-  mlb_try(L, status, &err);
-  lua_createtable(L, 0, (int)count);
-  for (size_t i = 0; i < count; i++) {
-    lua_pushnumber(L, scores[i].value);
-    lua_setfield(L, -2, scores[i].name);
-  }
-  return 1;
-}
-
-/* predict(model, frame, expressions, options) -> scores: options margin, library (a booster) */
-static int l_predict(lua_State *L) {
-  static const char *const known[] = {"margin", "library", NULL};
-  size_t count;
-  mle_stream *stream;
-  mle_error err;
-  lua_settop(L, 4);
-  mlb_options(L, 4, known);
-  mle_scorer scorer = {.model = mlb_check_model(L, 1)};
-  mle_frame *frame = mlb_check_frame(L, 2);
-  scorer.margin = mlb_opt_boolean(L, 4, "margin", false);
-  if (!lua_isnil(L, 4) && lua_getfield(L, 4, "library") != LUA_TNIL)
-    scorer.library = mlb_check(L, -1, &booster_class);
-  const char **expressions = mlb_texts(L, 3, &count);
-  mlb_box *box = mlb_push(L, &scores_class);
-  mle_scores *scores = mle_calloc(1, sizeof *scores);
-  if (scores == NULL) return luaL_error(L, "not enough memory");
-  box->object = scores;
-  mlb_try(L, mle_frame_stream(frame, expressions, count, &stream, &err), &err);
-  mle_status status = mle_score_all(&scorer, stream, scores, &err);
-  mle_stream_close(stream);
-  mlb_try(L, status, &err);
-  return 1;
-}
-
-/* scores:rows() -> integer */
-static int l_scores_rows(lua_State *L) {
-  const mle_scores *scores = mlb_check(L, 1, &scores_class);
-  lua_pushinteger(L, (lua_Integer)scores->rows);
-  return 1;
-}
-
-/* scores:width() -> values a row has */
-static int l_scores_width(lua_State *L) {
-  const mle_scores *scores = mlb_check(L, 1, &scores_class);
-  lua_pushinteger(L, (lua_Integer)scores->width);
-  return 1;
-}
-
-/* scores:at(row [, i]) -> the i-th value of a row, both from 1 */
-static int l_scores_at(lua_State *L) {
-  const mle_scores *scores = mlb_check(L, 1, &scores_class);
-  lua_Integer row = luaL_checkinteger(L, 2), i = luaL_optinteger(L, 3, 1);
-  luaL_argcheck(L, row >= 1 && (size_t)row <= scores->rows, 2, "no such row");
-  luaL_argcheck(L, i >= 1 && (size_t)i <= scores->width, 3, "no such value");
-  lua_pushnumber(L, (lua_Number)scores->column[i - 1][row - 1]);
-  return 1;
-}
-
-/* scores:frame(names) -> a frame with a column for each value of a row */
-static int l_scores_frame(lua_State *L) {
-  const mle_scores *scores = mlb_check(L, 1, &scores_class);
-  size_t count;
-  const char **names = mlb_texts(L, 2, &count);
-  luaL_argcheck(L, count == scores->width, 2, "a name for each value");
-  mle_column *columns = lua_newuserdatauv(L, count * sizeof *columns, 0);
-  for (size_t i = 0; i < count; i++)
-    columns[i] = (mle_column){MLE_FLOAT, scores->column[i], NULL};
-  const mle_batch batch = {scores->rows, count, columns};
-  mle_session *session = mlb_session(L);
-  mlb_box *box = mlb_push_frame(L);
-  mle_frame *frame;
-  mle_error err;
-  mlb_try(L, mle_frame_from_batch(session, names, &batch, &frame, &err), &err);
-  box->object = frame;
-  return 1;
-}
-
 /* version() -> "3.2.0" */
 static int l_version(lua_State *L) {
   lua_pushstring(L, mle_library_version());
   return 1;
 }
 
+/* peak_memory() -> the most bytes this process has had in memory */
+static int l_peak_memory(lua_State *L) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  lua_pushinteger(L, (lua_Integer)usage.ru_maxrss * 1024);
+  return 1;
+}
+
 static const luaL_Reg matrix_methods[] = {
     {"rows", l_rows},
     {"missing", l_missing},
+    {"groups", l_groups},
     {NULL, NULL},
 };
 
 static const luaL_Reg booster_methods[] = {
-    {"round", l_round},
+    {"update", l_update},
+    {"boost", l_boost},
+    {"evaluate", l_evaluate},
+    {"add_metric", l_add_metric},
+    {"end_round", l_end_round},
+    {"recall", l_recall},
+    {"reset", l_reset},
+    {"scores", mlb_booster_scores},
+    {"importance", mlb_booster_importance},
+    {"dump", mlb_booster_dump},
     {"best", l_best},
     {"finish", l_finish},
     {"save", l_save},
-    {NULL, NULL},
-};
-
-static const luaL_Reg scores_methods[] = {
-    {"rows", l_scores_rows},
-    {"width", l_scores_width},
-    {"at", l_scores_at},
-    {"frame", l_scores_frame},
     {NULL, NULL},
 };
 
@@ -372,16 +438,17 @@ static const luaL_Reg functions[] = {
     {"matrix", l_matrix},
     {"booster", l_booster},
     {"load", l_load},
-    {"evaluate", l_evaluate},
-    {"predict", l_predict},
+    {"evaluate", mlb_model_evaluate},
+    {"predict", mlb_model_predict},
     {"version", l_version},
+    {"peak_memory", l_peak_memory},
     {NULL, NULL},
 };
 
 int luaopen_mle_xgboost(lua_State *L) {
   mlb_register(L, &matrix_class, matrix_methods);
   mlb_register(L, &booster_class, booster_methods);
-  mlb_register(L, &scores_class, scores_methods);
+  mlb_register_scores(L);
   mlb_register(L, &buffer_class, no_methods);
   luaL_newlib(L, functions);
   return 1;

@@ -8,26 +8,9 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
+#include "engine/xgboost/booster_layout.h"
 #include "engine/xgboost/library.h"
 #include "engine/xgboost/model.h"
-#include "engine/xgboost/stopping.h"
-
-struct mle_booster {
-  BoosterHandle handle;
-  mle_matrix *train; /* NULL when loaded */
-  mle_matrix **evals;
-  size_t num_evals;
-  DMatrixHandle *sets;    /* those of the evals */
-  const char **set_names; /* "0", "1", ...: a user's name might hold '-' or ':' */
-  char *name_texts;
-  int rounds, num_rounds;
-  int before; /* rounds of the model that is continued */
-  int early_stopping_rounds, maximize; /* as in mle_training */
-  mle_metric *metrics;
-  size_t num_metrics, metric_capacity;
-  bool stops;
-  mle_stopping stopping;
-};
 
 /* ====== Parameters ====== */
 
@@ -69,26 +52,14 @@ static mle_status check_device(const char *device, mle_error *err) {
 }
 
 static mle_status refuse_unsupported(const mle_parameter *params, size_t count, mle_error *err) {
-  static const char *const linear[] = {"gblinear", NULL};
-  static const char *const methods[] = {"exact", "approx", NULL};
   static const char *const vectors[] = {"multi_output_tree", NULL};
-  const char *objective = find_parameter(params, count, "objective");
-  if (is_one_of(find_parameter(params, count, "booster"), linear))
-    return mle_fail(err, MLE_EUNSUPPORTED, "booster = 'gblinear' is not trained here; use gbtree or dart");
-  if (is_one_of(find_parameter(params, count, "tree_method"), methods))
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "tree_method = 'exact' and 'approx' need all rows as floats in memory; "
-                    "mlengine trains with 'hist'");
+  static const char *const updates[] = {"update", NULL};
   if (is_one_of(find_parameter(params, count, "multi_strategy"), vectors))
     return mle_fail(err, MLE_EUNSUPPORTED,
                     "multi_strategy = 'multi_output_tree' is not done here; use one_output_per_tree");
-  if (objective != NULL && strncmp(objective, "rank:", 5) == 0)
+  if (is_one_of(find_parameter(params, count, "process_type"), updates))
     return mle_fail(err, MLE_EUNSUPPORTED,
-                    "objective = '%s' needs groups of rows, which are not passed yet; binary, "
-                    "multi-class, regression and count objectives are", objective);
-  if (objective != NULL && strcmp(objective, "survival:aft") == 0)
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "objective = 'survival:aft' needs two label columns; survival:cox needs one");
+                    "process_type = 'update' is not done here; continue the model with xgb_model");
   return MLE_OK;
 }
 
@@ -203,6 +174,13 @@ mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_
   b->num_rounds = training->num_rounds;
   b->early_stopping_rounds = training->early_stopping_rounds;
   b->maximize = training->maximize;
+  b->first_iteration = training->first_iteration;
+  b->stop_set = training->stop_set;
+  b->min_delta = training->min_delta;
+  if (training->stop_metric != NULL) {
+    b->stop_metric = mle_strdup(training->stop_metric);
+    if (b->stop_metric == NULL) MLE_GO(mle_nomem(err, "creating a booster"));
+  }
   MLE_GO(hold_sets(b, training, err));
   MLE_GO(create(b, err));
   MLE_GO(continue_from(b, training, err));
@@ -224,6 +202,7 @@ void mle_booster_free(mle_booster *booster) {
   mle_free(booster->sets);
   mle_free(booster->set_names);
   mle_free(booster->name_texts);
+  mle_free(booster->stop_metric);
   mle_free(booster->metrics);
   mle_free(booster);
 }
@@ -280,35 +259,122 @@ static mle_status set_best(mle_booster *b, mle_error *err) {
   return mle_library_check(XGBoosterSetAttr(b->handle, "best_score", score), "training", err);
 }
 
-/* Looks at the last metric of the last set. */
-static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error *err) {
-  if (b->num_metrics == 0)
-    return mle_fail(err, MLE_EINVAL,
-                    "early_stopping_rounds needs a set in evals and a metric to look at");
-  const mle_metric *last = &b->metrics[b->num_metrics - 1];
+static bool is_watched(const mle_booster *b, const mle_metric *m) {
+  size_t set = b->stop_set == 0 ? b->num_evals - 1 : (size_t)b->stop_set - 1;
+  return m->set == set && (b->stop_metric == NULL || strcmp(m->name, b->stop_metric) == 0);
+}
+
+/* The named metric of the named set; the last of either where there is no name. */
+static const mle_metric *find_watched(const mle_booster *b) {
+  for (size_t i = b->num_metrics; i-- > 0;)
+    if (is_watched(b, &b->metrics[i])) return &b->metrics[i];
+  return NULL;
+}
+
+static mle_status watch(mle_booster *b, const char *metric, double value, bool *out_stop,
+                        mle_error *err) {
   if (!b->stops) {
-    bool maximize = b->maximize < 0 ? mle_stopping_maximizes(last->name) : b->maximize != 0;
+    bool maximize = b->maximize < 0 ? mle_stopping_maximizes(metric) : b->maximize != 0;
     b->stopping = mle_stopping_begin(b->early_stopping_rounds, maximize);
+    b->stopping.min_delta = b->min_delta;
     b->stops = true;
   }
   int round = b->before + b->rounds;
-  *out_stop = mle_stopping_update(&b->stopping, round, last->value);
+  *out_stop = mle_stopping_update(&b->stopping, round, value);
   return b->stopping.best_round == round ? set_best(b, err) : MLE_OK;
 }
 
-mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err) {
-  bool stop = false;
-  *out_more = false;
+static mle_status look_whether_to_stop(mle_booster *b, bool *out_stop, mle_error *err) {
+  const mle_metric *watched = find_watched(b);
+  if (watched == NULL)
+    return mle_fail(err, MLE_EINVAL,
+                    "early stopping needs a set in evals and a metric to look at%s%s%s",
+                    b->stop_metric == NULL ? "" : "; there is no '",
+                    b->stop_metric == NULL ? "" : b->stop_metric, b->stop_metric == NULL ? "" : "'");
+  return watch(b, watched->name, watched->value, out_stop, err);
+}
+
+static mle_status begin_round(mle_error *err) {
   if (mle_cancelled()) return mle_cancel_fail(err, "training");
   mle_library_enter();
-  MLE_TRY(mle_library_check(
-      XGBoosterUpdateOneIter(booster->handle, booster->rounds, mle_matrix_handle(booster->train)),
+  return MLE_OK;
+}
+
+mle_status mle_booster_update(mle_booster *booster, mle_error *err) {
+  MLE_TRY(begin_round(err));
+  return mle_library_check(
+      XGBoosterUpdateOneIter(booster->handle, booster->first_iteration + booster->rounds,
+                             mle_matrix_handle(booster->train)),
+      "training", err);
+}
+
+mle_status mle_booster_boost(mle_booster *booster, const float *gradient, const float *hessian,
+                             size_t rows, size_t width, mle_error *err) {
+  mle_buffer grad = MLE_BUFFER(1024), hess = MLE_BUFFER(1024);
+  mle_status status;
+  MLE_TRY(begin_round(err));
+  MLE_GO(mle_interface_floats(&grad, gradient, rows, width, err));
+  MLE_GO(mle_interface_floats(&hess, hessian, rows, width, err));
+  MLE_GO(mle_library_check(
+      XGBoosterTrainOneIter(booster->handle, mle_matrix_handle(booster->train),
+                            booster->first_iteration + booster->rounds, grad.data, hess.data),
       "training", err));
-  MLE_TRY(evaluate(booster, err));
+done:
+  mle_buffer_release(&grad);
+  mle_buffer_release(&hess);
+  return status;
+}
+
+mle_status mle_booster_evaluate(mle_booster *booster, mle_error *err) {
+  mle_library_enter();
+  return evaluate(booster, err);
+}
+
+mle_status mle_booster_add_metric(mle_booster *booster, size_t set, const char *name, double value,
+                                  mle_error *err) {
+  mle_metric *metric;
+  if (set >= booster->num_evals || strlen(name) >= sizeof metric->name)
+    return mle_fail(err, MLE_EINVAL, "a metric's name has at most %zu letters", sizeof metric->name - 1);
+  MLE_TRY(add_metric(booster, &metric, err));
+  *metric = (mle_metric){.set = set, .value = value};
+  memcpy(metric->name, name, strlen(name));
+  return MLE_OK;
+}
+
+mle_status mle_booster_end_round(mle_booster *booster, bool *out_more, mle_error *err) {
+  bool stop = false;
+  *out_more = false;
   if (booster->early_stopping_rounds > 0) MLE_TRY(look_whether_to_stop(booster, &stop, err));
   booster->rounds++;
   *out_more = !stop && booster->rounds < booster->num_rounds;
   return MLE_OK;
+}
+
+mle_status mle_booster_round(mle_booster *booster, bool *out_more, mle_error *err) {
+  *out_more = false;
+  MLE_TRY(mle_booster_update(booster, err));
+  MLE_TRY(mle_booster_evaluate(booster, err));
+  return mle_booster_end_round(booster, out_more, err);
+}
+
+mle_status mle_booster_recall(mle_booster *booster, int round, const char *metric, double value,
+                              mle_error *err) {
+  bool stop;
+  int before = booster->before;
+  booster->before = round - booster->rounds;
+  mle_status status = watch(booster, metric, value, &stop, err);
+  booster->before = before;
+  return status;
+}
+
+mle_status mle_booster_reset(mle_booster *booster, mle_error *err) {
+  mle_library_enter();
+  return mle_library_check(XGBoosterReset(booster->handle), "keeping a checkpoint", err);
+}
+
+mle_status mle_booster_set_attribute(mle_booster *booster, const char *name, const char *value,
+                                     mle_error *err) {
+  return mle_library_check(XGBoosterSetAttr(booster->handle, name, value), "training", err);
 }
 
 const mle_metric *mle_booster_metrics(const mle_booster *booster, size_t *out_count) {
@@ -375,61 +441,5 @@ mle_status mle_booster_load(const void *bytes, size_t len, mle_booster **out, ml
     *out = b;
   else
     mle_booster_free(b);
-  return status;
-}
-
-/* ====== Prediction ====== */
-
-static mle_status make_matrix(const mle_batch *batch, DMatrixHandle *out, mle_error *err) {
-  mle_buffer json = MLE_BUFFER((size_t)64 << 20);
-  mle_status status;
-  for (size_t c = 0; c < batch->num_columns; c++) {
-    MLE_GO(mle_buffer_puts(&json, c == 0 ? "[" : ",", err));
-    MLE_GO(mle_matrix_describe(&json, &batch->column[c], batch->rows, err));
-  }
-  MLE_GO(mle_buffer_puts(&json, "]", err));
-  MLE_GO(mle_library_check(
-      XGDMatrixCreateFromColumnar(json.data, "{\"missing\":NaN,\"nthread\":1}", out), "predicting",
-      err));
-done:
-  mle_buffer_release(&json);
-  return status;
-}
-
-/* The library takes rows with too few columns silently. */
-static mle_status check_columns(mle_booster *b, const mle_batch *batch, mle_error *err) {
-  bst_ulong wanted;
-  MLE_TRY(mle_library_check(XGBoosterGetNumFeature(b->handle, &wanted), "predicting", err));
-  if (wanted == batch->num_columns) return MLE_OK;
-  return mle_fail(err, MLE_EINVAL, "the model takes %zu columns, these rows have %zu",
-                  (size_t)wanted, batch->num_columns);
-}
-
-mle_status mle_booster_predict(mle_booster *booster, const mle_batch *batch, bool margin,
-                               size_t width, float *out, mle_error *err) {
-  DMatrixHandle matrix;
-  mle_status status;
-  char config[128];
-  const bst_ulong *shape;
-  bst_ulong dim, count = 1;
-  const float *result;
-  mle_library_enter();
-  MLE_TRY(check_columns(booster, batch, err));
-  MLE_TRY(make_matrix(batch, &matrix, err));
-  snprintf(config, sizeof config,
-           "{\"type\":%d,\"iteration_begin\":0,\"iteration_end\":0,\"training\":false,"
-           "\"strict_shape\":false}",
-           margin);
-  MLE_GO(mle_library_check(
-      XGBoosterPredictFromDMatrix(booster->handle, matrix, config, &shape, &dim, &result),
-      "predicting", err));
-  for (bst_ulong i = 0; i < dim; i++) count *= shape[i];
-  if (count == batch->rows * width)
-    memcpy(out, result, count * sizeof *out);
-  else
-    status = mle_fail(err, MLE_EINVAL, "predicting: %zu values came for %zu rows", (size_t)count,
-                      batch->rows);
-done:
-  XGDMatrixFree(matrix);
   return status;
 }

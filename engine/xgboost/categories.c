@@ -85,8 +85,80 @@ static mle_status check_features(const segments *s, const mle_node *enc, mle_err
   return MLE_OK;
 }
 
-mle_status mle_categories_check(const mle_node *cats, size_t num_features, mle_error *err) {
+/* ====== Copying ====== */
+
+/* The bytes of all names are one array of small integers. */
+static char *copy_bytes(const mle_node *values) {
+  int64_t *wide = mle_realloc_array(NULL, values->count + 1, sizeof *wide);
+  char *bytes = mle_alloc(values->count + 1);
+  bool good = wide != NULL && bytes != NULL && mle_node_ints(values, values->count, wide);
+  for (size_t i = 0; good && i < values->count; i++) bytes[i] = (char)(unsigned char)wide[i];
+  mle_free(wide);
+  if (good) return bytes;
+  mle_free(bytes);
+  return NULL;
+}
+
+static mle_status copy_names(const mle_node *enc, mle_category_names *out, mle_error *err) {
+  const mle_node *offsets = mle_node_member(enc, "offsets");
+  int64_t *bound = mle_realloc_array(NULL, offsets->count, sizeof *bound);
+  char *bytes = copy_bytes(mle_node_member(enc, "values"));
+  bool memory = bound != NULL && bytes != NULL;
+  if (memory) mle_node_ints(offsets, offsets->count, bound); /* checked before */
+  for (; memory && out->count + 1 < offsets->count; out->count++) {
+    size_t first = (size_t)bound[out->count], last = (size_t)bound[out->count + 1];
+    out->name[out->count] = mle_strndup(bytes + first, last - first);
+    memory = out->name[out->count] != NULL;
+  }
+  mle_free(bound);
+  mle_free(bytes);
+  return memory ? MLE_OK : mle_nomem(err, "reading category names");
+}
+
+static mle_status copy_numbers(const mle_node *values, mle_category_names *out, mle_error *err) {
+  int64_t *whole = mle_realloc_array(NULL, values->count + 1, sizeof *whole);
+  if (whole == NULL) return mle_nomem(err, "reading category names");
+  bool integers = mle_node_ints(values, values->count, whole), memory = true;
+  for (size_t i = 0; integers && memory && i < values->count; i++) {
+    out->name[i] = mle_format("%lld", (long long)whole[i]);
+    memory = out->name[i] != NULL;
+    out->count += memory;
+  }
+  mle_free(whole);
+  if (!integers)
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "category names: only texts and integers are read, not fractions");
+  return memory ? MLE_OK : mle_nomem(err, "reading category names");
+}
+
+static mle_status copy_features(const segments *s, const mle_node *enc, mle_category_names *out,
+                                mle_error *err) {
+  size_t f = 0;
+  for (const mle_node *e = enc->as.first; e != NULL; e = e->next, f++) {
+    size_t count = (size_t)(s->bound[f + 1] - s->bound[f]);
+    if (count == 0) continue;
+    out[f].name = mle_calloc(count, sizeof *out[f].name);
+    if (out[f].name == NULL) return mle_nomem(err, "reading category names");
+    if (mle_node_member(e, "offsets") != NULL)
+      MLE_TRY(copy_names(e, &out[f], err));
+    else
+      MLE_TRY(copy_numbers(mle_node_member(e, "values"), &out[f], err));
+  }
+  return MLE_OK;
+}
+
+void mle_categories_free(mle_category_names *names, size_t num_features) {
+  for (size_t f = 0; names != NULL && f < num_features; f++) {
+    for (size_t i = 0; i < names[f].count; i++) mle_free(names[f].name[i]);
+    mle_free(names[f].name);
+  }
+  mle_free(names);
+}
+
+mle_status mle_categories_read(const mle_node *cats, size_t num_features, mle_category_names **out,
+                               mle_error *err) {
   const mle_node *enc = mle_node_member(cats, "enc");
+  *out = NULL;
   if (cats == NULL) return MLE_OK; /* before XGBoost 3.1 */
   if (!mle_node_is_array(enc)) return malformed(err, "enc must be an array");
   const mle_node *index = mle_node_member(cats, "sorted_idx");
@@ -100,7 +172,14 @@ mle_status mle_categories_check(const mle_node *cats, size_t num_features, mle_e
   mle_status status;
   MLE_GO(segments_read(&s, cats, num_features, err));
   MLE_GO(check_features(&s, enc, err));
+  *out = mle_calloc(num_features, sizeof **out);
+  if (*out == NULL) MLE_GO(mle_nomem(err, "reading category names"));
+  MLE_GO(copy_features(&s, enc, *out, err));
 done:
+  if (status != MLE_OK) {
+    mle_categories_free(*out, num_features);
+    *out = NULL;
+  }
   mle_free(s.bound);
   mle_free(s.index);
   mle_free(s.seen);

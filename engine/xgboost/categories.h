@@ -11,7 +11,14 @@
 
 #include "engine/xgboost/document.h"
 
-/* Verifies the dictionary; NULL, or an empty one, is fine. */
-mle_status mle_categories_check(const mle_node *cats, size_t num_features, mle_error *err);
+typedef struct mle_category_names {
+  size_t count;
+  char **name; /* numbers as text */
+} mle_category_names;
+
+/* Verifies the dictionary and copies it, for each feature; NULL when there is none, or an empty one. */
+mle_status mle_categories_read(const mle_node *cats, size_t num_features, mle_category_names **out,
+                               mle_error *err);
+void mle_categories_free(mle_category_names *names, size_t num_features); /* NULL is ignored */
 
 #endif

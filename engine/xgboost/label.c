@@ -128,3 +128,20 @@ mle_status mle_weight_check(mle_spool *spool, size_t column, const char *name, m
                   "weight '%s': %zu of %zu rows have none, or one that is negative or infinite",
                   name, bad, s.rows);
 }
+
+mle_status mle_margin_check(const mle_spool *spool, size_t column, const char *name, mle_error *err) {
+  const mle_spool_facts *f = mle_spool_column_facts(spool, column);
+  size_t bad = f->nulls + f->nans + f->infinite;
+  if (bad == 0) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL, "base_margin '%s': %zu of %zu rows have none, or an infinite one",
+                  name, bad, mle_spool_rows(spool));
+}
+
+mle_status mle_bound_check(const mle_spool *spool, size_t column, const char *name, mle_error *err) {
+  const mle_spool_facts *f = mle_spool_column_facts(spool, column);
+  size_t bad = f->nulls + f->nans;
+  if (bad == 0) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL,
+                  "bound '%s': %zu of %zu rows have none; a time without an end is 'Infinity'::float",
+                  name, bad, mle_spool_rows(spool));
+}

@@ -23,4 +23,10 @@ mle_status mle_label_check(mle_spool *spool, size_t column, const mle_label *lab
 /* Refuses weights that are absent, negative or infinite. */
 mle_status mle_weight_check(mle_spool *spool, size_t column, const char *name, mle_error *err);
 
+/* Refuses margins that are absent or infinite. */
+mle_status mle_margin_check(const mle_spool *spool, size_t column, const char *name, mle_error *err);
+
+/* Refuses bounds of a time that are absent; an infinite one is fine. */
+mle_status mle_bound_check(const mle_spool *spool, size_t column, const char *name, mle_error *err);
+
 #endif

@@ -190,7 +190,7 @@ static mle_status read_trees(mle_model *m, const mle_node *booster, mle_error *e
       return mle_context(err, "tree %zu", m->forest.num_trees);
   MLE_TRY(read_outputs(m, booster, err));
   MLE_TRY(read_rounds(m, booster, parallel, err));
-  return mle_categories_check(mle_node_member(booster, "cats"), m->num_features, err);
+  return mle_categories_read(mle_node_member(booster, "cats"), m->num_features, &m->categories, err);
 }
 
 static mle_status read_weights(mle_model *m, const mle_node *dart, mle_error *err) {
@@ -201,14 +201,31 @@ static mle_status read_weights(mle_model *m, const mle_node *dart, mle_error *er
   return malformed(err, "weight_drop must be a number for each tree");
 }
 
+/* Weights of each feature, then the biases; num_outputs of each. */
+static mle_status read_linear(mle_model *m, const mle_node *linear, mle_error *err) {
+  size_t count = (m->num_features + 1) * m->num_outputs;
+  const mle_node *weights = mle_node_member(linear, "weights");
+  const mle_node *rounds = mle_node_member(linear, "boosted_rounds");
+  int64_t boosted = 0;
+  if (!mle_node_is_array(weights) || weights->count != count)
+    return mle_fail(err, MLE_EFORMAT, "weights must be %zu numbers", count);
+  if (rounds != NULL && rounds->kind == MLE_NODE_INT) boosted = rounds->as.whole;
+  if (boosted < 0 || boosted > INT32_MAX) return malformed(err, "boosted_rounds must be a number from 0");
+  m->num_rounds = (size_t)boosted;
+  m->linear = mle_realloc_array(NULL, count, sizeof *m->linear);
+  if (m->linear == NULL) return no_memory(err);
+  return mle_node_floats(weights, count, m->linear) ? MLE_OK
+                                                    : malformed(err, "weights must be numbers");
+}
+
 static mle_status read_booster(mle_model *m, const mle_node *booster, mle_error *err) {
   const mle_node *name = mle_node_member(booster, "name");
   if (mle_node_is_text(name, "gbtree"))
     return read_trees(m, mle_node_member(booster, "model"), err);
   if (mle_node_is_text(name, "gblinear"))
-    return mle_fail(err, MLE_EUNSUPPORTED, "its booster is gblinear; only trees are read here");
+    return read_linear(m, mle_node_member(booster, "model"), err);
   if (!mle_node_is_text(name, "dart"))
-    return malformed(err, "gradient_booster must be named gbtree or dart");
+    return malformed(err, "gradient_booster must be named gbtree, dart or gblinear");
   const mle_node *trees = mle_node_member(booster, "gbtree");
   MLE_TRY(read_trees(m, mle_node_member(trees, "model"), err));
   return read_weights(m, booster, err);
@@ -283,6 +300,8 @@ void mle_model_free(mle_model *model) {
   mle_free(model->output);
   mle_free(model->round_start);
   mle_free(model->weight);
+  mle_free(model->linear);
+  mle_categories_free(model->categories, model->num_features);
   mle_forest_release(&model->forest);
   mle_free(model);
 }
@@ -293,11 +312,46 @@ size_t mle_model_num_outputs(const mle_model *model) { return model->num_outputs
 size_t mle_model_num_trees(const mle_model *model) { return model->forest.num_trees; }
 size_t mle_model_num_rounds(const mle_model *model) { return model->num_rounds; }
 
+/* The first tree of a round. */
+static size_t first_tree(const mle_model *m, size_t round) {
+  if (m->round_start != NULL) return (size_t)m->round_start[round];
+  return m->num_rounds == 0 ? 0 : m->forest.num_trees / m->num_rounds * round;
+}
+
 void mle_model_keep_rounds(mle_model *model, size_t rounds) {
-  if (rounds >= model->num_rounds) return;
-  size_t alike = model->forest.num_trees / model->num_rounds * rounds;
-  model->forest.num_trees = model->round_start == NULL ? alike : (size_t)model->round_start[rounds];
+  if (rounds >= model->num_rounds || model->linear != NULL) return;
+  model->forest.num_trees = first_tree(model, rounds);
   model->num_rounds = rounds;
+}
+
+mle_status mle_model_keep_range(mle_model *model, size_t begin, size_t end, mle_error *err) {
+  if (model->linear != NULL)
+    return mle_fail(err, MLE_EINVAL, "iteration_range: a linear model has no rounds to choose from");
+  if (begin >= end || end > model->num_rounds)
+    return mle_fail(err, MLE_EINVAL, "iteration_range: the model has the rounds 0 to %zu, not %zu to %zu",
+                    model->num_rounds, begin, end);
+  mle_model_keep_rounds(model, end);
+  size_t first = first_tree(model, begin), count = model->forest.num_trees - first;
+  memmove(model->forest.root, model->forest.root + first, count * sizeof *model->forest.root);
+  memmove(model->output, model->output + first, count * sizeof *model->output);
+  if (model->weight != NULL)
+    memmove(model->weight, model->weight + first, count * sizeof *model->weight);
+  for (size_t r = 0; model->round_start != NULL && r <= end - begin; r++)
+    model->round_start[r] = model->round_start[r + begin] - (int64_t)first;
+  model->forest.num_trees = count;
+  model->num_rounds = end - begin;
+  return MLE_OK;
+}
+
+size_t mle_model_num_categories(const mle_model *model, size_t feature) {
+  return model->categories == NULL || feature >= model->num_features
+             ? 0
+             : model->categories[feature].count;
+}
+
+const char *mle_model_category(const mle_model *model, size_t feature, size_t index) {
+  return index < mle_model_num_categories(model, feature) ? model->categories[feature].name[index]
+                                                          : NULL;
 }
 
 const char *mle_model_feature_name(const mle_model *model, size_t index) {

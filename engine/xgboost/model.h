@@ -8,8 +8,8 @@
  *
  * XGBoost's own loader can be crashed by the bytes it reads; this reader refuses
  * whatever is not a forest (every length, index, child and category checked), so it
- * runs first wherever a model comes in. Trees boosters only (gbtree, dart), written by
- * XGBoost 1.0 to 3.x; gblinear, vector leaves and unknown objectives are refused by name.
+ * runs first wherever a model comes in. All boosters (gbtree, dart, gblinear), written by
+ * XGBoost 1.0 to 3.x; vector leaves and unknown objectives are refused by name.
  *
  * A model is constant once read: any number of threads may use it.
  */
@@ -41,6 +41,14 @@ size_t mle_model_num_rounds(const mle_model *model);
 
 /* Forgets the rounds behind the first `rounds`. Before others use the model. */
 void mle_model_keep_rounds(mle_model *model, size_t rounds);
+
+/* Forgets all rounds but [begin, end), as iteration_range of Python. EINVAL when there are no such. */
+mle_status mle_model_keep_range(mle_model *model, size_t begin, size_t end, mle_error *err);
+
+/* A feature's categories in the order of their codes; 0 when it has none, or the model
+ * carries no names. Names that are numbers come as text. */
+size_t mle_model_num_categories(const mle_model *model, size_t feature);
+const char *mle_model_category(const mle_model *model, size_t feature, size_t index);
 
 /* NULL when the model was trained without. Types are "float", "int", "i" (bool), "q", "c". */
 const char *mle_model_feature_name(const mle_model *model, size_t index);

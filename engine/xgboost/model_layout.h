@@ -4,6 +4,7 @@
 #ifndef MLE_XGBOOST_MODEL_LAYOUT_H
 #define MLE_XGBOOST_MODEL_LAYOUT_H
 
+#include "engine/xgboost/categories.h"
 #include "engine/xgboost/forest.h"
 #include "engine/xgboost/model.h"
 #include "engine/xgboost/objective.h"
@@ -24,6 +25,8 @@ struct mle_model {
   mle_attribute *attribute;
   size_t num_attributes;
   mle_forest forest;
+  float *linear; /* gblinear: num_outputs weights of each feature, then the biases; else NULL */
+  mle_category_names *categories; /* of each feature; NULL: none */
 };
 
 #endif

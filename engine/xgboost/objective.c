@@ -19,7 +19,7 @@ static const mle_objective objectives[] = {
     {"reg:tweedie", MLE_LINK_EXP, MLE_BASE_LOG, MLE_TASK_COUNT},
     {"count:poisson", MLE_LINK_EXP, MLE_BASE_LOG, MLE_TASK_COUNT},
     {"survival:cox", MLE_LINK_EXP, MLE_BASE_LOG, MLE_TASK_SURVIVAL},
-    {"survival:aft", MLE_LINK_EXP, MLE_BASE_LOG, MLE_TASK_SURVIVAL},
+    {"survival:aft", MLE_LINK_EXP_DOUBLE, MLE_BASE_LOG, MLE_TASK_SURVIVAL},
     {"multi:softprob", MLE_LINK_SOFTMAX, MLE_BASE_IDENTITY, MLE_TASK_MULTICLASS},
     {"multi:softmax", MLE_LINK_ARGMAX, MLE_BASE_IDENTITY, MLE_TASK_MULTICLASS},
     {"rank:ndcg", MLE_LINK_IDENTITY, MLE_BASE_IDENTITY, MLE_TASK_RANKING},

@@ -11,6 +11,7 @@ typedef enum mle_link {
   MLE_LINK_IDENTITY,
   MLE_LINK_LOGISTIC, /* a probability */
   MLE_LINK_EXP,
+  MLE_LINK_EXP_DOUBLE, /* computed in double, then rounded */
   MLE_LINK_STEP,    /* 1 above zero */
   MLE_LINK_SOFTMAX, /* a probability of each class */
   MLE_LINK_ARGMAX   /* the class itself */

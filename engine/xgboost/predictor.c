@@ -42,9 +42,28 @@ static float leaf_value(const mle_forest *f, uint32_t root, const float *row) {
   return n->as.value;
 }
 
+/* A linear model: bias and base first, then the features that are there, in their order. The library
+ * takes the first output's base for all. */
+static void add_weights(const mle_model *m, const float *rows, size_t count, float *out) {
+  const float *bias = m->linear + m->num_features * m->num_outputs;
+  for (size_t r = 0; r < count; r++) {
+    const float *row = rows + r * m->num_features;
+    for (size_t g = 0; g < m->num_outputs; g++) {
+      float sum = bias[g] + m->base[0];
+      for (size_t f = 0; f < m->num_features; f++)
+        if (!isnan(row[f])) sum += row[f] * m->linear[f * m->num_outputs + g];
+      out[r * m->num_outputs + g] = sum;
+    }
+  }
+}
+
 /* Several rows to a tree, so that its nodes stay in the cache; each row's sum keeps its order. */
 static void add_trees(const mle_model *m, const float *rows, size_t count, float *out) {
   const mle_forest *f = &m->forest;
+  if (m->linear != NULL) {
+    add_weights(m, rows, count, out);
+    return;
+  }
   for (size_t r = 0; r < count; r++)
     memcpy(out + r * m->num_outputs, m->base, m->num_outputs * sizeof *out);
   for (size_t t = 0; t < f->num_trees; t++) {
@@ -92,6 +111,9 @@ static void apply_link(mle_link link, float *value, size_t count) {
       return;
     case MLE_LINK_EXP:
       for (size_t i = 0; i < count; i++) value[i] = expf(value[i]);
+      return;
+    case MLE_LINK_EXP_DOUBLE:
+      for (size_t i = 0; i < count; i++) value[i] = (float)exp((double)value[i]);
       return;
     case MLE_LINK_STEP:
       for (size_t i = 0; i < count; i++) value[i] = value[i] > 0.0f ? 1.0f : 0.0f;

@@ -7,17 +7,26 @@
 #define ROWS_MIN 4096
 
 size_t mle_scorer_width(const mle_scorer *scorer) {
-  return scorer->margin ? mle_model_num_outputs(scorer->model) : mle_predictor_width(scorer->model);
+  size_t outputs = mle_model_num_outputs(scorer->model);
+  size_t features = mle_model_num_features(scorer->model) + 1; /* and the bias */
+  switch (scorer->options.kind) {
+    case MLE_PREDICT_VALUE: return mle_predictor_width(scorer->model);
+    case MLE_PREDICT_MARGIN: return outputs;
+    case MLE_PREDICT_INTERACTIONS: return outputs * features * features;
+    case MLE_PREDICT_LEAF: return mle_model_num_trees(scorer->model);
+    default: return outputs * features;
+  }
 }
 
 /* ====== Batches ====== */
 
 static mle_status score_batch(const mle_scorer *s, const mle_batch *batch, float *out,
                               mle_error *err) {
-  if (s->library == NULL) return mle_predictor_batch(s->model, batch, s->margin, out, err);
+  if (s->library == NULL)
+    return mle_predictor_batch(s->model, batch, s->options.kind == MLE_PREDICT_MARGIN, out, err);
   mle_batch features = *batch;
   features.num_columns = mle_model_num_features(s->model);
-  return mle_booster_predict(s->library, &features, s->margin, mle_scorer_width(s), out, err);
+  return mle_booster_predict(s->library, &features, &s->options, mle_scorer_width(s), out, err);
 }
 
 static mle_status reserve(float **values, size_t *capacity, size_t rows, size_t width,
@@ -80,6 +89,18 @@ mle_status mle_score_all(const mle_scorer *scorer, mle_stream *stream, mle_score
   if (out->column == NULL) return mle_nomem(err, "scoring rows");
   mle_status status = grow(out, 1, err); /* so that no rows are columns too */
   if (status == MLE_OK) status = mle_score_stream(scorer, stream, collect, out, err);
+  if (status != MLE_OK) mle_scores_release(out);
+  return status;
+}
+
+mle_status mle_scores_copy(const float *values, size_t rows, size_t width, mle_scores *out,
+                           mle_error *err) {
+  const mle_batch batch = {.rows = rows};
+  *out = (mle_scores){.width = width};
+  out->column = mle_calloc(width, sizeof *out->column);
+  if (out->column == NULL) return mle_nomem(err, "scoring rows");
+  mle_status status = grow(out, rows + 1, err);
+  if (status == MLE_OK) status = collect(out, values, &batch, err);
   if (status != MLE_OK) mle_scores_release(out);
   return status;
 }

@@ -21,7 +21,7 @@
 
 typedef struct mle_scorer {
   const mle_model *model;
-  bool margin;          /* margins instead of predictions */
+  mle_predict_options options; /* kinds but values and margins need the library */
   mle_booster *library; /* the same model, to score with the library's code; else NULL */
 } mle_scorer;
 
@@ -43,6 +43,10 @@ typedef struct mle_scores {
 
 mle_status mle_score_all(const mle_scorer *scorer, mle_stream *stream, mle_scores *out,
                          mle_error *err);
+
+/* A copy of values that lie row after row. */
+mle_status mle_scores_copy(const float *values, size_t rows, size_t width, mle_scores *out,
+                           mle_error *err);
 void mle_scores_release(mle_scores *scores);
 
 /* The label is the stream's column behind the features. */

@@ -47,6 +47,7 @@ struct mle_spool {
   int fd;
   size_t num_in_file;
   char *mapped;      /* a block of the file, handed out */
+  mle_column *whole; /* all rows, once gathered */
 };
 
 /* ====== Making ====== */
@@ -81,6 +82,15 @@ static void unmap(mle_spool *s) {
   s->mapped = NULL;
 }
 
+/* Values and their bits are one allocation. */
+static void free_whole(mle_column *column) {
+  union {
+    const void *given;
+    void *own;
+  } data = {column->data};
+  mle_free(data.own);
+}
+
 void mle_spool_free(mle_spool *spool) {
   if (spool == NULL) return;
   unmap(spool);
@@ -90,6 +100,9 @@ void mle_spool_free(mle_spool *spool) {
   mle_free(spool->filling);
   mle_free(spool->layouts);
   mle_free(spool->facts);
+  for (size_t c = 0; spool->whole != NULL && c < spool->num_columns; c++)
+    free_whole(&spool->whole[c]);
+  mle_free(spool->whole);
   mle_free(spool->view);
   mle_free(spool->folder);
   mle_free(spool);
@@ -276,5 +289,69 @@ mle_status mle_spool_batch(mle_spool *spool, size_t index, mle_batch *out, mle_e
       .num_columns = spool->num_columns,
       .column = spool->view,
   };
+  return MLE_OK;
+}
+
+/* ====== All rows at once ====== */
+
+static size_t bits_size(size_t rows) { return (rows + 63) / 64 * 8; }
+
+static size_t whole_size(const mle_spool *s) {
+  size_t size = 0;
+  for (size_t c = 0; c < s->num_columns; c++)
+    size += rounded(s->rows * mle_kind_size(s->layouts[c].kind), 64) + bits_size(s->rows);
+  return size;
+}
+
+static mle_status make_whole(mle_spool *s, mle_error *err) {
+  s->whole = mle_calloc(s->num_columns, sizeof *s->whole);
+  if (s->whole == NULL) return mle_nomem(err, "gathering rows");
+  for (size_t c = 0; c < s->num_columns; c++) {
+    mle_kind kind = s->layouts[c].kind;
+    size_t values = rounded(s->rows * mle_kind_size(kind), 64);
+    char *block = mle_alloc(values + bits_size(s->rows));
+    if (block == NULL) return mle_nomem(err, "gathering rows");
+    memset(block + values, 0, bits_size(s->rows));
+    const void *bits = block + values;
+    s->whole[c] = (mle_column){kind, block, bits};
+  }
+  return MLE_OK;
+}
+
+static void copy_into_whole(mle_spool *s, const mle_batch *batch, size_t first) {
+  for (size_t c = 0; c < s->num_columns; c++) {
+    size_t size = mle_kind_size(s->layouts[c].kind);
+    union {
+      const void *given;
+      char *own;
+    } values = {s->whole[c].data};
+    size_t bits = rounded(s->rows * size, 64);
+    memcpy(values.own + first * size, batch->column[c].data, batch->rows * size);
+    mle_narrow_bits(batch->column[c].valid, 0, batch->rows,
+                    (uint64_t *)(void *)(values.own + bits), first);
+  }
+}
+
+mle_status mle_spool_gather(mle_spool *spool, size_t memory_max, mle_batch *out, mle_error *err) {
+  size_t first = 0;
+  *out = (mle_batch){0};
+  if (spool->whole == NULL) {
+    if (whole_size(spool) > memory_max)
+      return mle_fail(err, MLE_EREFUSED,
+                      "this training needs all rows in memory at once: %zu MiB, over the %zu it may take",
+                      whole_size(spool) >> 20, memory_max >> 20);
+    MLE_TRY(make_whole(spool, err));
+    for (size_t i = 0; i < mle_spool_num_batches(spool); i++) {
+      mle_batch batch;
+      MLE_TRY(mle_spool_batch(spool, i, &batch, err));
+      copy_into_whole(spool, &batch, first);
+      first += batch.rows;
+    }
+  }
+  for (size_t c = 0; c < spool->num_columns; c++) {
+    spool->view[c] = spool->whole[c];
+    if (spool->facts[c].nulls == 0) spool->view[c].valid = NULL;
+  }
+  *out = (mle_batch){spool->rows, spool->num_columns, spool->view};
   return MLE_OK;
 }

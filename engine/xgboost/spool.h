@@ -42,6 +42,12 @@ size_t mle_spool_num_batches(const mle_spool *spool);
 /* The i-th batch, until the next call. */
 mle_status mle_spool_batch(mle_spool *spool, size_t index, mle_batch *out, mle_error *err);
 
+/*
+ * All rows as one batch, whose columns are contiguous; it lives as long as the spool. EREFUSED when
+ * that takes more than `memory_max` bytes.
+ */
+mle_status mle_spool_gather(mle_spool *spool, size_t memory_max, mle_batch *out, mle_error *err);
+
 /* What was seen in a column. */
 typedef struct mle_spool_facts {
   bool whole;      /* its values are integers */

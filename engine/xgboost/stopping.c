@@ -12,7 +12,8 @@ mle_stopping mle_stopping_begin(int patience, bool maximize) {
 }
 
 bool mle_stopping_update(mle_stopping *s, int round, double score) {
-  bool better = s->maximize ? score > s->best_score : score < s->best_score;
+  bool better = s->maximize ? score - s->min_delta > s->best_score
+                            : s->best_score - s->min_delta > score;
   if (s->best_round < 0 || better) {
     s->best_round = round;
     s->best_score = score;

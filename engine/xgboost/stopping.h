@@ -17,6 +17,7 @@ typedef struct mle_stopping {
   int best_round; /* -1 before the first */
   double best_score;
   int since; /* rounds since then */
+  double min_delta; /* a smaller step is no improvement; 0 */
 } mle_stopping;
 
 mle_stopping mle_stopping_begin(int patience, bool maximize);

@@ -110,7 +110,7 @@ function TestXgboost.test_columns_are_found_by_name()
   local straight = sql "select 0.25 as amount, 5 as hour, true as abroad"
   lu.assertEquals(model:predict_list(turned), model:predict_list(straight))
   refused("predict_list: these rows lack the column 'hour'", model.predict_list, model, sql "select 1 as amount, true as abroad")
-  refused("not hour (VARCHAR)", model.predict_list, model, sql "select 1 as amount, 'x' as hour, true as abroad")
+  refused("not hour (VARCHAR); leave it", model.predict_list, model, sql "select 1 as amount, 'x' as hour, true as abroad")
 end
 
 function TestXgboost.test_evaluate()
@@ -154,12 +154,13 @@ function TestXgboost.test_mistakes_are_refused_before_training()
   refused("no objective 'binary:logisitc' (did you mean 'binary:logistic'?)", xgboost.train, params { objective = "binary:logisitc" })
   refused("Unknown metric function zip", xgboost.train, params { eval_metric = "zip" })
   refused("built for the CPU only", xgboost.train, params { device = "cuda" })
-  refused("trains with 'hist'", xgboost.train, params { tree_method = "exact" })
+  refused("one_output_per_tree", xgboost.train, params { multi_strategy = "multi_output_tree" })
+  refused("name their column with qid", xgboost.train, params { objective = "rank:ndcg" })
   refused("these rows lack the column 'frau' (did you mean 'fraud'?)", xgboost.train, options { label = "frau" })
   refused("dtrain: it has no rows", xgboost.train, options { dtrain = rows(0, 0) })
   refused("all 10 rows are 1", xgboost.train, options { dtrain = sql "select i as a, 1 as fraud from range(10) t(i)" })
   refused("5 of 10 rows have none", xgboost.train, options { dtrain = sql "select i as a, nullif(i % 2, 1) as fraud from range(10) t(i)" })
-  refused("not s (VARCHAR), d (DATE); leave them out with exclude", xgboost.train,
+  refused("numbers and texts, not d (DATE); leave it out with exclude", xgboost.train,
     options { dtrain = sql "select 'x' as s, current_date as d, 1 as fraud" })
   refused("must be a frame", xgboost.train, options { evals = { test = {} } })
   refused("names hold no [, ] or <", xgboost.train, options { dtrain = sql "select i as \"a<b\", i % 2 as fraud from range(9) t(i)" })

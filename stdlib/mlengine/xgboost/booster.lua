@@ -14,18 +14,27 @@ local PREDICT_LIST_MAX <const> = 10000
 ---@class mlengine.xgboost.Booster
 ---@field params table<string, string|number|boolean> as given, for run:log_params
 ---@field features? string[]  in the model's order; nil when it was trained without names
+---@field categories table<string, string[]> of the features that are categories, in the order of their codes
 ---@field label? string       the label's column
 ---@field objective string
 ---@field num_boosted_rounds integer
 ---@field best_iteration? integer round from 0, with early stopping
 ---@field best_score? number
 ---@field evals_result table<string, table<string, number[]>> set, metric, value of each round
+---@field peak_memory? integer the most bytes this process had in memory by the end of training
 ---@field signature? { inputs: { name: string, type: string, required: boolean }[] } in MLflow's types
 local Booster = {}
 Booster.__index = Booster
 Booster.__name = "mlengine.xgboost.Booster"
 
 -- ====== Coming and going ======
+
+---The names of categories, by feature: what a text stands for is the model's to say.
+local function categories_of(model, info)
+  local categories = {}
+  for i, name in ipairs(info.feature_names or {}) do categories[name] = model:categories(i) end
+  return categories
+end
 
 ---Wraps a model's bytes; `fields` is what training knows beyond them.
 ---@param bytes string
@@ -39,6 +48,7 @@ function M.new(bytes, fields)
   fields.objective = info.objective
   fields.num_boosted_rounds = info.num_rounds
   fields.info = info
+  fields.categories = categories_of(model, info)
   return setmetatable(fields, Booster)
 end
 
@@ -92,7 +102,7 @@ end
 -- ====== Prediction ======
 
 ---A model without names takes the columns as they stand.
-local function expressions_for(self, frame, what, label)
+local function expressions_for(self, frame, what, label, unseen)
   columns.check_frame(frame, what .. " takes a frame: what is given")
   local names = self.features or columns.names(frame, label)
   if #names ~= self.info.num_features then
@@ -100,38 +110,123 @@ local function expressions_for(self, frame, what, label)
   end
   local wanted = table.move(names, 1, #names, 1, {})
   if label then wanted[#wanted + 1] = label end
-  return columns.expressions(frame, wanted, what)
+  return columns.expressions(frame, wanted, what, self.categories, unseen)
 end
 
-local predict_options <const> = { output_margin = "boolean|nil", library = "boolean|nil" }
+local predict_options <const> = {
+  output_margin = "boolean|nil",
+  pred_leaf = "boolean|nil",
+  pred_contribs = "boolean|nil",
+  approx_contribs = "boolean|nil",
+  pred_interactions = "boolean|nil",
+  iteration_range = "table|nil",
+  columns = "table|nil",
+  unseen = "string|nil",
+  library = "boolean|nil",
+}
+
+--- XGBoost's numbers of what a prediction may be; a value is 0.
+local kinds <const> = { output_margin = 1, pred_contribs = 2, approx_contribs = 3, pred_interactions = 4, pred_leaf = 6 }
+
+local function kind_of(options, what)
+  local kind, chosen = 0, nil
+  for name, number in pairs(kinds) do
+    if options[name] and not (name == "pred_contribs" and options.approx_contribs) then
+      if chosen then raise("invalid", ("%s: give %s or %s, not both"):format(what, chosen, name)) end
+      kind, chosen = number, name
+    end
+  end
+  return kind
+end
+
+--- The model cut to some rounds: a copy.
+local function ranged(self, range, what)
+  if not range then return self.model end
+  local first, last = math.tointeger(range[1]), math.tointeger(range[2])
+  if not (first and last) then raise("invalid", what .. ": iteration_range is { first, behind the last }, rounds from 0") end
+  local model = reader.parse(self.bytes)
+  model:keep_range(first, last)
+  return model
+end
 
 local function predict(self, frame, options, what)
-  options = check.options(options, predict_options, what, 4)
-  local library <close> = options.library and native.load(self.bytes) or nil
-  return native.predict(self.model, frame, expressions_for(self, frame, what), {
-    margin = options.output_margin,
+  local kind = kind_of(options, what)
+  local library <close> = (options.library or kind > 1) and native.load(self.bytes) or nil
+  local range = options.iteration_range
+  return native.predict(ranged(self, range, what), frame, expressions_for(self, frame, what, nil, options.unseen), {
+    kind = kind,
+    begin = range and range[1],
+    ["end"] = range and range[2],
     library = library,
   })
 end
 
+local function numbered(prefix, count)
+  local names = {}
+  for i = 1, count do names[i] = count == 1 and prefix or ("%s_%d"):format(prefix, i - 1) end
+  return names
+end
+
+---"amount", ..., "bias"; of several outputs "amount_0", ...
+local function contribution_names(self, width)
+  local features = table.move(self.features or numbered("f", self.info.num_features), 1, self.info.num_features, 1, {})
+  features[#features + 1] = "bias"
+  local names, outputs = {}, width // #features
+  for output = 1, outputs do
+    for _, feature in ipairs(features) do
+      names[#names + 1] = outputs == 1 and feature or ("%s_%d"):format(feature, output - 1)
+    end
+  end
+  return names
+end
+
+local function names_of(self, options, width)
+  if options.pred_leaf then return numbered("leaf", width) end
+  if options.pred_contribs or options.approx_contribs then return contribution_names(self, width) end
+  if options.pred_interactions then return numbered("interaction", width) end
+  return numbered("prediction", width)
+end
+
+--- The predictions beside columns of their rows, which both come in one order.
+local function beside(frame, kept, scores)
+  local frames, list, quoted = require "mlengine.frame", {}, {}
+  for i, name in ipairs(kept) do
+    columns.find(frame, name, "predict.columns")
+    quoted[i] = columns.quoted(name)
+    list[i] = "f." .. quoted[i]
+  end
+  local text = ("select %s, s.* from f positional join s"):format(table.concat(list, ", "))
+  return frames.sql(text, { f = frame:select(quoted), s = scores })
+end
+
 ---Predictions as a frame of one column `prediction`, or `prediction_0`, `prediction_1`, ... where a
----row has several; rows in the order of `frame`. `library = true` scores in XGBoost's own code: the
----same bits, slower.
+---row has several; rows in the order of `frame`. `columns` are kept beside them:
+---
+---     model:predict(rows, { columns = { "id" } }):write "scores.parquet"
+---
+---`output_margin`, `pred_leaf`, `pred_contribs`, `approx_contribs` and `pred_interactions` are Python's; so is
+---`iteration_range = { 0, 10 }`. `unseen = "error"` refuses categories that training did not see. `library = true` scores in
+---XGBoost's own code: the same bits, slower.
 ---@param frame mlengine.Frame
----@param options? { output_margin?: boolean, library?: boolean }
+---@param options? { output_margin?: boolean, pred_leaf?: boolean, pred_contribs?: boolean, approx_contribs?: boolean, pred_interactions?: boolean, iteration_range?: integer[], columns?: string[], unseen?: "missing"|"error", library?: boolean }
 ---@return mlengine.Frame
 function Booster:predict(frame, options)
-  local scores <close> = predict(self, frame, options, "predict")
-  local names = {}
-  for i = 1, scores:width() do names[i] = scores:width() == 1 and "prediction" or ("prediction_%d"):format(i - 1) end
-  return require("mlengine.frame").wrap(scores:frame(names))
+  options = check.options(options, predict_options, "predict")
+  columns.check_frame(frame, "predict takes a frame: what is given")
+  local frames = require "mlengine.frame"
+  local rows = options.columns and frames.wrap((frame.handle:steady())) or frame
+  local scores <close> = predict(self, rows, options, "predict")
+  local scored = frames.wrap(scores:frame(names_of(self, options, scores:width())))
+  if not options.columns or #options.columns == 0 then return scored end
+  return beside(rows, options.columns, scored)
 end
 
 ---Predictions of at most 10,000 rows as a list of numbers, or of lists where a row has several.
 ---@param frame mlengine.Frame
----@param options? { output_margin?: boolean, library?: boolean }
+---@param options? table as of predict, without `columns`
 ---@return (number|number[])[]
 function Booster:predict_list(frame, options)
+  options = check.options(options, predict_options, "predict_list")
   local scores <close> = predict(self, frame, options, "predict_list")
   if scores:rows() > PREDICT_LIST_MAX then
     raise("refused", ("predict_list gives at most %d rows, these are %d; use predict"):format(PREDICT_LIST_MAX, scores:rows()))
@@ -143,6 +238,39 @@ function Booster:predict_list(frame, options)
     list[row] = scores:width() == 1 and values[1] or values
   end
   return list
+end
+
+-- ====== Looking inside ======
+
+local importances <const> = { "weight", "gain", "cover", "total_gain", "total_cover" }
+
+---What each feature that the model uses is worth to it, as Booster.get_score of Python.
+---@param importance_type? "weight"|"gain"|"cover"|"total_gain"|"total_cover" weight: how often it splits
+---@return table<string, number>
+function Booster:get_score(importance_type)
+  importance_type = importance_type or "weight"
+  for _, known in ipairs(importances) do
+    if known == importance_type then
+      local library <close> = native.load(self.bytes)
+      return library:importance(importance_type)
+    end
+  end
+  return raise("invalid", ("get_score: importance is one of %s, not '%s'"):format(table.concat(importances, ", "), tostring(importance_type)))
+end
+
+local dump_options <const> = { dump_format = "string|nil", with_stats = "boolean|nil" }
+
+---The trees, one text each, as Booster.get_dump of Python.
+---@param options? { dump_format?: "text"|"json"|"dot", with_stats?: boolean }
+---@return string[]
+function Booster:get_dump(options)
+  options = check.options(options, dump_options, "get_dump")
+  local format = options.dump_format or "text"
+  if format ~= "text" and format ~= "json" and format ~= "dot" then
+    raise("invalid", ("get_dump: dump_format is text, json or dot, not '%s'"):format(format))
+  end
+  local library <close> = native.load(self.bytes)
+  return library:dump(format, options.with_stats or false)
 end
 
 ---How well the model predicts the label of these rows: auc, logloss, accuracy, precision and

@@ -1,5 +1,6 @@
 --- Which columns of a frame a model learns from, and how they are read.
 
+local categories = require "mlengine.xgboost.categories"
 local check = require "mlengine.check"
 local raise = require("mlengine.error").raise
 
@@ -8,8 +9,9 @@ local M = {}
 ---@class mlengine.xgboost.Column
 ---@field name string
 ---@field type string       DuckDB's
----@field feature string    XGBoost's: "float", "int", "i" (bool)
----@field expression string SQL that gives a number
+---@field feature string    XGBoost's: "float", "int", "i" (bool), "c" (category)
+---@field expression string SQL that gives a number; of a category its text
+---@field categories? string[] of a category, in the order of their codes
 
 --- DuckDB's type to XGBoost's and MLflow's.
 local kinds <const> = {
@@ -27,11 +29,13 @@ local kinds <const> = {
   FLOAT = { feature = "float", mlflow = "float" },
   DOUBLE = { feature = "float", mlflow = "double" },
   DECIMAL = { feature = "float", mlflow = "double", cast = true },
+  VARCHAR = { feature = "c", mlflow = "string" },
+  ENUM = { feature = "c", mlflow = "string" },
 }
 
 local function kind_of(type) return kinds[type:match "^%u+" or ""] end
 
-local function quoted(name) return '"' .. name:gsub('"', '""') .. '"' end
+local quoted = categories.quoted
 
 ---@return mlengine.xgboost.Column
 local function describe(column)
@@ -68,10 +72,10 @@ end
 local function refuse_other_types(columns, what)
   local bad = {}
   for _, column in ipairs(columns) do
-    if not column.feature then bad[#bad + 1] = ("%s (%s)"):format(column.name, column.type) end
+    if not column.feature or (column.feature == "c" and not column.categories) then bad[#bad + 1] = ("%s (%s)"):format(column.name, column.type) end
   end
   if #bad == 0 then return end
-  raise("invalid", ("%s: XGBoost takes numbers, not %s; leave %s out with exclude = { ... } or turn %s into numbers"):format(
+  raise("invalid", ("%s: XGBoost takes numbers and texts, not %s; leave %s out with exclude = { ... } or turn %s into numbers"):format(
     what, table.concat(bad, ", "), #bad > 1 and "them" or "it", #bad > 1 and "them" or "it"))
 end
 
@@ -84,28 +88,23 @@ local function refuse_names(columns, what)
   end
 end
 
-local function set_of(...)
-  local set = {}
-  for i = 1, select("#", ...) do
-    local name = select(i, ...)
-    if name then set[name] = true end
-  end
-  return set
-end
-
----Chooses the features: those named, or all columns but the label, the weight and what is excluded.
+---Chooses the features: those named, or all columns but the given others and what is excluded.
+---Texts are categories: those of `known` where a model has them, else all that the rows hold.
 ---@param frame mlengine.Frame
----@param options { label: string, weight?: string, base_margin?: string, features?: string[], exclude?: string[] }
+---@param options { features?: string[], exclude?: string[] }
+---@param others string[] columns that are no features: label, weight, ...
 ---@param what string for messages
+---@param known? table<string, string[]> categories by column
 ---@return mlengine.xgboost.Column[]
-function M.features(frame, options, what)
+function M.features(frame, options, others, what, known)
   local list, by_name, names = all(frame)
   local chosen = {}
   if options.features and options.exclude then raise("invalid", what .. ": give features or exclude, not both") end
   if options.features then
     for i, name in ipairs(options.features) do chosen[i] = find(by_name, names, name, what .. ".features") end
   else
-    local left_out = set_of(options.label, options.weight, options.base_margin)
+    local left_out = {}
+    for _, name in ipairs(others) do left_out[name] = true end
     for _, name in ipairs(options.exclude or {}) do
       left_out[find(by_name, names, name, what .. ".exclude").name] = true
     end
@@ -114,28 +113,52 @@ function M.features(frame, options, what)
     end
   end
   if #chosen == 0 then raise("invalid", what .. ": no column is left to learn from") end
+  for _, column in ipairs(chosen) do
+    if column.feature == "c" then column.categories = (known or {})[column.name] or categories.of(frame, column, what) end
+  end
   refuse_other_types(chosen, what)
   refuse_names(chosen, what)
   return chosen
 end
 
----SQL for the named columns of a frame, each of which must be a number.
+---SQL for the named columns of a frame, each of which must be a number, or have categories: then it is
+---their codes.
 ---@param frame mlengine.Frame
 ---@param wanted string[]
 ---@param what string for messages
+---@param known? table<string, string[]> categories by column
+---@param unseen? "missing"|"error" what a text is that is none of them
 ---@return string[]
-function M.expressions(frame, wanted, what)
+function M.expressions(frame, wanted, what, known, unseen)
   local _, by_name, names = all(frame)
   local found, missing, list = {}, {}, {}
   for i, name in ipairs(wanted) do
-    found[#found + 1] = by_name[name]
-    if not by_name[name] then missing[#missing + 1] = ("'%s'%s"):format(name, check.hint(name, names)) end
-    list[i] = by_name[name] and by_name[name].expression
+    local column = by_name[name]
+    found[#found + 1] = column
+    if not column then missing[#missing + 1] = ("'%s'%s"):format(name, check.hint(name, names)) end
+    if column and known and known[name] then
+      column.categories, column.feature = known[name], "c"
+      list[i] = categories.code(column)
+      if unseen == "error" then categories.refuse_unseen(frame, column, what) end
+    else
+      list[i] = column and column.expression
+    end
   end
   if #missing > 0 then raise("invalid", ("%s: these rows lack the column %s"):format(what, table.concat(missing, ", "))) end
   refuse_other_types(found, what)
   return list
 end
+
+---Raises unless the frame has the column.
+---@param frame mlengine.Frame
+---@param name string
+---@param what string for messages
+function M.find(frame, name, what)
+  local _, by_name, names = all(frame)
+  find(by_name, names, name, what)
+end
+
+M.quoted = quoted
 
 ---The names of all columns but one, for models that carry no names.
 ---@param frame mlengine.Frame

@@ -15,7 +15,9 @@ local names <const> = {
   "eta", "eval_metric", "gamma", "grow_policy", "huber_slope", "interaction_constraints", "lambda",
   "learning_rate", "max_bin", "max_cat_threshold", "max_cat_to_onehot", "max_delta_step", "max_depth",
   "max_leaves", "min_child_weight", "min_split_loss", "monotone_constraints", "multi_strategy",
-  "normalize_type", "nthread", "num_class", "num_parallel_tree", "objective", "one_drop", "process_type",
+  "feature_selector", "lambdarank_bias_norm", "lambdarank_normalization", "lambdarank_num_pair_per_sample",
+  "lambdarank_pair_method", "lambdarank_score_normalization", "lambdarank_unbiased", "max_cached_hist_node", "ndcg_exp_gain",
+  "refresh_leaf", "top_k", "normalize_type", "nthread", "num_class", "num_parallel_tree", "objective", "one_drop", "process_type",
   "quantile_alpha", "rate_drop", "refresh_leaf", "reg_alpha", "reg_lambda", "sample_type",
   "sampling_method", "scale_pos_weight", "seed", "seed_per_iteration", "skip_drop", "subsample",
   "tree_method", "tweedie_variance_power", "updater", "validate_parameters", "verbosity",
@@ -36,7 +38,7 @@ local elsewhere <const> = {
   n_jobs = "threads are nthread",
   random_state = "the seed is seed",
   missing = "nulls and NaN are missing",
-  enable_categorical = "columns of text must be turned into numbers first",
+  enable_categorical = "columns of text are categories",
 }
 
 ---The shortest decimal that reads back as the same number, so that logs show 0.3 as 0.3.

@@ -22,6 +22,16 @@ function Model:info() end
 ---@return string?
 function Model:attribute(name) end
 
+---The names of the i-th feature's categories in the order of their codes; nil when it has none.
+---@param i integer from 1
+---@return string[]?
+function Model:categories(i) end
+
+---Forgets all rounds but [first, last).
+---@param first integer from 0
+---@param last integer
+function Model:keep_range(first, last) end
+
 ---Scores one row; false, or anything that is no number, is a missing value.
 ---@param row (number|false)[]
 ---@param margin? boolean

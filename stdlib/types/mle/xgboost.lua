@@ -12,13 +12,59 @@ function Matrix:rows() end
 ---@return integer
 function Matrix:missing(i) end
 
+---Groups of rows, of ranking; 0 when there are none.
+---@return integer
+function Matrix:groups() end
+
 ---A booster in training. Scripts use mlengine.xgboost.
 ---@class mle.xgboost.Booster
 local Booster = {}
 
----Trains and evaluates one round: whether another follows, and its metrics as {set, name, value}.
+---One round.
+function Booster:update() end
+
+---One round by gradients that a query computed: SQL of the gradients, then of as many hessians.
+---@param frame mle.Frame|mlengine.Frame
+---@param expressions string[]
+---@param rows integer
+function Booster:boost(frame, expressions, rows) end
+
+---Evaluates the sets after a round.
+function Booster:evaluate() end
+
+---@param set integer from 1
+---@param name string
+---@param value number
+function Booster:add_metric(set, name, value) end
+
+---Whether another round follows, and the metrics of this one as {set, name, value}.
 ---@return boolean more, { [1]: integer, [2]: string, [3]: number }[] metrics
-function Booster:round() end
+function Booster:end_round() end
+
+---What early stopping saw in an earlier round, of a training that is resumed.
+---@param round integer from 0
+---@param metric string
+---@param value number
+function Booster:recall(round, metric, value) end
+
+---Lets caches go, as loading the model again would.
+function Booster:reset() end
+
+---Scores of a set, counted from 1, or of the training set: 0.
+---@param set integer
+---@param margin boolean
+---@param width integer values a row has
+---@return mle.xgboost.Scores
+function Booster:scores(set, margin, width) end
+
+---@param kind "weight"|"gain"|"cover"|"total_gain"|"total_cover"
+---@return table<string, number>
+function Booster:importance(kind) end
+
+---@param format "text"|"json"|"dot"
+---@param with_stats boolean
+---@return string[]
+function Booster:dump(format, with_stats) end
 
 ---@return integer? round from 0; nothing without early stopping
 ---@return number? score
@@ -88,9 +134,13 @@ function M.evaluate(model, frame, expressions) end
 ---@param model mle.Model
 ---@param frame mle.Frame|mlengine.Frame
 ---@param expressions string[] features in the model's order
----@param options? { margin?: boolean, library?: mle.xgboost.Booster }
+---@param options? { kind?: integer, begin?: integer, ["end"]?: integer, library?: mle.xgboost.Booster }
 ---@return mle.xgboost.Scores
 function M.predict(model, frame, expressions, options) end
+
+---The most bytes this process has had in memory.
+---@return integer
+function M.peak_memory() end
 
 ---@return string "3.2.0"
 function M.version() end

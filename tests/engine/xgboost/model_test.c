@@ -102,7 +102,7 @@ static void each_broken_part_is_named(void **state) {
       {"\"base_score\":\"[", "\"base_score\":\"[1,", "base_score must be one number"},
       {"\"base_score\":\"[", "\"base_score\":\"[nan", "base_score must be one number"},
       {"binary:logistic", "mine", "its objective 'mine' is not known here"},
-      {"\"name\":\"gbtree\"", "\"name\":\"gblinear\"", "its booster is gblinear"},
+      {"\"name\":\"gbtree\"", "\"name\":\"gblinear\"", "weights must be"},
       {"\"version\":[3", "\"version\":[4", "written by XGBoost 4; read are versions 1 to 3"},
       {"\"learner\"", "\"teacher\"", "these bytes are no XGBoost model"},
       {"\"amount\"", "5", "feature_names must be texts"},
