@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -108,9 +109,23 @@ typedef struct listing {
 
 static mle_status list_folder(const listing *l, const char *folder, int depth, mle_error *err);
 
+/* The next entry that is not the folder itself or its parent; NULL after the last. */
+static struct dirent *next_entry(DIR *dir) {
+  struct dirent *entry = readdir(dir);
+  while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0))
+    entry = readdir(dir);
+  return entry;
+}
+
+/* Sets `out` to NULL where there is no such folder. */
+static mle_status open_folder(const char *folder, const char *path, DIR **out, mle_error *err) {
+  *out = opendir(path);
+  if (*out != NULL || errno == ENOENT || errno == ENOTDIR) return MLE_OK;
+  return mle_fail(err, MLE_EIO, "cannot list '%s': %s", folder, strerror(errno));
+}
+
 static mle_status list_entry(const listing *l, const char *folder, const char *name, int depth,
                              mle_error *err) {
-  if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return MLE_OK;
   char *uri = mle_format("%s/%s", folder, name);
   if (uri == NULL) return mle_nomem(err, "listing a folder");
   struct stat info;
@@ -129,11 +144,11 @@ static mle_status list_folder(const listing *l, const char *folder, int depth, m
   if (depth > DEPTH_MAX)
     return mle_fail(err, MLE_EREFUSED, "'%s' is nested more than %d folders deep", folder,
                     DEPTH_MAX);
-  DIR *dir = opendir(folder + l->prefix);
-  if (dir == NULL && errno == ENOENT) return MLE_OK;
-  if (dir == NULL) return mle_fail(err, MLE_EIO, "cannot list '%s': %s", folder, strerror(errno));
+  DIR *dir;
+  MLE_TRY(open_folder(folder, folder + l->prefix, &dir, err));
+  if (dir == NULL) return MLE_OK;
   mle_status status = MLE_OK;
-  for (struct dirent *entry; status == MLE_OK && (entry = readdir(dir)) != NULL;)
+  for (struct dirent *entry; status == MLE_OK && (entry = next_entry(dir)) != NULL;)
     status = list_entry(l, folder, entry->d_name, depth, err);
   closedir(dir);
   return status;
@@ -145,4 +160,22 @@ mle_status mle_store_list(const char *folder, mle_store_visit visit, void *conte
   MLE_TRY(mle_store_local_path(folder, &path, err));
   listing l = {visit, context, (size_t)(path - folder)};
   return list_folder(&l, folder, 0, err);
+}
+
+mle_status mle_store_list_names(const char *folder, mle_store_visit_name visit, void *context,
+                                mle_error *err) {
+  const char *path;
+  DIR *dir;
+  MLE_TRY(mle_store_local_path(folder, &path, err));
+  MLE_TRY(open_folder(folder, path, &dir, err));
+  if (dir == NULL) return MLE_OK;
+  mle_status status = MLE_OK;
+  for (struct dirent *entry; status == MLE_OK && (entry = next_entry(dir)) != NULL;) {
+    struct stat info;
+    if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue; /* gone */
+    if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode))
+      status = visit(context, entry->d_name, S_ISDIR(info.st_mode), err);
+  }
+  closedir(dir);
+  return status;
 }

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -86,12 +87,42 @@ static void listing_a_missing_folder_finds_nothing(void **state) {
   assert_int_equal(total, 0);
 }
 
+/* Folders begin with a slash. */
+static mle_status see_name(void *context, const char *name, bool is_folder, mle_error *err) {
+  char *seen = context;
+  (void)err;
+  strcat(strcat(seen, is_folder ? "/" : ""), name);
+  return strcmp(name, "end") == 0 ? MLE_ECANCELLED : MLE_OK;
+}
+
+static void names_of_a_folder_are_listed(void **state) {
+  (void)state;
+  char *root = mle_format("file://%s/names", folder), *sub = mle_format("%s/sub/deep", root);
+  char *link = mle_format("%s/names/link", folder), *end = mle_format("%s/end", root);
+  char seen[100] = "";
+  assert_int_equal(mle_store_list_names(root, see_name, seen, NULL), MLE_OK);
+  assert_string_equal(seen, "");
+  assert_int_equal(mle_store_create(sub, "x", 1, NULL), MLE_OK);
+  assert_int_equal(symlink(folder, link), 0);
+  assert_int_equal(mle_store_list_names(root, see_name, seen, NULL), MLE_OK);
+  assert_string_equal(seen, "/sub");
+  assert_int_equal(mle_store_list_names(sub, see_name, seen, NULL), MLE_OK); /* a file is empty */
+  assert_string_equal(seen, "/sub");
+  assert_int_equal(mle_store_create(end, "x", 1, NULL), MLE_OK);
+  assert_int_equal(mle_store_list_names(root, see_name, seen, NULL), MLE_ECANCELLED);
+  mle_free(end);
+  mle_free(link);
+  mle_free(sub);
+  mle_free(root);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(all_forms_of_a_local_uri_are_one_path),
       cmocka_unit_test(what_is_not_local_is_refused_by_name),
       cmocka_unit_test(an_object_lives_and_dies),
       cmocka_unit_test(listing_a_missing_folder_finds_nothing),
+      cmocka_unit_test(names_of_a_folder_are_listed),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
