@@ -21,6 +21,11 @@
 
 mle_status mle_append_check(const mle_table *table, mle_error *err) {
   const mle_metadata *m = table->metadata;
+  if (table->read_only)
+    return mle_fail(err, MLE_EREFUSED,
+                    "cannot append to %s.%s: it was opened from %s, and only the catalog that the "
+                    "table belongs to can change it",
+                    table->space, table->name, table->metadata_location);
   if (m->format_version != 2)
     return mle_fail(err, MLE_EUNSUPPORTED,
                     "cannot append to %s.%s: it has format version %d, this version writes 2",

@@ -22,7 +22,8 @@ typedef struct mle_append {
   size_t num_summary;
 } mle_append;
 
-/* EUNSUPPORTED when a table is of a kind that this version does not write to; says why. */
+/* EUNSUPPORTED when a table is of a kind that this version does not write to, EREFUSED when it
+ * was opened to read; says why. */
 mle_status mle_append_check(const mle_table *table, mle_error *err);
 
 /*

@@ -11,7 +11,8 @@
 
 #define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
 
-static const mle_catalog_class *const classes[] = {&mle_catalog_sql};
+static const mle_catalog_class *const classes[] = {&mle_catalog_sql, &mle_catalog_hadoop,
+                                                 &mle_catalog_static};
 
 /* ====== Small parts ====== */
 
@@ -36,24 +37,54 @@ void mle_table_free(mle_table *table) {
   mle_free(table);
 }
 
-mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out,
-                          mle_error *err) {
-  char label[MLE_TABLE_LABEL];
-  *out = NULL;
+/* A table without metadata yet; NULL: out of memory. */
+static mle_table *new_table(const mle_table_name *name, const char *location) {
   mle_table *table = mle_calloc(1, sizeof *table);
-  if (table == NULL) return mle_nomem(err, "loading a table");
+  if (table == NULL) return NULL;
   table->space = mle_strdup(name->space);
   table->name = mle_strdup(name->name);
   table->metadata_location = mle_strdup(location);
-  bool copied = table->space != NULL && table->name != NULL && table->metadata_location != NULL;
-  mle_status status = copied ? mle_metadata_read(location, &table->metadata, err)
-                             : mle_nomem(err, "loading a table");
+  if (table->space != NULL && table->name != NULL && table->metadata_location != NULL) return table;
+  mle_table_free(table);
+  return NULL;
+}
+
+/* Hands `table` out, or frees it after a failure. */
+static mle_status finish_table(mle_table *table, mle_status status, const mle_table_name *name,
+                               mle_table **out, mle_error *err) {
+  char label[MLE_TABLE_LABEL];
   if (status == MLE_OK) {
     *out = table;
     return MLE_OK;
   }
   mle_table_free(table);
   return mle_context(err, "table %s", mle_table_label(name, label));
+}
+
+mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out,
+                          mle_error *err) {
+  *out = NULL;
+  mle_table *table = new_table(name, location);
+  mle_status status = table == NULL ? mle_nomem(err, "loading a table")
+                                    : mle_metadata_read(location, &table->metadata, err);
+  return finish_table(table, status, name, out, err);
+}
+
+mle_status mle_table_parse(const mle_table_name *name, const char *location,
+                           const mle_buffer *text, mle_table **out, mle_error *err) {
+  *out = NULL;
+  mle_table *table = new_table(name, location);
+  mle_status status = table == NULL
+                          ? mle_nomem(err, "loading a table")
+                          : mle_metadata_parse(text->data, text->len, &table->metadata, err);
+  return finish_table(table, status, name, out, err);
+}
+
+mle_status mle_catalog_not_found(const mle_catalog *catalog, const mle_table_name *name,
+                                 mle_error *err) {
+  char label[MLE_TABLE_LABEL];
+  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no table %s", catalog->name,
+                  mle_table_label(name, label));
 }
 
 mle_status mle_names_add(mle_names *names, const char *name, mle_error *err) {
@@ -121,7 +152,9 @@ static mle_status find_class(const char *name, const char *type, const mle_catal
     if (strcmp(classes[i]->type, type) == 0) return MLE_OK;
   }
   return mle_fail(err, MLE_EUNSUPPORTED,
-                  "catalog '%s' has type '%s'; this version opens 'sql' on SQLite", name, type);
+                  "catalog '%s' has type '%s'; this version opens 'sql' on SQLite, 'hadoop' and "
+                  "'static'",
+                  name, type);
 }
 
 static char *without_slash(const char *uri) {
@@ -303,4 +336,29 @@ mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base,
                               const mle_snapshot *snapshot, mle_table **out, mle_error *err) {
   *out = NULL;
   return catalog->class->commit(catalog, base, snapshot, out, err);
+}
+
+/* Others may have committed on top of it: the table's history tells. */
+static mle_status was_committed(mle_catalog *catalog, const mle_table *base, int64_t snapshot_id,
+                                bool *out, mle_error *err) {
+  const mle_table_name name = {base->space, base->name};
+  mle_table *now;
+  *out = false;
+  MLE_TRY(catalog->class->load(catalog, &name, &now, err));
+  *out = mle_metadata_snapshot(now->metadata, snapshot_id) != NULL;
+  mle_table_free(now);
+  return MLE_OK;
+}
+
+mle_status mle_catalog_settle(mle_catalog *catalog, const mle_table *base, int64_t snapshot_id,
+                              mle_status failed, mle_error *err) {
+  mle_error why;
+  bool committed;
+  if (was_committed(catalog, base, snapshot_id, &committed, &why) == MLE_OK)
+    return committed ? MLE_OK : failed;
+  return mle_fail(
+      err, MLE_EUNKNOWN,
+      "whether snapshot %lld of %s.%s was committed is not known (%.300s); see mlengine table "
+      "snapshots before trying again",
+      (long long)snapshot_id, base->space, base->name, why.message);
 }

@@ -9,8 +9,9 @@
  *     mle_table_free(table);
  *     mle_catalog_close(catalog);
  *
- * Properties have PyIceberg's names. A kind of catalog is a mle_catalog_class; the
- * one here is "sql" (catalog_sql.c). Namespaces are texts with dots between levels.
+ * Properties have PyIceberg's names. A kind of catalog is a mle_catalog_class; those
+ * here are "sql" (on SQLite), "hadoop" (a directory) and "static" (one table, to read).
+ * Namespaces are texts with dots between levels.
  * A catalog belongs to one thread at a time; processes may share what is behind it.
  */
 #ifndef MLE_ICEBERG_CATALOG_H
@@ -30,6 +31,7 @@ typedef struct mle_table {
   char *space, *name;
   char *metadata_location;
   mle_metadata *metadata;
+  bool read_only; /* the catalog it was found in cannot change it */
 } mle_table;
 
 void mle_table_free(mle_table *table); /* NULL is ignored */
@@ -82,9 +84,10 @@ mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, ml
 mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *name, bool *out,
                                  mle_error *err);
 
-/* Forgets the name; the table's files stay. */
+/* Forgets the name; the table's files stay, but in a Hadoop directory, where they are the name. */
 mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name,
                                   mle_error *err);
+/* EUNSUPPORTED in a Hadoop directory. */
 mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *from,
                                     const mle_table_name *to, mle_error *err);
 

@@ -35,6 +35,8 @@ struct mle_catalog {
 };
 
 extern const mle_catalog_class mle_catalog_sql;
+extern const mle_catalog_class mle_catalog_hadoop;
+extern const mle_catalog_class mle_catalog_static;
 
 /* A property's value; NULL when absent or empty. */
 const char *mle_property_find(const mle_property *properties, size_t count, const char *key);
@@ -42,6 +44,22 @@ const char *mle_property_find(const mle_property *properties, size_t count, cons
 /* Reads the metadata at `location` into a table of that name. */
 mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out,
                           mle_error *err);
+
+/* The same from the metadata's text, which is to lie at `location`. */
+mle_status mle_table_parse(const mle_table_name *name, const char *location,
+                           const mle_buffer *text, mle_table **out, mle_error *err);
+
+/* "catalog 'default' has no table bank.trx". */
+mle_status mle_catalog_not_found(const mle_catalog *catalog, const mle_table_name *name,
+                                 mle_error *err);
+
+/*
+ * What became of a commit that ended with the failure `failed`, which may have come after
+ * it took effect: MLE_OK when the table has the snapshot now, `failed` when it has not,
+ * MLE_EUNKNOWN when the table cannot be read.
+ */
+mle_status mle_catalog_settle(mle_catalog *catalog, const mle_table *base, int64_t snapshot_id,
+                              mle_status failed, mle_error *err);
 
 mle_status mle_names_add(mle_names *names, const char *name, mle_error *err);
 

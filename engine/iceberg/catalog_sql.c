@@ -221,13 +221,6 @@ static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names
 
 /* ====== Tables ====== */
 
-static mle_status not_found(const mle_catalog *catalog, const mle_table_name *name,
-                            mle_error *err) {
-  char label[MLE_TABLE_LABEL];
-  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no table %s", catalog->name,
-                  mle_table_label(name, label));
-}
-
 /* The table's metadata location, owned by the caller; ENOTFOUND when there is no such table. */
 static mle_status find_location(sql_catalog *c, const mle_table_name *name, char **out,
                                 mle_error *err) {
@@ -235,11 +228,11 @@ static mle_status find_location(sql_catalog *c, const mle_table_name *name, char
   bool ready;
   *out = NULL;
   MLE_TRY(connect_to_read(c, &ready, err));
-  if (!ready) return not_found(&c->base, name, err);
+  if (!ready) return mle_catalog_not_found(&c->base, name, err);
   snprintf(sql, sizeof sql, "select metadata_location from iceberg_tables" THE_TABLE "%s",
            type_filter(c));
   MLE_TRY(mle_db_get_text(c->db, out, err, sql, "sss", c->base.name, name->space, name->name));
-  return *out == NULL ? not_found(&c->base, name, err) : MLE_OK;
+  return *out == NULL ? mle_catalog_not_found(&c->base, name, err) : MLE_OK;
 }
 
 static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
@@ -293,10 +286,10 @@ static mle_status drop_table(mle_catalog *catalog, const mle_table_name *name, m
   char sql[256];
   bool ready;
   MLE_TRY(connect_to_read(c, &ready, err));
-  if (!ready) return not_found(catalog, name, err);
+  if (!ready) return mle_catalog_not_found(catalog, name, err);
   snprintf(sql, sizeof sql, "delete from iceberg_tables" THE_TABLE "%s", type_filter(c));
   MLE_TRY(mle_db_run(c->db, err, sql, "sss", catalog->name, name->space, name->name));
-  return mle_db_changes(c->db) == 1 ? MLE_OK : not_found(catalog, name, err);
+  return mle_db_changes(c->db) == 1 ? MLE_OK : mle_catalog_not_found(catalog, name, err);
 }
 
 static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from,
@@ -309,7 +302,7 @@ static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from,
            type_filter(c));
   MLE_TRY(mle_db_run(c->db, err, sql, "sssss", to->space, to->name, catalog->name, from->space,
                      from->name));
-  return mle_db_changes(c->db) == 1 ? MLE_OK : not_found(catalog, from, err);
+  return mle_db_changes(c->db) == 1 ? MLE_OK : mle_catalog_not_found(catalog, from, err);
 }
 
 /* ====== Commit ====== */
@@ -330,34 +323,6 @@ static mle_status swap_location(sql_catalog *c, const mle_table *base, const cha
                   base->name);
 }
 
-/* Whether the table's history has the snapshot now; a failure when that cannot be told. */
-static mle_status was_committed(sql_catalog *c, const mle_table *base, int64_t snapshot_id,
-                                bool *out, mle_error *err) {
-  const mle_table_name name = {base->space, base->name};
-  mle_table *now;
-  *out = false;
-  MLE_TRY(load(&c->base, &name, &now, err));
-  *out = mle_metadata_snapshot(now->metadata, snapshot_id) != NULL;
-  mle_table_free(now);
-  return MLE_OK;
-}
-
-/* A statement may fail after it took effect (the disk said no to the last sync), and
- * others may have committed on top of it: the table itself tells. */
-static mle_status settle(sql_catalog *c, const mle_table *base, int64_t snapshot_id,
-                         mle_status failed, mle_error *err) {
-  mle_error why;
-  bool committed;
-  if (failed == MLE_ECONFLICT) return failed;
-  if (was_committed(c, base, snapshot_id, &committed, &why) == MLE_OK)
-    return committed ? MLE_OK : failed;
-  return mle_fail(
-      err, MLE_EUNKNOWN,
-      "whether snapshot %lld of %s.%s was committed is not known (%.300s); see mlengine table "
-      "snapshots before trying again",
-      (long long)snapshot_id, base->space, base->name, why.message);
-}
-
 /* The next version is read back before the swap: after it, nothing may fail. */
 static mle_status commit(mle_catalog *catalog, const mle_table *base, const mle_snapshot *snapshot,
                          mle_table **out, mle_error *err) {
@@ -374,7 +339,9 @@ static mle_status commit(mle_catalog *catalog, const mle_table *base, const mle_
   wrote = true;
   MLE_GO(mle_table_read(&name, location, &next, err));
   status = swap_location(c, base, location, err);
-  if (status != MLE_OK) MLE_GO(settle(c, base, snapshot->id, status, err));
+  if (status == MLE_ECONFLICT) goto done;
+  /* a statement may fail after it took effect: the disk said no to the last sync */
+  if (status != MLE_OK) MLE_GO(mle_catalog_settle(catalog, base, snapshot->id, status, err));
   *out = next;
   next = NULL;
 done:

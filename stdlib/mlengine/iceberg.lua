@@ -401,7 +401,7 @@ function Catalog:create_table_if_not_exists(name, schema, options)
   error(made, 0)
 end
 
----Forgets the table; its files stay.
+---Forgets the table; its files stay, but those of a Hadoop directory go, where the folder is the name.
 ---@param name string
 function Catalog:drop_table(name)
   local space, table_name = split_name(name)
@@ -420,7 +420,8 @@ function Catalog:rename_table(from, to)
 end
 
 ---A catalog of the project's settings by name ("default"), or one with these
----properties, under PyIceberg's names (`uri`, `warehouse`, ...).
+---properties, under PyIceberg's names (`uri`, `warehouse`, ...); `type` is "sql" (on
+---SQLite), "hadoop" (a directory) or "static" (one table's metadata, to read).
 ---@param which? string|table<string, string>
 ---@return mlengine.iceberg.Catalog
 function M.catalog(which)
@@ -435,6 +436,24 @@ function M.catalog(which)
   end
   local self = { name = name, properties = properties, named = named, handle = iceberg.open(name, properties) }
   return setmetatable(self, Catalog)
+end
+
+-- ====== A table without its catalog ======
+
+---@class mlengine.iceberg.StaticTable
+M.StaticTable = {}
+
+---The table of a metadata file, to read; or of a table's folder, with the newest
+---version in it each time it is loaded or refreshed. Its name is `static.` and its folder's.
+---
+---     local trx = iceberg.StaticTable.from_metadata "/data/bank/cc_trx/metadata/v3.metadata.json"
+---@param location string a path or a file: URI
+---@return mlengine.iceberg.Table
+function M.StaticTable.from_metadata(location)
+  check.type(location, "string", "the metadata's location")
+  local uri = location:find "^%a[%w+.-]*:" and location or require("mle.system").absolute(location)
+  local catalog = M.catalog { name = "static", type = "static", uri = uri }
+  return catalog:load_table(catalog:list_tables()[1])
 end
 
 --- Makes a frame again from what `Frame:recipe()` said: frames of tables travel between processes.

@@ -186,8 +186,47 @@ function TestIceberg:test_types_without_a_home_come_with_advice()
   lu.assertFalse(c:table_exists "bank.h")
 end
 
+local function lake() return iceberg.catalog { name = "lake", type = "hadoop", warehouse = "file://" .. folder .. "/lake" } end
+
+function TestIceberg:test_a_directory_is_a_catalog()
+  local c = lake()
+  local columns = frame.sql("select 1::bigint as id").schema
+  local t = c:create_table("a.b.t", columns)
+  for k = 1, 3 do t:append(frame.sql("select ?::bigint as id", { k })) end
+  lu.assertEquals(c:list_namespaces(), { "a", "a.b" })
+  lu.assertEquals(c:list_tables(), { "a.b.t" })
+  lu.assertStrContains(t.metadata_location, "/lake/a/b/t/metadata/v4.metadata.json")
+  lu.assertEquals(ids(t:increment { from = t:snapshots()[1].id }), { 2, 3 })
+  local recipe = json.encode(t:scan():recipe())
+  lu.assertEquals(ids(frame.from_recipe(json.decode(recipe))), { 1, 2, 3 })
+  lu.assertStrContains(complaint(c.rename_table, c, "a.b.t", "a.b.u"), "its folder is its name")
+  lu.assertStrContains(complaint(c.create_table, c, "a.u", columns, { location = "/elsewhere" }), "leave out location")
+  c:drop_table "a.b.t"
+  lu.assertFalse(c:table_exists "a.b.t")
+  lu.assertEquals(system.list(folder .. "/lake/a/b"), {})
+end
+
+function TestIceberg:test_a_static_table_is_read_and_not_written()
+  local t = lake():create_table("bank.t", frame.sql("select 1::bigint as id").schema)
+  for k = 1, 2 do t:append(frame.sql("select ?::bigint as id", { k })) end
+  local old = iceberg.StaticTable.from_metadata(folder .. "/lake/bank/t/metadata/v2.metadata.json")
+  lu.assertEquals(old.name, "static.t")
+  lu.assertEquals(old.uuid, t.uuid)
+  lu.assertEquals(ids(old:scan()), { 1 })
+  lu.assertEquals(ids(frame.from_recipe(old:scan():recipe())), { 1 })
+  lu.assertStrContains(complaint(old.append, old, frame.sql "select 9::bigint as id"), "only the catalog")
+  local now = iceberg.StaticTable.from_metadata("file://" .. folder .. "/lake/bank/t")
+  t:append(frame.sql "select 3::bigint as id")
+  lu.assertEquals(ids(now:scan()), { 1, 2 })
+  lu.assertEquals(ids(now:refresh():scan()), { 1, 2, 3 })
+  lu.assertEquals(ids(now:increment { from = t:snapshots()[1].id }), { 2, 3 })
+  lu.assertStrContains(complaint(iceberg.StaticTable.from_metadata, folder .. "/none"), "no metadata file")
+end
+
 function TestIceberg:test_catalogs_are_checked()
   lu.assertStrContains(complaint(iceberg.catalog, { uri = "thrift://h", type = "hive" }), "hive")
   lu.assertStrContains(complaint(iceberg.catalog, { warehouse = "/w" }), "uri")
+  lu.assertStrContains(complaint(iceberg.catalog, { type = "hadoop" }), "warehouse")
+  lu.assertStrContains(complaint(iceberg.catalog, { type = "hadoop", warehouse = "w" }), "absolute path")
   lu.assertStrContains(complaint(iceberg.catalog, 5), "catalog")
 end

@@ -17,6 +17,8 @@ local t = c:create_table("a.b", { { name = "x", type = "INTEGER" } }, { properti
 local t2 = c:create_table_if_not_exists("a.c", t.schema, { properties = {} })
 print(c:list_namespaces(), c:list_tables "a", c:table_exists "a.b", t2.uuid, t.current_snapshot,
   t:snapshots(), t:history(), t:refs(), t:files(1), t:snapshot(1))
+print(iceberg.catalog { type = "hadoop", warehouse = "/data/w" }.name,
+  iceberg.StaticTable.from_metadata("/data/w/a/b/metadata/v1.metadata.json").name)
 local f = frame.read("x.csv", { format = "csv", delimiter = ";", header = true, null = "NA",
   columns = { a = "INTEGER" } })
 local g = frame.sql("select * from f where a > ?", { 1, f = f })

@@ -11,9 +11,10 @@ local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|inc
 
 -- ====== Finding the table ======
 
---- The first of three or more parts may be a catalog of the project.
+--- The first of three or more parts may be a catalog of the project; what has a slash is a metadata file or a table's folder.
 local function load_table(name)
   local iceberg, config = require "mlengine.iceberg", require "mlengine.config"
+  if name:find "/" then return iceberg.StaticTable.from_metadata(name) end
   local first, rest = name:match "^([^.]+)%.(.+%..+)$"
   if first and pcall(config.catalog, first) then return iceberg.catalog(first):load_table(rest) end
   return iceberg.catalog():load_table(name)
@@ -236,7 +237,7 @@ return {
   increment   what was appended after --from, up to --to (default: all, up to now)
 
 A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
-CATALOG is a name of mlengine.conf.lua; without it, "default".]],
+CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name: a metadata file, or a table's folder.]],
   run = function(args)
     local given, names = arguments.parse(args, {
       ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID",

@@ -18,7 +18,9 @@ function M.recipe(table_, range, columns)
   local catalog = table_.catalog
   return {
     op = "iceberg.scan",
-    catalog = catalog.named and catalog.name or { name = catalog.name, uri = catalog.properties.uri, warehouse = catalog.properties.warehouse },
+    catalog = catalog.named and catalog.name or {
+      name = catalog.name, type = catalog.properties.type, uri = catalog.properties.uri, warehouse = catalog.properties.warehouse,
+    },
     table = table_.name,
     uuid = table_.uuid,
     range = { from = range.from, to = range.to, snapshots = range.snapshots, full = range.full, schema_id = range.schema_id },
