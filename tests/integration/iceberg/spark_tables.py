@@ -2,7 +2,9 @@
 
 import datetime
 import glob
+import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -46,10 +48,21 @@ def start():
     return session
 
 
+# Each case as rows, or the line that it was refused with.
+RANGES = """
+local t, found = c:load_table "db.t", json.array {}
+for i, case in ipairs(json.decode [==[%s]==]) do
+  local ok, rows = pcall(function() return t:increment(case):collect() end)
+  found[i] = ok and { rows = json.array(rows) } or { refused = tostring(rows) }
+end
+print("found " .. json.encode(found))
+"""
+
+
 class SparkTest(IcebergTest):
     """The catalog `default` of the project is Spark's too, where SQL calls it `c`."""
 
-    kind = "sql"
+    kind = "sql"  # or "hadoop"
 
     def setUp(self):
         global shared
@@ -61,14 +74,23 @@ class SparkTest(IcebergTest):
             self.spark.conf.set("spark.sql.catalog.default" + key, value)
 
     def settings(self):
+        """Spark's settings of the catalog. In SQL catalogs it needs the file's folder; of a directory mlengine has to be told."""
         folder = self.project.path(".mlengine")
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        return {"": "org.apache.iceberg.spark.SparkCatalog", ".cache-enabled": "false", ".type": "jdbc",
-                ".uri": f"jdbc:sqlite:{folder}/catalog.db", ".jdbc.schema-version": "V1", ".warehouse": f"file://{folder}/warehouse"}
+        common = {"": "org.apache.iceberg.spark.SparkCatalog", ".cache-enabled": "false", ".warehouse": f"file://{folder}/warehouse"}
+        if self.kind == "sql":
+            return {**common, ".type": "jdbc", ".uri": f"jdbc:sqlite:{folder}/catalog.db", ".jdbc.schema-version": "V1"}
+        self.project.write("mlengine.conf.lua", 'catalogs = { default = { type = "hadoop", warehouse = ".mlengine/warehouse" } }\n')
+        return {**common, ".type": "hadoop"}
 
     def sql(self, text):
-        """The rows of a statement; `c.` in it is the catalog."""
-        return plain(self.spark.sql(text.replace("c.db.", "`default`.db.")))
+        """The rows of a statement; `c.` before `db` and `system` is the catalog."""
+        return plain(self.spark.sql(re.sub(r"\bc\.(db|system)\b", r"`default`.\1", text)))
+
+    def head(self, branch="main"):
+        """The snapshot that the table has now, as Spark sees it."""
+        ref, = self.sql(f"select snapshot_id from c.db.t.refs where name = '{branch}'")
+        return ref["snapshot_id"]
 
     def theirs(self, table="db.t", where=None, **options):
         """What Spark reads, sorted as self.rows() sorts; options are Iceberg's, with _ for -."""
@@ -81,6 +103,12 @@ class SparkTest(IcebergTest):
     def ours(self, what="scan()", table="db.t"):
         """What mlengine reads: `what` is a method's call on the table."""
         return sort([from_arrow(row) for row in self.rows(f'c:load_table "{table}":{what}')])
+
+    def ranges(self, cases):
+        """What mlengine reads of db.t for each options table: sorted rows, or its refusal as text. One run for all."""
+        said = self.lua(RANGES % json.dumps([{key: value for key, value in case.items() if value} for case in cases]))
+        found, = [json.loads(line.removeprefix("found ")) for line in said.splitlines() if line.startswith("found ")]
+        return [sort(case["rows"]) if "rows" in case else case["refused"] for case in found]
 
 
 def plain(frame):

@@ -1,0 +1,207 @@
+# venv: spark
+"""Spark appends, overwrites, compacts, deletes, rolls back and expires between our batches: each increment is what Spark
+reads between the same two snapshots, or is refused. In a SQL catalog and in a Hadoop directory."""
+
+import functools
+import itertools
+import os
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from pyspark.sql.functions import input_file_name, lit
+from spark_tables import SparkTest
+from tables import sort
+
+MERGE_ON_READ = "'write.delete.mode' = 'merge-on-read', 'write.update.mode' = 'merge-on-read'"
+
+
+class Writes(SparkTest):
+    def setUp(self):
+        super().setUp()
+        self.next = 0
+        self.heads = []  # the snapshots of main in order
+
+    # ====== What happens to a table ======
+
+    def make(self, properties=""):
+        """By Spark, so that its columns and properties are Spark's own."""
+        self.sql(f"create table c.db.t (id bigint, name string) using iceberg {properties}")
+
+    def done(self):
+        self.heads.append(self.head())
+        return self.heads[-1]
+
+    def ids(self, rows):
+        self.next += rows
+        return range(self.next - rows, self.next)
+
+    def we_append(self, rows=3):
+        ids = self.ids(rows)
+        self.lua(f"c:load_table 'db.t':append(frame.sql [[select i::bigint as id, 'lua' as name from range({ids[0]}, {ids[-1] + 1}) r(i)]])")
+        return self.done()
+
+    def they_append(self, rows=3, branch=""):
+        values = ", ".join(f"({i}, 'spark')" for i in self.ids(rows))
+        self.sql(f"insert into c.db.t{branch} values {values}")
+        return None if branch else self.done()
+
+    def they(self, statement):
+        self.sql(statement)
+        return self.done()
+
+    def compact(self):
+        return self.they("call c.system.rewrite_data_files(table => 'db.t', options => map('rewrite-all', 'true'))")
+
+    # ====== What is compared ======
+
+    def operations(self):
+        return {s["snapshot_id"]: s["operation"] for s in self.sql("select snapshot_id, operation from c.db.t.snapshots")}
+
+    def added(self, snapshots):
+        """The rows of the data files that each snapshot added, from the files themselves."""
+        entries = self.sql("select snapshot_id, data_file.file_path as path from c.db.t.all_entries where status = 1 and data_file.content = 0")
+        of_file = {entry["path"].split("/")[-1]: entry["snapshot_id"] for entry in entries if entry["snapshot_id"] in snapshots}
+        rows = {snapshot: [] for snapshot in snapshots}
+        files = self.spark.read.parquet(*{entry["path"] for entry in entries if entry["snapshot_id"] in snapshots}) if of_file else None
+        for row in files.select("id", "name", input_file_name()).collect() if files else []:
+            rows[of_file[row[2].split("/")[-1]]].append({"id": row[0], "name": row[1]})
+        return rows
+
+    def theirs_between(self, pairs):
+        """What Spark reads in each range; one job for all."""
+        scans = [self.spark.read.option("start-snapshot-id", start).option("end-snapshot-id", end).table("`default`.db.t").select(lit(i), "id", "name")
+                 for i, (start, end) in enumerate(pairs)]
+        rows = [[] for _ in pairs]
+        for row in functools.reduce(lambda a, b: a.union(b), scans).collect():
+            rows[row[0]].append({"id": row[1], "name": row[2]})
+        return [sort(of_pair) for of_pair in rows]
+
+    def assert_every_pair(self):
+        """By default refused or Spark's rows; with "skip" Spark's rows, since it passes over what is not an append;
+        with "include_added" also what the others added."""
+        operations, pairs = self.operations(), list(itertools.combinations(self.heads, 2))
+        added = self.added({s for s in self.heads if operations[s] in ("overwrite", "delete")})
+        cases = [{"from": a, "to": b, "on_non_append": how} for a, b in pairs for how in (None, "skip", "include_added")]
+        found = iter(self.ranges(cases))
+        refused = 0
+        for (start, end), theirs in zip(pairs, self.theirs_between(pairs)):
+            between = self.heads[self.heads.index(start) + 1:self.heads.index(end) + 1]
+            others = [s for s in between if s in added]
+            plain = next(found)
+            if others:
+                refused += 1
+                self.assertIn(f"snapshot {others[0]} ({operations[others[0]]}, ", plain)
+                self.assertIn('is not an append; on_non_append = "skip" leaves it out, "include_added" reads the rows it added', plain)
+            else:
+                self.assertEqual(plain, theirs)
+            self.assertEqual(next(found), theirs)
+            self.assertEqual(next(found), sort(theirs + [row for s in others for row in added[s]]))
+        return refused, len(pairs)
+
+    def assert_same_now(self):
+        self.assertEqual(self.ours(), self.theirs())
+
+    # ====== The tests ======
+
+    def test_appends_compaction_and_overwrites(self):
+        self.make()
+        self.we_append()
+        self.they_append()
+        self.we_append()
+        self.assert_same_now()
+        self.compact()
+        self.we_append()
+        self.they("delete from c.db.t where id in (1, 4)")  # copy on write: the files without these rows
+        self.they_append()
+        self.they("insert overwrite c.db.t values (100, 'over')")
+        self.we_append()
+        self.assertEqual([self.operations()[s] for s in self.heads],
+                         ["append", "append", "append", "replace", "append", "overwrite", "append", "overwrite", "append"])
+        self.assert_same_now()
+        self.assertEqual(self.ours(), sort([{"id": 100, "name": "over"}] + [{"id": self.next - k, "name": "lua"} for k in (1, 2, 3)]))
+        refused, pairs = self.assert_every_pair()
+        self.assertEqual((refused, pairs), (24, 36))
+
+    def test_deletes_that_are_merged_on_read(self):
+        self.make(f"tblproperties ({MERGE_ON_READ})")
+        self.we_append()
+        self.they_append()
+        self.they("delete from c.db.t where id = 1")
+        self.we_append()
+        self.they("update c.db.t set name = 'changed' where id = 7")
+        self.they_append()
+        self.assertEqual([self.operations()[s] for s in self.heads], ["append", "append", "delete", "append", "overwrite", "append"])
+        line = self.lua("c:load_table 'db.t':scan():collect()", code=1)
+        self.assertIn(f"snapshot {self.heads[-1]} has row-level deletes (", line)
+        self.assertIn("compact the table first, or read an increment, which needs none", line)
+        self.assertEqual(self.assert_every_pair(), (12, 15))
+        self.they("call c.system.rewrite_data_files(table => 'db.t', options => map('rewrite-all', 'true', 'remove-dangling-deletes', 'true'))")
+        self.assert_same_now()
+        self.we_append()
+        self.assert_same_now()
+
+    def test_branches(self):
+        self.make()
+        first = self.we_append()
+        self.sql("alter table c.db.t create branch audit")
+        self.they_append(branch=".branch_audit")
+        fork = self.head("audit")
+        main = self.we_append()
+        self.they_append(branch=".branch_audit")
+        audit = self.head("audit")
+        cases = [{"branch": "audit", "from": first}, {"branch": "audit", "from": fork}, {"from": first}, {"branch": "audit"},
+                 {"branch": "audit", "from": main}, {"branch": "audit", "from": first, "to": main}]
+        found = self.ranges(cases)
+        self.assertEqual(found[0], self.theirs(start_snapshot_id=first, end_snapshot_id=audit))
+        self.assertEqual(found[1], self.theirs(start_snapshot_id=fork, end_snapshot_id=audit))
+        self.assertEqual(found[2], self.theirs(start_snapshot_id=first, end_snapshot_id=main))
+        self.assertEqual(found[3], self.theirs(branch="audit"))
+        self.assertIn(f"snapshot {main} is not an ancestor of snapshot {audit} (rolled back or replaced)", found[4])
+        self.assertIn(f"snapshot {main} is not on branch 'audit'", found[5])
+        with self.assertRaisesRegex(Exception, "not a parent ancestor"):  # Spark refuses that, too
+            self.theirs(start_snapshot_id=main, end_snapshot_id=audit)
+
+    def test_rollback(self):
+        self.make()
+        first = self.we_append()
+        second = self.they_append()
+        self.sql(f"call c.system.rollback_to_snapshot('db.t', {first})")
+        self.assert_same_now()
+        third = self.we_append()
+        fourth = self.they_append()
+        found = self.ranges([{"from": second}, {"from": second, "on_rollback": "common_ancestor"}, {"from": second, "on_rollback": "full"},
+                             {"from": first, "to": second}, {"from": third}])
+        self.assertIn(f"snapshot {second} is not an ancestor of snapshot {fourth} (rolled back or replaced); on_rollback = "
+                      '"common_ancestor" reads from the last snapshot both have, "full" all rows', found[0])
+        self.assertEqual(found[1], self.theirs(start_snapshot_id=first, end_snapshot_id=fourth))
+        self.assertEqual(found[2], self.theirs())
+        self.assertEqual(found[3], self.theirs(start_snapshot_id=first, end_snapshot_id=second))
+        self.assertEqual(found[4], self.theirs(start_snapshot_id=third, end_snapshot_id=fourth))
+        self.assert_same_now()
+
+    def test_expired_snapshots(self):
+        self.make()
+        for _ in range(2):
+            self.we_append()
+            self.they_append()
+        first, second, third, last = self.heads
+        self.sql("call c.system.expire_snapshots(table => 'db.t', older_than => timestamp '2100-01-01 00:00:00', retain_last => 2)")
+        found = self.ranges([{"from": first}, {"from": second}, {"from": third}, {}, {"from": first, "on_gap": "full"}])
+        self.assertIn(f"rows after snapshot {first} up to snapshot {last} cannot be told: history before snapshot {third} was "
+                      f'expired; on_gap = "full" reads all rows of snapshot {last}', found[0])
+        self.assertEqual(found[1], self.theirs(start_snapshot_id=second, end_snapshot_id=last))  # its child names it
+        self.assertEqual(found[2], self.theirs(start_snapshot_id=third, end_snapshot_id=last))
+        self.assertIn(f"rows from the beginning up to snapshot {last} cannot be told", found[3])
+        self.assertEqual(found[4], self.theirs())
+        self.we_append()
+        self.assert_same_now()
+
+
+class WritesInADirectory(Writes):
+    kind = "hadoop"
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
