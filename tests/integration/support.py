@@ -34,6 +34,13 @@ print(json.dumps(len(rows)))
 """
 
 
+def rounds(reduced, full, what="rounds"):
+    """How often a heavy test is repeated: `full` under `bootstrap soak`. Says so."""
+    count = full if os.environ.get("MLENGINE_SOAK") else reduced
+    print(f"{count} of {full} {what}", flush=True)
+    return count
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

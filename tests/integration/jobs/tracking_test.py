@@ -10,9 +10,8 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import Project
+from support import Project, rounds
 
-ROUNDS = int(os.environ.get("MLENGINE_KILL_ROUNDS", "30"))
 BEGIN = 'local job, mlflow = require "mlengine.job", require "mlengine.mlflow"\n'
 CLOSED = BEGIN + 'local run <close> = mlflow.start_run { experiment = "e" }\nrun:log_metric("m", 1)\n'
 OPEN = CLOSED.replace(" <close>", "")
@@ -116,7 +115,7 @@ local run <close> = mlflow.start_run { experiment = "e", tags = batch.tags }
         begun = time.monotonic()
         self.project.run("run", "j.lua")
         duration = time.monotonic() - begun
-        for _ in range(ROUNDS):
+        for _ in range(rounds(30, 500)):
             process = self.project.start("run", "j.lua")
             time.sleep(moments.uniform(0, duration * 1.1))
             process.kill()

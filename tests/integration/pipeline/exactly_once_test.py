@@ -11,9 +11,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import Project
-
-ROUNDS = int(os.environ.get("MLENGINE_KILL_ROUNDS", "10"))
+from support import Project, rounds
 
 
 class ExactlyOnce(unittest.TestCase):
@@ -136,9 +134,9 @@ job.output { rows = batch.rows }
         self.project.run("run", "fraud/retrain.lua", "-p", "rounds=20")
         duration = time.monotonic() - begun
         seed = random.randrange(1 << 30)
-        print(f"{ROUNDS} of 500 rounds, seed {seed}, an undisturbed run takes {duration:.2f} s", flush=True)
+        print(f"seed {seed}, an undisturbed run takes {duration:.2f} s", flush=True)
         moments = random.Random(seed)
-        for _ in range(ROUNDS):
+        for _ in range(rounds(10, 500)):
             self.batch(2000)
             process = self.project.start("run", "fraud/retrain.lua", "-p", "rounds=20")
             time.sleep(moments.uniform(0, duration * 1.1))

@@ -14,10 +14,9 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import Project
+from support import Project, rounds
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-POINTS = 10**6 if os.environ.get("MLENGINE_SOAK") else 36
 
 # The same rows each time, so that two runs can be compared to the byte.
 NEW_BATCH = """
@@ -240,9 +239,8 @@ class FaultPoints(unittest.TestCase):
             project.run("serve", "--stop")
             self.assertGreater(len(points), 3, f"no writes seen in {process}")
             cases += [(process, at, after, points[at - 1]) for at in range(1, len(points) + 1) for after in (False, True)]
-        stride = max(1, len(cases) / POINTS)
-        chosen = [cases[int(i * stride)] for i in range(int(len(cases) / stride))]
-        print(f"{len(chosen)} of {len(cases)} fault points", flush=True)
+        count = rounds(min(36, len(cases)), len(cases), "fault points")
+        chosen = [cases[i * len(cases) // count] for i in range(count)]
         for process, at, after, point in chosen:
             with self.subTest(process=process, at=at, after=after, point=point):
                 project = self.fresh()
