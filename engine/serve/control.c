@@ -73,6 +73,10 @@ static bool wait_for(int fd, short events, int64_t deadline_ns) {
   }
 }
 
+static mle_status fail_gone(mle_error *err) {
+  return mle_fail(err, MLE_EUNKNOWN, "the other end of " SOCKET " went away without a line");
+}
+
 static mle_status read_line(int fd, int64_t deadline_ns, mle_buffer *out, mle_error *err) {
   for (;;) {
     char bytes[4096];
@@ -81,8 +85,7 @@ static mle_status read_line(int fd, int64_t deadline_ns, mle_buffer *out, mle_er
                       "no answer over " SOCKET " in time");
     ssize_t got = recv(fd, bytes, sizeof bytes, 0);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-    if (got <= 0)
-      return mle_fail(err, MLE_EUNKNOWN, "the other end of " SOCKET " went away without a line");
+    if (got <= 0) return fail_gone(err);
     const char *end = memchr(bytes, '\n', (size_t)got);
     size_t len = end == NULL ? (size_t)got : (size_t)(end - bytes);
     MLE_TRY(mle_buffer_append(out, bytes, len, err));
@@ -97,6 +100,7 @@ static mle_status write_fully(int fd, const char *bytes, size_t len, int64_t dea
       return mle_fail(err, MLE_ETIMEOUT, "the other end of " SOCKET " does not read");
     ssize_t put = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (put < 0 && (errno == EPIPE || errno == ECONNRESET)) return fail_gone(err);
     if (put < 0) return mle_fail(err, MLE_EIO, "cannot write to " SOCKET ": %s", strerror(errno));
     bytes += put;
     len -= (size_t)put;

@@ -78,6 +78,28 @@ static void hanging_up_is_an_unknown_outcome(void **state) {
   assert_null(reply);
 }
 
+/* As a server does that ends: what was not accepted yet is cut off, before or while it is written. */
+static void *end_at_once(void *context) {
+  int fd = accept(*(int *)context, NULL, NULL);
+  close(fd);
+  return NULL;
+}
+
+static void ending_is_an_unknown_outcome_at_any_moment(void **state) {
+  (void)state;
+  for (int i = 0; i < 200; i++) {
+    int listen_fd;
+    pthread_t thread;
+    char *reply;
+    mle_error err;
+    assert_int_equal(mle_control_listen(folder, &listen_fd, NULL), MLE_OK);
+    pthread_create(&thread, NULL, end_at_once, &listen_fd);
+    assert_int_equal(mle_control_call(folder, "hello", 5000, &reply, &err), MLE_EUNKNOWN);
+    pthread_join(thread, NULL);
+    close(listen_fd);
+  }
+}
+
 static void lines_and_waits_are_bounded(void **state) {
   (void)state;
   char *reply, *large = mle_alloc(5001);
@@ -112,6 +134,7 @@ int main(void) {
       cmocka_unit_test(only_the_owner_may_connect),
       cmocka_unit_test(nobody_there_is_not_found),
       cmocka_unit_test(hanging_up_is_an_unknown_outcome),
+      cmocka_unit_test(ending_is_an_unknown_outcome_at_any_moment),
       cmocka_unit_test(lines_and_waits_are_bounded),
   };
   return cmocka_run_group_tests(tests, start, stop);
