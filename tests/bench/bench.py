@@ -1,5 +1,6 @@
 """Prints each figure of ours beside its peer's, both measured in this run, in turns: median seconds, peak memory, ratio."""
 
+import contextlib
 import json
 import os
 import platform
@@ -52,10 +53,48 @@ def pair(name, ours, peer, before=lambda: None, rounds=ROUNDS):
         figures["peer"].append(timed(*peer))
     medians = [tuple(statistics.median(column) for column in zip(*figures[who])) for who in ("ours", "peer")]
     show(name, *medians)
+    remember(medians[0][0], medians[1][0], name, *ours, before)
+
+
+def profile(name, command, cwd, before):
+    """Where a row's processor time goes: by library, then by function. cpu-clock works where a virtual machine has no counters."""
+    before()
+    with tempfile.TemporaryDirectory(prefix="mlengine-bench-") as folder:
+        data = os.path.join(folder, "perf.data")
+        subprocess.run(["perf", "record", "-q", "-F", "4000", "-e", "cpu-clock", "-o", data, "--", *command], cwd=cwd, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print(f"\nWhere the time of {name} goes:\n\n| share | where |\n| --- | --- |")
+        for keys, limit in (("dso", 8), ("dso,sym", 12)):
+            report = ["perf", "report", "-i", data, "--stdio", "-t", "|", "-q", "--sort", keys]
+            lines = subprocess.run(report, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
+            for line in [x for x in lines if "%" in x][:limit]:
+                share, *where = [cell.strip() for cell in line.split("|")]
+                print(f"| {share} | {' '.join(w.replace('[.] ', '') for w in where if w not in ('', '-'))} |", flush=True)
+
+
+SLOWEST = []  # (ratio, what it takes to profile it)
+
+
+def remember(ours, peer, *what):
+    """The row that is least ahead of its peer is the one to look into."""
+    if not SLOWEST or peer / ours < SLOWEST[0][0]:
+        SLOWEST[:] = [(peer / ours, what)]
+
+
+def profile_slowest():
+    if SLOWEST:
+        profile(*SLOWEST.pop()[1])
+
+
+def new_project():
+    """Kept to the end, for the profile."""
+    project = Project(scripts=None)
+    KEPT.callback(project.close)
+    return project
 
 
 def start(work):
-    project = Project(scripts=None)
+    project = new_project()
     for name in ("empty.lua", "nothing.lua", "alone.lua"):
         shutil.copy(os.path.join(HERE, "scripts", name), project.root)
     shutil.copytree(os.path.join(os.path.dirname(os.path.dirname(HERE)), "scripts", "fraud"), project.path("fraud"))
@@ -64,12 +103,11 @@ def start(work):
     pair("an empty job, beside `python3 -c pass`", ([PROGRAM, "run", "alone.lua"], project.root), python, rounds=30)
     pair("an empty three-job pipeline, beside `python3 -c pass`", ([PROGRAM, "run", "empty.lua"], project.root), python, rounds=15)
     pair("`mlengine history`, beside `python3 -c pass`", ([PROGRAM, "history"], project.root), python, rounds=30)
-    project.close()
 
 
 def table_project(work):
     """Our project and the peer's folder, each with a table of 200,000 rows that retrain has consumed."""
-    project = Project(scripts=None)
+    project = new_project()
     for name in ("batch.lua", "retrain.lua"):
         shutil.copy(os.path.join(HERE, "scripts", name), project.root)
     project.run("run", "batch.lua", "-p", "rows=200000")
@@ -83,7 +121,6 @@ def table_project(work):
 def batch(work):
     project, peer, peers = table_project(work)
     pair("New Batch, 50,000 rows x 20", ([PROGRAM, "run", "batch.lua"], project.root), (peers + ["batch", "50000", peer], work))
-    project.close()
 
 
 def retrain(work):
@@ -94,17 +131,15 @@ def retrain(work):
         timed(peers + ["batch", "50000", peer], work)
 
     pair("Retrain, 50,000 x 20, 20 rounds", ([PROGRAM, "run", "retrain.lua"], project.root), (peers + ["retrain", peer], work), before=new_rows)
-    project.close()
 
 
 def big(work):
-    project, script = Project(scripts=None), os.path.join(HERE, "peers", "big.py")
+    project, script = new_project(), os.path.join(HERE, "peers", "big.py")
     shutil.copy(os.path.join(HERE, "scripts", "big.lua"), project.root)
     file = os.path.join(work, "big.parquet")
     timed([PYTHON, script, "make", file, "2000000"], work)
     pair("2,000,000 x 20 from one Parquet file, 20 rounds", ([PROGRAM, "run", "big.lua", "-p", f"file={file}"], project.root),
          ([PYTHON, script, "train", file, os.path.join(work, "peer.ubj")], work), rounds=max(3, ROUNDS // 2))
-    project.close()
 
 
 def wrk(url, script, connections):
@@ -160,9 +195,9 @@ versions = subprocess.run([PROGRAM, "version", "--all"], stdout=subprocess.PIPE,
 print(f"{os.cpu_count()} cores, {platform.machine()}, Linux {platform.release()}; {', '.join(v for v in versions if v)}")
 print(f"Peers: {subprocess.run([PYTHON, '--version'], stdout=subprocess.PIPE, text=True).stdout.strip()} with the versions of tests/integration/requirements/peers.txt")
 print("\n| what | mlengine | peer | ratio | peak memory |\n| --- | --- | --- | --- | --- |")
-for name in WANTED or ALL:
-    folder = tempfile.mkdtemp(prefix="mlengine-bench-")
-    try:
+with contextlib.ExitStack() as KEPT:
+    for name in WANTED or ALL:
+        folder = tempfile.mkdtemp(prefix="mlengine-bench-")
+        KEPT.callback(shutil.rmtree, folder, ignore_errors=True)
         ALL[name](folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    profile_slowest()
