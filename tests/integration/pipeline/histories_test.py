@@ -61,7 +61,7 @@ class World:
         self.catalog = SqlCatalog("default", uri="sqlite:///" + self.project.path(".mlengine/catalog.db"),
                                   warehouse="file://" + self.project.path(".mlengine/warehouse"))
         self.catalog.create_namespace("db")
-        self.seen = {}
+        self.seen, self.given = {}, {}
         self.create()
 
     def event(self, kind, **fields):
@@ -71,32 +71,29 @@ class World:
 
     def create(self):
         self.table = self.catalog.create_table("db.t", pa.schema([("id", pa.int64())]))
+        self.live, self.live_at = [], {}  # the rows of the table, now and at each snapshot
         self.event("create", uuid=str(self.table.metadata.table_uuid))
         self.append()
 
     def note_snapshot(self, ids):
         self.table.refresh()
         s = self.table.current_snapshot()
-        self.event("snapshot", id=s.snapshot_id, operation=s.summary.operation.value, ids=ids, live=self.live())
-
-    def live(self):
-        return sorted(self.table.scan().to_arrow()["id"].to_pylist())
+        self.live_at[s.snapshot_id] = self.live
+        self.event("snapshot", id=s.snapshot_id, operation=s.summary.operation.value, ids=ids, live=self.live)
 
     def append(self):
         for _ in range(self.random.randint(1, 5)):
             ids = list(range(self.next_id, self.next_id + self.random.randint(1, 3)))
             self.next_id = ids[-1] + 1
+            self.live = self.live + ids
             self.table.append(pa.table({"id": pa.array(ids, pa.int64())}))
             self.note_snapshot(ids)
 
     def delete(self):
-        live = self.live()
-        if not live:
-            return
-        before = self.table.current_snapshot().snapshot_id
-        self.table.delete(f"id <= {live[min(len(live) - 1, self.random.randrange(4))]}")
-        self.table.refresh()
-        if self.table.current_snapshot().snapshot_id != before:
+        if self.live:
+            up_to = self.live[min(len(self.live) - 1, self.random.randrange(4))]
+            self.table.delete(f"id <= {up_to}")
+            self.live = [i for i in self.live if i > up_to]
             self.note_snapshot([])
 
     def compact(self):
@@ -121,6 +118,7 @@ class World:
             to = self.random.choice(ancestors[:4])
             self.table.manage_snapshots().rollback_to_snapshot(to).commit()
             self.table.refresh()
+            self.live = self.live_at[to]
             self.event("rollback", to=to)
 
     def expire(self):
@@ -137,18 +135,18 @@ class World:
 
     # ====== What consumers do ======
 
-    def gather(self, **facts):
-        """The runs that are new or ended another way since, with what they read."""
+    def gather(self, options=(), **facts):
+        """The runs that are new or ended another way since, with what they read. New ones were given `options`."""
         runs = []
         for run in sorted(self.project.history(), key=lambda r: r["run"]):
             key = (run["attempt"], run["state"])
             if self.seen.get(run["run"]) == key:
                 continue
             self.seen[run["run"]] = key
-            details = self.project.json("history", run["run"], "--json")
+            given = self.given.setdefault(run["run"], dict(o.split("=") for o in options if "=" in o))
             runs.append({"run": run["run"], "consumer": run["consumer"], "state": run["state"], "reason": run["reason"],
-                         "rehearsal": run["rehearsal"], "ids": (run["outputs"] or {}).get("ids"), "options": details["params"],
-                         "pinned": bool(details["ranges"])})
+                         "rehearsal": run["rehearsal"], "ids": (run["outputs"] or {}).get("ids"), "options": given,
+                         "pinned": bool(run["ranges"])})
         self.event("runs", runs=runs, **facts)
         return runs
 
@@ -165,8 +163,9 @@ class World:
         return self.project.start(*args)
 
     def run(self):
-        self.start("run", self.random.choice(self.consumers), *self.options()).communicate(timeout=120)
-        self.gather()
+        options = self.options()
+        self.start("run", self.random.choice(self.consumers), *options).communicate(timeout=120)
+        self.gather(options)
 
     def two_terminals(self):
         consumer = self.random.choice(self.consumers)
@@ -180,10 +179,11 @@ class World:
         self.gather()
 
     def fail_then_try_again(self):
+        options = self.options()
         self.project.write("fail", "")
-        self.start("run", self.random.choice(self.consumers), *self.options()).communicate(timeout=120)
+        self.start("run", self.random.choice(self.consumers), *options).communicate(timeout=120)
         os.remove(self.project.path("fail"))
-        self.gather(failing=True)
+        self.gather(options, failing=True)
         if self.random.random() < 0.5:
             self.random.choice([self.append, self.run, self.compact, self.rollback])()
         self.try_again()
@@ -198,12 +198,13 @@ class World:
         self.gather()
 
     def kill(self):
-        process = self.start("run", self.random.choice(self.consumers), *self.options())
+        options = self.options()
+        process = self.start("run", self.random.choice(self.consumers), *options)
         time.sleep(self.random.uniform(0, 0.15))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
         self.wait_for_silence()
-        self.gather(killed=True)
+        self.gather(options, killed=True)
         if self.random.random() < 0.5:
             self.try_again()
 
@@ -218,7 +219,7 @@ class World:
             if name.startswith("state.db"):
                 os.remove(self.project.path(".mlengine", name))
         shutil.rmtree(self.project.path(".mlengine", "runs"), ignore_errors=True)
-        self.seen = {}
+        self.seen, self.given = {}, {}
         self.event("lose")
         for consumer in self.consumers:
             self.start("run", consumer).communicate(timeout=120)
@@ -243,10 +244,11 @@ class World:
                  (self.rename, 0.5)]
         for _ in range(EVENTS):
             self.random.choices([s for s, _ in steps], [w for _, w in steps])[0]()
+        options = ["-p", "on_non_append=skip", "-p", "on_rollback=common_ancestor"]
         for _ in range(2):
             for consumer in self.consumers:
-                self.start("run", consumer, "-p", "on_non_append=skip", "-p", "on_rollback=common_ancestor").communicate(timeout=120)
-        self.gather()
+                self.start("run", consumer, *options).communicate(timeout=120)
+        self.gather(options)
         return self.events
 
 
