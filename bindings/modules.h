@@ -18,6 +18,7 @@
   X("mle.iceberg", luaopen_mle_iceberg) \
   X("mle.jobs", luaopen_mle_jobs)  \
   X("mle.json", luaopen_mle_json) \
+  X("mle.lineage", luaopen_mle_lineage) \
   X("mle.listener", luaopen_mle_listener) \
   X("mle.mlflow", luaopen_mle_mlflow) \
   X("mle.model", luaopen_mle_model)  \

@@ -7,7 +7,8 @@
 
 #define RANGES                                                                                   \
   "(select json_group_array(json_object('table', table_name, 'branch', branch, 'from', from_id," \
-  " 'to', to_id, 'rows', rows, 'consumer', consumer)) from ranges where run = r.id)"
+  " 'to', to_id, 'rows', rows, 'consumer', consumer, 'table_uuid', table_uuid, 'held', held,"      \
+  " 'read', json(read))) from ranges where run = r.id)"
 
 #define NOTES                                                               \
   "(select json_group_array(json_object('kind', kind, 'data', json(data)))" \

@@ -22,6 +22,8 @@ local M = {}
 ---@field state? mle.jobs.State nil in a repl: then nothing is recorded
 ---@field actions { kind: string, data: string }[]
 ---@field outputs table<string, any>
+---@field pinned? mlengine.jobs.Pinned what an earlier run read and found, for one that repeats it
+---@field recalled? table<string, boolean>
 local Context = {}
 Context.__index = Context
 
@@ -67,6 +69,26 @@ end
 ---@param data table
 function Context:note(kind, data)
   if self.state then self.state:note(self.run_id, kind, json.encode(data)) end
+end
+
+---What depends on when it is asked: recorded, so that a run that repeats this one gets the
+---same answer. `data` of the note is { key, value } and what `ask` gives besides.
+---@param kind string "alias", "scan", "used"
+---@param key string
+---@param ask fun(): any, table? the answer, and facts for the history
+---@return any
+function Context:recall(kind, key, ask)
+  local earlier = self.pinned and self.pinned.answers[kind .. ":" .. key]
+  if earlier then return earlier.value end
+  local value, facts = ask()
+  self.recalled = self.recalled or {}
+  if not self.recalled[kind .. ":" .. key] then
+    self.recalled[kind .. ":" .. key] = true
+    local data = { key = key, value = value }
+    for name, fact in pairs(facts or {}) do data[name] = fact end
+    self:note(kind, data)
+  end
+  return value
 end
 
 return M

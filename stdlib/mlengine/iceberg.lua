@@ -201,6 +201,13 @@ function Table:range(options)
   return range
 end
 
+--- The run this is part of; nil outside a job.
+local function current_run()
+  local context = package.loaded["mlengine.context"]
+  local current = context and context.current()
+  return current and current.run_id and current or nil
+end
+
 --- Rows of this version of the table as a frame; `what` is a range or { snapshot_id = }.
 local function read(self, what, columns)
   local frames = require "mlengine.frame" -- first: it says how DuckDB is to be opened
@@ -231,6 +238,17 @@ local function quoted(names)
   return list
 end
 
+--- In a job it is recorded which snapshot that was.
+local function scanned_snapshot(self, point_)
+  local function ask()
+    local id = end_of_range(self, point_) or (self.current_snapshot and self.current_snapshot.id)
+    return id, { table = self.name, table_uuid = self.uuid, catalog = self.catalog.named and self.catalog.name or nil, snapshot_id = id }
+  end
+  local current = current_run()
+  if not current then return (ask()) end
+  return current:recall("scan", ("%s@%s"):format(self.uuid, point_ or "now"), ask)
+end
+
 ---@class mlengine.iceberg.ScanOptions
 ---@field columns? string[]     all
 ---@field where? string         a SQL condition
@@ -243,7 +261,7 @@ end
 ---@return mlengine.Frame
 function Table:scan(options)
   options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil" }, "table:scan")
-  local id = end_of_range(self, options.snapshot_id) or (self.current_snapshot and self.current_snapshot.id)
+  local id = scanned_snapshot(self, options.snapshot_id)
   if id then self:snapshot(id) end
   local range = { to = id, snapshots = {}, full = true }
   local frame = read(self, range, not options.where and options.columns or nil)
@@ -257,12 +275,6 @@ function Table:scan(options)
 end
 
 local COMMIT_KEY <const> = "mlengine.commit_key"
-
-local function current_run()
-  local context = package.loaded["mlengine.context"]
-  local current = context and context.current()
-  return current and current.run_id and current or nil
-end
 
 --- Names an append for good: the n-th of its run. Nil outside a run.
 local function next_commit_key()
@@ -299,6 +311,24 @@ local function summary_of(properties)
   return summary
 end
 
+--- The snapshot that was committed, which the run notes as its own.
+local function told(self, id, current)
+  local snapshot = facts_of(self:snapshot(id))
+  if current then
+    current:note("appended", {
+      snapshot_id = id, table = self.name, table_uuid = self.uuid, catalog = self.catalog.named and self.catalog.name or nil,
+      rows = snapshot.added_records,
+    })
+  end
+  return snapshot
+end
+
+local function nothing_appended(self)
+  local current = self.current_snapshot and facts_of(self:snapshot(self.current_snapshot.id)) or { summary = {} }
+  current.added_records, current.added_data_files, current.added_files_size = 0, 0, 0
+  return current
+end
+
 ---Appends the frame's rows as one snapshot; other writers may append at the same
 ---time. Columns go by name: a missing optional one is null, an extra one or one of
 ---another type raises. A frame without rows makes no snapshot: what comes back then
@@ -310,20 +340,21 @@ end
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
   options = check.options(options, { properties = "table|nil" }, "table:append")
+  local current = current_run()
+  if current and current.rehearsal == "reproduce" then
+    require("mlengine.log").info("%s: the append is left undone, a reproduction changes nothing", self.name)
+    return nothing_appended(self)
+  end
   local summary, key = summary_of(options.properties), next_commit_key()
   local before = committed_before(self, key)
-  if before then return facts_of(self:snapshot(before.id)) end
+  if before then return told(self, before.id, current) end
   summary[COMMIT_KEY] = key
   if rows.handle and rows.handle:volatile() then rows.handle = rows.handle:pin() end
   local written <close> = require("mle.iceberg_data").write(self.handle, rows)
-  if written:facts().files == 0 then
-    local current = self.current_snapshot and facts_of(self:snapshot(self.current_snapshot.id)) or { summary = {} }
-    current.added_records, current.added_data_files, current.added_files_size = 0, 0, 0
-    return current
-  end
+  if written:facts().files == 0 then return nothing_appended(self) end
   local handle, id = self.catalog.handle:append(self.handle, written, summary)
   adopt(self, handle)
-  return facts_of(self:snapshot(id))
+  return told(self, id, current)
 end
 
 -- ====== Catalogs ======

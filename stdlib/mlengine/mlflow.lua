@@ -274,16 +274,32 @@ function M.set_alias(name, alias, version)
   store():set_alias(name, alias, version)
 end
 
+---In a job the answer is recorded: `mlengine reproduce` gives it again.
 ---@param name string
 ---@param alias string
 ---@return integer? version nil when the alias is not set
-function M.get_alias(name, alias) return store():get_alias(name, alias) end
+function M.get_alias(name, alias)
+  local function ask() return store():get_alias(name, alias) end
+  local job = context.current()
+  if not job then return ask() end
+  return job:recall("alias", name .. "@" .. alias, ask)
+end
 
 ---@param name string
 ---@param alias string
 function M.delete_alias(name, alias)
   if rehearses(("deleting alias models:/%s@%s"):format(name, alias)) then return end
   store():delete_alias(name, alias)
+end
+
+--- An alias is what it means now; in a job it is recorded which model was used.
+local function fixed(uri)
+  local job = context.current()
+  local name, alias = uri:match "^models:/([^/@]+)@(.+)$"
+  local version = job and name and M.get_alias(name, alias)
+  if version then uri = ("models:/%s/%d"):format(name, version) end
+  if job then job:recall("used", uri, function() return uri end) end
+  return uri
 end
 
 ---The local folder (or file) of runs:/RUN/PATH, models:/NAME/VERSION, models:/NAME@ALIAS,
@@ -294,6 +310,7 @@ end
 function M.download(uri)
   check.type(uri, "string", "what mlflow.download takes")
   local here = store()
+  uri = fixed(uri)
   local place = here:resolve(uri)
   if place.folder then return place.folder end
   local project = require "mlengine.project"

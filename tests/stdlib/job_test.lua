@@ -194,6 +194,74 @@ function TestJob:test_another_consumer_is_locked()
   lu.assertStrContains(e.message, ("run %d (process"):format(entered.run_id))
 end
 
+-- ====== The same again ======
+
+local pinned = require "mlengine.jobs.pinned"
+
+--- A fake table that says which of its snapshots are there, each the child of the one before.
+local function with_handle(t, ids)
+  local parents = {}
+  for i, id in ipairs(ids) do parents[id] = { id = id, parent_id = ids[i - 1] } end
+  t.handle = { snapshot = function(_, id) return parents[id] end, schema = function() return {} end }
+  return t
+end
+
+local function recorded(fields)
+  local range = { table = "bank.trx", table_uuid = "u-1", branch = "main", consumer = "P/J", from = json.null, to = 2, rows = 20 }
+  for key, value in pairs(fields) do range[key] = value end
+  return pinned.of { run = 5, ranges = { range }, notes = {} }
+end
+
+function TestJob:test_a_repeated_run_reads_what_it_read()
+  local read = { to = 2, full = false, snapshots = { 1, 2 }, schema_id = 0 }
+  self:enter { rehearsal = "reproduce", pinned = recorded { read = read } }
+  local batch = increment(with_handle(fake_table { 1, 2, 3 }, { 1, 2, 3 }), { on_gap = "full", max_rows = 1 })
+  lu.assertEquals({ batch.snapshots, batch.rows, batch.range.schema_id }, { { 1, 2 }, 20, 0 })
+end
+
+--- Snapshot 2 was a compaction: it is in the chain, but not among what was read.
+function TestJob:test_a_repeated_window_is_the_same_window()
+  local read = { to = 4, full = false, snapshots = { 1, 3, 4 }, schema_id = 0 }
+  self:enter { rehearsal = "reproduce", pinned = recorded { from = 2, to = 4, read = read } }
+  local range = increment(with_handle(fake_table { 1, 2, 3, 4, 5 }, { 1, 2, 3, 4, 5 })).range
+  lu.assertEquals({ range.from, range.to, range.snapshots, range.window.snapshots }, { 2, 4, { 3, 4 }, { 1, 3, 4 } })
+end
+
+function TestJob:test_what_cannot_be_read_again_is_named()
+  local read = { to = 2, full = false, snapshots = { 1, 2 }, schema_id = 0 }
+  self:enter { rehearsal = "reproduce", pinned = recorded { read = read } }
+  local t = with_handle(fake_table { 2, 3 }, { 2, 3 })
+  lu.assertEquals(test.raises("not found", increment, t).message,
+    "table bank.trx: snapshot 1, which run 5 read, was expired; its rows cannot be read again")
+  lu.assertStrContains(test.raises("refused", increment, t, { consumer = "other" }).message, "run 5 read no rows of bank.trx for 'other'")
+  t.uuid = "u-2"
+  lu.assertStrContains(test.raises("not found", increment, t).message, "dropped and made anew (its UUID was u-1, now u-2)")
+end
+
+--- All rows of a snapshot need that one alone.
+function TestJob:test_a_repeated_full_read_needs_its_end()
+  local read = { from = 1, to = 2, full = true, snapshots = {}, schema_id = 0 }
+  self:enter { rehearsal = "reproduce", pinned = recorded { from = 1, read = read } }
+  local range = increment(with_handle(fake_table { 2 }, { 2 })).range
+  lu.assertEquals({ range.full, range.to, range.rows }, { true, 2, 20 })
+end
+
+function TestJob:test_what_was_answered_once_is_answered_again()
+  local entered = self:enter()
+  local versions = { 3, 4 }
+  local function ask() return table.remove(versions, 1) end
+  lu.assertEquals({ entered:recall("alias", "M@a", ask), entered:recall("alias", "M@a", ask) }, { 3, 4 })
+  lu.assertNil(entered:recall("alias", "N@a", function() return nil end))
+  self:succeed(entered)
+  local details = json.decode(self.state:details(entered.run_id))
+  lu.assertEquals(#details.notes, 2)
+  local again = self:enter { rehearsal = "reproduce", pinned = pinned.of(details) }
+  local function other() return 9 end
+  lu.assertEquals(again:recall("alias", "M@a", other), 3)
+  lu.assertNil(again:recall("alias", "N@a", other))
+  lu.assertEquals(again:recall("alias", "O@a", other), 9)
+end
+
 -- ====== Outputs and inputs ======
 
 function TestJob:test_outputs_merge_and_keep_63_bits()

@@ -113,7 +113,9 @@ function TestMlflow:test_a_job_notes_its_version()
   local run = mlflow.start_run { experiment = "e" }
   local version = mlflow.register_model(run:log_model(BOOSTER), "M", { tags = { checked = true } })
   lu.assertEquals({ version.version, version.uri }, { 1, "models:/M/1" })
-  lu.assertEquals(told.notes[1].data.text, "models:/M/1")
+  local logged, made = told.notes[1], told.notes[2]
+  lu.assertEquals({ logged.kind, logged.data.name, #logged.data.sha256 }, { "logged_model", "model", 64 })
+  lu.assertEquals({ made.kind, made.data.text }, { "model", "models:/M/1" })
   local tags = mlflow.get_model_version("M", 1).tags
   lu.assertEquals({ tags.checked, tags["mlengine.run_id"] }, { "true", "7" })
   run:finish "KILLED"

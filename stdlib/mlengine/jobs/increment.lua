@@ -8,6 +8,7 @@ local json = require "mlengine.json"
 local log = require "mlengine.log"
 local point = require "mlengine.iceberg.point"
 local ranges = require "mlengine.jobs.ranges"
+local repeated = require "mlengine.jobs.pinned"
 local range_options = require "mlengine.iceberg.range"
 local system = require "mle.system"
 
@@ -124,10 +125,11 @@ local function rehearsed_range(current, table_, consumer, options)
 end
 
 --- What is read, whatever becomes of the script's options: for whoever reads the same rows again.
-local function describe(range)
-  local what = range.window or range
+local function describe(table_, range)
+  local what, catalog = range.window or range, table_.catalog
   return json.encode {
     from = what.from, to = what.to, full = what.full or false, snapshots = json.array(what.snapshots), schema_id = range.schema_id,
+    catalog = catalog and catalog.named and catalog.name or nil,
   }
 end
 
@@ -142,6 +144,7 @@ end
 
 --- What changed of the columns since this consumer last consumed rows; each is said.
 local function find_drift(current, table_, consumer, range, options)
+  if current.pinned then return {} end -- its last run is not this one's
   local text = current.state and current.state:consumed_schema(consumer, table_.uuid, options.branch or MAIN)
   local fields = fields_of(table_, range)
   if not text or not fields then return {} end
@@ -158,7 +161,7 @@ local function pin(current, table_, consumer, wanted, range, options)
     consumer = consumer, table_uuid = table_.uuid, branch = options.branch or MAIN, table_name = table_.name,
     expected = wanted.expected, from = range.from, to = range.to,
     rows = range.rows or (range.empty and 0 or 1),
-    read = describe(range), fields = fields and json.encode(fields), schema_id = range.schema_id,
+    read = describe(table_, range), fields = fields and json.encode(fields), schema_id = range.schema_id,
     held = options.commit == "deployed" and not current.rehearsal,
   })
 end
@@ -187,6 +190,7 @@ local function announce(table_, consumer, range)
 end
 
 local function resolve(current, table_, consumer, options)
+  if current.pinned then return repeated.range(current.pinned, table_, consumer, options.branch or MAIN), {} end
   local choose = current.rehearsal and rehearsed_range or next_range
   local wanted = choose(current, table_, consumer, options)
   local asked = { from = wanted.from, to = wanted.to, without = skipped(current, table_, consumer, options.branch or MAIN) }
@@ -211,7 +215,7 @@ local function pinned_range(current, table_, consumer, options)
       .. "its rows are consumed. Start a new run instead"):format(
       consumer, table_.name, pinned.expected or "the beginning", now or "the beginning", current.run_id))
   end
-  return ranges.of_pinned(pinned, options.branch)
+  return ranges.of_pinned(table_, pinned, options.branch, current.run_id)
 end
 
 --- The range of a run, resolved once; an empty one that is not recorded when its rows wait.

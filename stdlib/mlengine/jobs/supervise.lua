@@ -30,6 +30,7 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field consumer string
 ---@field rehearsal? string
 ---@field rehearsal_range? { from?: integer, to?: integer }
+---@field pinned? mlengine.jobs.Pinned what it repeats of an earlier run
 ---@field params table<string, any>
 ---@field inputs table<string, mlengine.jobs.Input>
 ---@field resources { cpu?: integer, memory?: integer, gpu?: integer }
@@ -70,7 +71,7 @@ local function input_of(state_folder, spec, attempt, folder)
   return json.encode {
     state = state_folder, run = attempt.run, attempt = attempt.number, folder = folder,
     pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
-    consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range,
+    consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range, pinned = spec.pinned,
     params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
   }
 end

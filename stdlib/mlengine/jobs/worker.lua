@@ -26,7 +26,7 @@ local function enter(input, state, thread)
   return context.enter {
     run_id = input.run, attempt = input.attempt, key = state:key(input.run), consumer = input.consumer, pipeline = input.pipeline,
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
-    resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
+    pinned = input.pinned, resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
     state = state, thread = thread,
   }
 end

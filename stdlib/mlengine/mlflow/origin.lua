@@ -43,6 +43,7 @@ local function add_job(tags)
   tags["mlengine.attempt"] = tostring(job.attempt)
   if job.rehearsal then
     tags["mlengine.rehearsal"] = job.rehearsal
+    tags["mlengine.reproduces"] = job.pinned and tostring(job.pinned.run)
   else
     tags["mlengine.consumer"] = job.consumer
     tags["mlengine.range"] = range_of(tags)

@@ -213,7 +213,14 @@ function Run:log_model(model, options)
     signature = options.signature,
     metadata = metadata_of(self, options.metadata),
   })
-  return self.store:log_model(self.id, options.name or "model", described)
+  local logged = self.store:log_model(self.id, options.name or "model", described)
+  local job = context.current()
+  if job then
+    job:note("logged_model", {
+      name = logged.name, uri = logged.uri, run_id = self.id, bytes = #described.bytes, sha256 = system.sha256(described.bytes),
+    })
+  end
+  return logged
 end
 
 -- ====== The end ======
