@@ -3,8 +3,8 @@
 local arguments = require "mlengine.arguments"
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
+local format = require "mlengine.format"
 local json = require "mlengine.json"
-local system = require "mle.system"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
   .. " [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--json]"
@@ -28,23 +28,6 @@ local function to_id(text, option)
 end
 
 -- ====== Text ======
-
-local function grouped(number)
-  local text, times = tostring(number), 1
-  while times > 0 do
-    text, times = text:gsub("^(%-?%d+)(%d%d%d)", "%1,%2")
-  end
-  return text
-end
-
-local function bytes_text(bytes)
-  local units, unit = { "B", "KiB", "MiB", "GiB", "TiB" }, 1
-  while bytes >= 1024 and unit < #units do bytes, unit = bytes / 1024, unit + 1 end
-  return unit == 1 and ("%d B"):format(bytes) or ("%.1f %s"):format(bytes, units[unit])
-end
-
---- "2026-11-24 03:30:00"; to the second is enough beside an id.
-local function time_text(ms) return (system.time_text(ms):sub(1, 19):gsub("T", " ")) end
 
 --- Numbers to the right, texts to the left.
 local function print_rows(header, rows)
@@ -91,7 +74,7 @@ end
 
 local function summary_number(snapshot, key)
   local value = snapshot and math.tointeger(tonumber(snapshot.summary[key]))
-  return value and grouped(value) or "-"
+  return value and format.number(value) or "-"
 end
 
 local function facts(table_)
@@ -107,7 +90,7 @@ end
 local function show_snapshot(table_)
   local current = table_.current_snapshot
   if not current then return "none yet" end
-  return ("%d  %s  %s"):format(current.id, time_text(current.timestamp_ms), current.operation or "")
+  return ("%d  %s  %s"):format(current.id, format.time(current.timestamp_ms), current.operation or "")
 end
 
 local function show(table_, given)
@@ -138,7 +121,7 @@ local function show_snapshots(table_, given)
   local current, rows = table_.current_snapshot, {}
   for i, s in ipairs(list) do
     rows[i] = {
-      current and s.id == current.id and "*" or "", s.id, s.parent_id or "-", time_text(s.timestamp_ms), s.operation or "-",
+      current and s.id == current.id and "*" or "", s.id, s.parent_id or "-", format.time(s.timestamp_ms), s.operation or "-",
       summary_number(s, "added-records"), summary_number(s, "total-records"),
     }
   end
@@ -151,7 +134,7 @@ local function show_history(table_, given)
   if given.json then return print(json.encode(json.array(list), true)) end
   local rows = {}
   for i, entry in ipairs(list) do
-    rows[i] = { time_text(entry.timestamp_ms), entry.snapshot_id, table_.handle:snapshot(entry.snapshot_id) and "" or "expired" }
+    rows[i] = { format.time(entry.timestamp_ms), entry.snapshot_id, table_.handle:snapshot(entry.snapshot_id) and "" or "expired" }
   end
   if #rows == 0 then return print "no history yet" end
   print_rows({ "current since (UTC)", "snapshot", "" }, rows)
@@ -169,11 +152,11 @@ end
 local function print_files(files, location)
   local rows, total_rows, total_bytes = {}, 0, 0
   for i, file in ipairs(files) do
-    rows[i] = { short_path(file.path, location), file.content or "data", grouped(file.rows), bytes_text(file.bytes), file.snapshot_id }
+    rows[i] = { short_path(file.path, location), file.content or "data", format.number(file.rows), format.bytes(file.bytes), file.snapshot_id }
     total_rows, total_bytes = total_rows + file.rows, total_bytes + file.bytes
   end
   print_rows({ "file", "content", "rows", "size", "added by snapshot" }, rows)
-  print(("%s files, %s rows, %s"):format(grouped(#files), grouped(total_rows), bytes_text(total_bytes)))
+  print(("%s files, %s rows, %s"):format(format.number(#files), format.number(total_rows), format.bytes(total_bytes)))
 end
 
 local function show_files(table_, given)
@@ -198,7 +181,7 @@ local function show_increment(table_, given)
     return print(json.encode(range, true))
   end
   print(("after %s up to %s: %s rows in %d snapshots"):format(
-    range.from or "the beginning", range.to or "nothing", grouped(range.rows), #range.snapshots))
+    range.from or "the beginning", range.to or "nothing", format.number(range.rows), #range.snapshots))
   if #plan.files > 0 then print_files(plan.files, table_.location) end
 end
 
