@@ -17,7 +17,7 @@ local M = {}
 
 local groups <const> = {
   { "write and try", "new", "run", "check", "watch", "repl", "test" },
-  { "look", "history", "logs", "jobs", "watermark", "lineage", "table" },
+  { "look", "history", "logs", "jobs", "watermark", "lineage", "reproduce", "table" },
   { "serve", "serve", "deployments", "rollback" },
   { "operate", "up", "trigger", "stop", "retry", "resume", "mlflow" },
   { "about", "help", "version" },
