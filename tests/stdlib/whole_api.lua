@@ -5,6 +5,7 @@ local http = require "mlengine.http"
 local iceberg = require "mlengine.iceberg"
 local job = require "mlengine.job"
 local json = require "mlengine.json"
+local lineage = require "mlengine.lineage"
 local log = require "mlengine.log"
 local mlflow = require "mlengine.mlflow"
 local xgboost = require "mlengine.xgboost"
@@ -66,3 +67,6 @@ job.log("x %d", 1)
 job.output { a = 1 }
 print(job.input "x")
 job.skip "x"
+local g = lineage.of "models:/N@champion"
+print(g.target, g.nodes[1].id, g.nodes[1].kind, g.nodes[1].gone, g.edges[1].from, g.edges[1].to, g.edges[1].what,
+  g.truncated, lineage.render(g, "svg"))
