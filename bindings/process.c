@@ -95,7 +95,7 @@ static int l_start(lua_State *L) {
   return 1;
 }
 
-/* process:next(timeout_ms) -> nil | "line", is_error, text | "asked", signal | "ended", code, signal */
+/* process:next(timeout_ms) -> nil | "line", is_error, text | "request", text | "asked", signal | "ended", code, signal */
 static int l_next(lua_State *L) {
   mle_process_event event;
   mle_error err;
@@ -106,6 +106,10 @@ static int l_next(lua_State *L) {
       lua_pushboolean(L, event.is_error);
       lua_pushlstring(L, event.text, event.len);
       return 3;
+    case MLE_PROCESS_REQUEST:
+      lua_pushliteral(L, "request");
+      lua_pushlstring(L, event.text, event.len);
+      return 2;
     case MLE_PROCESS_ASKED:
       lua_pushliteral(L, "asked");
       lua_pushinteger(L, event.signal);
@@ -118,6 +122,15 @@ static int l_next(lua_State *L) {
     default:
       return 0;
   }
+}
+
+/* process:reply(text): to its request */
+static int l_reply(lua_State *L) {
+  mle_process *process = check_process(L);
+  size_t len;
+  const char *text = luaL_checklstring(L, 2, &len);
+  mle_process_reply(process, text, len);
+  return 0;
 }
 
 /* process:signal("TERM" or "KILL"): to its group, or to all it started */
@@ -216,6 +229,17 @@ static int l_take_input(lua_State *L) {
   return 1;
 }
 
+/* ask(text) -> the engine's reply */
+static int l_ask(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  mle_buffer *reply = push_buffer(L);
+  mle_error err;
+  mlb_try(L, mle_process_ask(text, len, reply, &err), &err);
+  lua_pushlstring(L, reply->data == NULL ? "" : reply->data, reply->len);
+  return 1;
+}
+
 /* give_answer(bytes) */
 static int l_give_answer(lua_State *L) {
   size_t len;
@@ -242,7 +266,8 @@ static int l_unhook(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"next", l_next}, {"signal", l_signal}, {"id", l_id}, {"answer", l_answer}, {"used", l_used}, {NULL, NULL},
+    {"next", l_next}, {"signal", l_signal}, {"id", l_id}, {"answer", l_answer}, {"used", l_used}, {"reply", l_reply},
+    {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
@@ -252,6 +277,7 @@ static const luaL_Reg functions[] = {
     {"asked", l_asked},
     {"signal_name", l_signal_name},
     {"take_input", l_take_input},
+    {"ask", l_ask},
     {"give_answer", l_give_answer},
     {"die_with_parent", l_die_with_parent},
     {"unhook", l_unhook},

@@ -60,7 +60,7 @@ static mle_status fill_plan(const mle_detached_options *o, int null, int log, in
   }
   p->argv[count] = NULL;
   p->folder = o->folder;
-  const int fds[] = {null, log, log, input, null, o->lock == NULL ? null : mle_lock_fd(o->lock)};
+  const int fds[] = {null, log, log, input, null, null, o->lock == NULL ? null : mle_lock_fd(o->lock)};
   memcpy(p->descriptors, fds, sizeof fds);
   p->count = o->lock == NULL ? MLE_PROCESS_LOCKS_FD : MLE_PROCESS_LOCKS_FD + 1;
   return MLE_OK;

@@ -10,10 +10,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/cancel.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/jobs/keeper.h"
@@ -25,6 +27,7 @@
 #define FIRST_FREE_FD 16
 #define KEEPER_MS 15000  /* it gives up after 10 s itself */
 #define ORPHANS_MS 1000
+#define ASK_TICK_MS 200
 
 /* One of the child's two outputs. Bytes from `start` to `end` are not given yet. */
 typedef struct stream {
@@ -39,7 +42,8 @@ struct mle_process {
   mle_keeper_report *report;
   mle_grant grant;
   mle_mask *mask;
-  int answer_fd, log_fd;
+  int answer_fd, requests_fd, log_fd;
+  char request[MLE_PROCESS_REQUEST_MAX];
   int64_t logged;
   bool ended;
   int64_t ended_ns;
@@ -140,15 +144,16 @@ static mle_status fill_environment(plan *p, const char *const *given, mle_error 
 
 /* Descriptors of one start, closed in this process when it is done. */
 typedef struct pipes {
-  int null, out[2], err[2], started[2], input;
+  int null, out[2], err[2], started[2], requests[2], input;
 } pipes;
 
-#define NO_PIPES ((pipes){-1, {-1, -1}, {-1, -1}, {-1, -1}, -1})
+#define NO_PIPES ((pipes){-1, {-1, -1}, {-1, -1}, {-1, -1}, {-1, -1}, -1})
 
 static mle_status open_pipes(const mle_process_options *o, pipes *p, mle_error *err) {
   p->null = open("/dev/null", O_RDONLY | O_CLOEXEC);
   if (p->null < 0 || pipe2(p->out, O_CLOEXEC) != 0 || pipe2(p->err, O_CLOEXEC) != 0 ||
-      pipe2(p->started, O_CLOEXEC) != 0)
+      pipe2(p->started, O_CLOEXEC) != 0 ||
+      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p->requests) != 0)
     return fail_start(err, "making its pipes");
   return make_input(o->input, o->input_len, &p->input, err);
 }
@@ -168,11 +173,12 @@ static void close_pipes(pipes *p) {
   close_pair(p->out);
   close_pair(p->err);
   close_pair(p->started);
+  close_pair(p->requests);
   close_fd(&p->input);
 }
 
 static void fill_descriptors(plan *p, const mle_process_options *o, const pipes *from, int answer) {
-  const int fixed[] = {from->null, from->out[1], from->err[1], from->input, answer};
+  const int fixed[] = {from->null, from->out[1], from->err[1], from->input, answer, from->requests[1]};
   for (p->count = 0; p->count < MLE_PROCESS_LOCKS_FD; p->count++)
     p->descriptors[p->count] = fixed[p->count];
   for (size_t i = 0; i < o->num_locks && i < MLE_PROCESS_LOCKS_MAX; i++)
@@ -246,7 +252,7 @@ static mle_process *new_process(void) {
   mle_process *process = mle_calloc(1, sizeof *process);
   if (process == NULL) return NULL;
   process->grant = MLE_GRANT_NONE;
-  process->pidfd = process->answer_fd = process->log_fd = -1;
+  process->pidfd = process->answer_fd = process->requests_fd = process->log_fd = -1;
   process->streams[0].fd = process->streams[1].fd = -1;
   return process;
 }
@@ -271,7 +277,8 @@ mle_status mle_process_start(const mle_process_options *options, mle_process **o
   MLE_GO(wait_started(process, &p, err));
   process->streams[0].fd = p.out[0];
   process->streams[1].fd = p.err[0];
-  p.out[0] = p.err[0] = -1;
+  process->requests_fd = p.requests[0];
+  p.out[0] = p.err[0] = p.requests[0] = -1;
   for (int i = 0; i < 2; i++) fcntl(process->streams[i].fd, F_SETFL, O_NONBLOCK);
   *out = process;
   process = NULL;
@@ -329,6 +336,7 @@ void mle_process_free(mle_process *process) {
   if (process->report != NULL) munmap(process->report, sizeof *process->report);
   close_fd(&process->pidfd);
   close_fd(&process->answer_fd);
+  close_fd(&process->requests_fd);
   close_fd(&process->log_fd);
   for (int i = 0; i < 2; i++) close_fd(&process->streams[i].fd);
   mle_free(process);
@@ -354,6 +362,34 @@ mle_status mle_process_answer(mle_process *process, mle_buffer *out, mle_error *
     MLE_TRY(mle_buffer_append(out, bytes, (size_t)got, err));
   }
   return MLE_OK;
+}
+
+/* ====== Requests ====== */
+
+static bool take_request(mle_process *process, mle_process_event *out) {
+  ssize_t got = recv(process->requests_fd, process->request, sizeof process->request, MSG_DONTWAIT);
+  if (got == 0) close_fd(&process->requests_fd);
+  if (got <= 0) return false;
+  *out = (mle_process_event){
+      .kind = MLE_PROCESS_REQUEST, .text = process->request, .len = (size_t)got};
+  return true;
+}
+
+void mle_process_reply(mle_process *process, const char *text, size_t len) {
+  if (len > MLE_PROCESS_REQUEST_MAX) len = MLE_PROCESS_REQUEST_MAX;
+  if (send(process->requests_fd, text, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) return;
+}
+
+mle_status mle_process_ask(const char *text, size_t len, mle_buffer *reply, mle_error *err) {
+  char bytes[MLE_PROCESS_REQUEST_MAX];
+  struct pollfd answered = {MLE_PROCESS_REQUESTS_FD, POLLIN, 0};
+  if (send(MLE_PROCESS_REQUESTS_FD, text, len, MSG_NOSIGNAL) != (ssize_t)len)
+    return mle_fail(err, MLE_EIO, "cannot ask the engine: %s", strerror(errno));
+  while (poll(&answered, 1, ASK_TICK_MS) <= 0)
+    if (mle_cancelled()) return mle_cancel_fail(err, "asking the engine");
+  ssize_t got = recv(MLE_PROCESS_REQUESTS_FD, bytes, sizeof bytes, 0);
+  if (got <= 0) return mle_fail(err, MLE_EIO, "the engine did not answer");
+  return mle_buffer_append(reply, bytes, (size_t)got, err);
 }
 
 /* ====== Lines ====== */
@@ -414,6 +450,7 @@ static bool given_all(mle_process *process) {
 /* One event of those at hand, without waiting. */
 static bool take_event(mle_process *process, mle_process_event *out) {
   if (take_line(process, 0, out) || take_line(process, 1, out)) return true;
+  if (take_request(process, out)) return true;
   if (mle_signals_take(&out->signal)) {
     out->kind = MLE_PROCESS_ASKED;
     return true;
@@ -429,9 +466,10 @@ static mle_status wait_for_more(mle_process *process, int64_t timeout_ms, mle_er
   struct pollfd fds[] = {{process->streams[0].fd, POLLIN, 0},
                          {process->streams[1].fd, POLLIN, 0},
                          {process->ended ? -1 : process->pidfd, POLLIN, 0},
-                         {mle_signals_fd(), POLLIN, 0}};
+                         {mle_signals_fd(), POLLIN, 0},
+                         {process->ended ? -1 : process->requests_fd, POLLIN, 0}};
   if (process->ended && timeout_ms > DRAIN_MS) timeout_ms = DRAIN_MS;
-  int ready = poll(fds, 4, timeout_ms > 60000 ? 60000 : (int)timeout_ms);
+  int ready = poll(fds, 5, timeout_ms > 60000 ? 60000 : (int)timeout_ms);
   if (ready < 0 && errno != EINTR)
     return mle_fail(err, MLE_EIO, "cannot wait for a job's process: %s", strerror(errno));
   if (ready <= 0) return MLE_OK;

@@ -11,8 +11,8 @@
  *   done:
  *     mle_process_free(process);
  *
- * The child finds `input` on descriptor 3, may write an answer to descriptor 4,
- * and holds the locks from descriptor 5 on. It has no standard input; its
+ * The child finds `input` on descriptor 3, may write an answer to descriptor 4, ask
+ * for something on descriptor 5, and holds the locks from descriptor 6 on. It has no standard input; its
  * output is read here, line by line, secrets masked, and kept in the log. When it ends,
  * whatever it started is ended too, wherever that went (keeper.h); and when this process
  * dies, all of them do.
@@ -30,9 +30,11 @@
 
 #define MLE_PROCESS_INPUT_FD 3
 #define MLE_PROCESS_ANSWER_FD 4
-#define MLE_PROCESS_LOCKS_FD 5
+#define MLE_PROCESS_REQUESTS_FD 5
+#define MLE_PROCESS_LOCKS_FD 6
 #define MLE_PROCESS_LOCKS_MAX 4
 #define MLE_PROCESS_LINE_MAX ((size_t)64 << 10) /* longer lines are cut into several */
+#define MLE_PROCESS_REQUEST_MAX 4096
 #define MLE_PROCESS_LOG_MAX ((int64_t)256 << 20)
 
 typedef struct mle_process mle_process;
@@ -60,6 +62,7 @@ int64_t mle_process_id(const mle_process *process);
 typedef enum mle_process_kind {
   MLE_PROCESS_NOTHING, /* the time is up */
   MLE_PROCESS_LINE,    /* a line of output, without its end */
+  MLE_PROCESS_REQUEST, /* the child asks for something, and waits for the reply */
   MLE_PROCESS_ASKED,   /* this process was asked to stop (signals.h) */
   MLE_PROCESS_ENDED    /* the child has ended, and all its lines were given */
 } mle_process_kind;
@@ -67,7 +70,7 @@ typedef enum mle_process_kind {
 typedef struct mle_process_event {
   mle_process_kind kind;
   bool is_error;    /* LINE: written to standard error */
-  const char *text; /* LINE: until the next call */
+  const char *text; /* LINE, REQUEST: until the next call */
   size_t len;
   int signal; /* ASKED: which; ENDED: the one that ended it, else 0 */
   int code;   /* ENDED: its exit code */
@@ -75,6 +78,12 @@ typedef struct mle_process_event {
 
 mle_status mle_process_next(mle_process *process, int64_t timeout_ms, mle_process_event *out,
                             mle_error *err);
+
+/* The answer to a request, at most MLE_PROCESS_REQUEST_MAX bytes. A child that is gone is no failure. */
+void mle_process_reply(mle_process *process, const char *text, size_t len);
+
+/* In the child: asks the engine for something, and waits for its reply, which is appended. */
+mle_status mle_process_ask(const char *text, size_t len, mle_buffer *reply, mle_error *err);
 
 /* SIGTERM to its process group; SIGKILL to everything it started. */
 void mle_process_signal(mle_process *process, int signal);

@@ -20,6 +20,7 @@ local M = {}
 ---@field params table<string, any>
 ---@field inputs table<string, mlengine.jobs.Input>
 ---@field state? mle.jobs.State nil in a repl: then nothing is recorded
+---@field ask? fun(request: { serve: string }) has the engine start the model server, for it outlives the job
 ---@field actions { kind: string, data: string }[]
 ---@field outputs table<string, any>
 ---@field pinned? mlengine.jobs.Pinned what an earlier run read and found, for one that repeats it

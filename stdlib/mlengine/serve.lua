@@ -7,6 +7,7 @@
 --- only through `.mlengine/serve.sock`.
 
 local config = require "mlengine.config"
+local context = require "mlengine.context"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local native = require "mle.serve"
@@ -77,16 +78,22 @@ function M.listen_text(address)
   return ("%s:%d"):format(host, address.port)
 end
 
+---Starts the server in the background, and waits until it serves. What a job starts ends with the job,
+---so its engine does it.
+---@param listen string "127.0.0.1:8700"
+function M.start(listen)
+  local run = context.current()
+  if run and run.ask then return run.ask { serve = listen } end
+  native.start { root = project.current().root, state = project.make_state(), listen = listen }
+end
+
 ---The running server, started in the background when there is none.
 ---@param address? { host: string, port: integer } default: the configured one
 ---@return mlengine.serve.Status
 function M.ensure(address)
   local status = M.status()
   if status then return check_address(status, address) end
-  local ok, problem = pcall(native.start, {
-    root = project.current().root, state = project.make_state(),
-    listen = M.listen_text(address or config.serving()),
-  })
+  local ok, problem = pcall(M.start, M.listen_text(address or config.serving()))
   status = M.status() -- also when somebody else started it at the same moment
   if status then return check_address(status, address) end
   if not ok then error(problem, 0) end

@@ -129,11 +129,25 @@ local function check_stop(watch)
   if who then tell_to_stop(watch, "stopped", "stopped by " .. who) end
 end
 
+--- What a job's process asks for: that the model server is started.
+local function grant(text)
+  local ok, problem = pcall(function()
+    local listen = json.decode(text).serve
+    if type(listen) ~= "string" then errors.raise("invalid", "a job's process asked for something unknown") end
+    require("mlengine.serve").start(listen)
+  end)
+  if ok then return json.encode { ok = true } end
+  local e = errors.from(problem)
+  return json.encode { ok = false, kind = e.kind, message = e.message:sub(1, 1000) }
+end
+
 local function follow(watch, timeout, reporter, spec)
   while true do
     local kind, a, b = watch.child:next(TICK_MS)
     if kind == "line" then
       reporter:line(spec, a, b)
+    elseif kind == "request" then
+      watch.child:reply(grant(a))
     elseif kind == "asked" then
       watch.asked = true
       tell_to_stop(watch, "stopped", ("stopped by %s"):format(process.signal_name(a)))

@@ -18,6 +18,12 @@ local M = {}
 local DONE <const>, FAILED <const>, STOPPED <const> = 0, 1, 143
 local LUA_SHARE <const> = 10 -- of the job's memory: a tenth for Lua, half for DuckDB, the rest for XGBoost
 
+--- Asks the engine for what a job cannot do, since what it starts ends with it.
+local function ask(request)
+  local reply = json.decode(process.ask(json.encode(request)))
+  if not reply.ok then error(errors.new(reply.kind, reply.message), 0) end
+end
+
 local function enter(input, state, thread)
   if input.trace then errors.set_tracing(true) end
   project.use(input.file)
@@ -27,7 +33,7 @@ local function enter(input, state, thread)
     run_id = input.run, attempt = input.attempt, key = state:key(input.run), consumer = input.consumer, pipeline = input.pipeline,
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
     pinned = input.pinned, resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
-    state = state, thread = thread,
+    state = state, thread = thread, ask = ask,
   }
 end
 

@@ -22,11 +22,15 @@ local M = {}
 ---@return mle.Process
 function M.start(options) end
 
----The next thing that happens: "line", is_error, text; "asked", signal; "ended", code, signal;
+---The next thing that happens: "line", is_error, text; "request", text; "asked", signal; "ended", code, signal;
 ---nil when the time is up.
 ---@param timeout_ms integer
----@return "line"|"asked"|"ended"|nil, any, any
+---@return "line"|"request"|"asked"|"ended"|nil, any, any
 function Process:next(timeout_ms) end
+
+---Answers its request.
+---@param text string
+function Process:reply(text) end
 
 ---TERM goes to its process group, KILL to everything it started.
 ---@param name "TERM"|"KILL"
@@ -60,6 +64,11 @@ function M.signal_name(number) end
 ---In a job's process: what the engine wrote for it.
 ---@return string
 function M.take_input() end
+
+---In a job's process: asks the engine for something, and waits for its reply.
+---@param text string
+---@return string
+function M.ask(text) end
 
 ---In a job's process: answers the engine.
 ---@param bytes string

@@ -146,6 +146,14 @@ static int use_things(void) {
   return 0;
 }
 
+static int ask_engine(void) {
+  mle_buffer reply = MLE_BUFFER(100);
+  if (mle_process_ask("may I?", 6, &reply, NULL) != MLE_OK) return 1;
+  int code = strcmp(reply.data, "you may") == 0 ? 5 : 2;
+  mle_buffer_release(&reply);
+  return code;
+}
+
 static int count_cpus(void) {
   cpu_set_t cpus;
   sched_getaffinity(0, sizeof cpus, &cpus);
@@ -160,6 +168,7 @@ static int act(const char *what) {
   if (strcmp(what, "engine") == 0) return be_engine();
   if (strcmp(what, "family") == 0) return have_family();
   if (strcmp(what, "cpus") == 0) return count_cpus();
+  if (strcmp(what, "ask") == 0) return ask_engine();
   if (strcmp(what, "daemon") == 0) return leave_daemon();
   if (strcmp(what, "greedy") == 0) return be_greedy();
   if (strcmp(what, "secret") == 0) return say_secret();
@@ -212,6 +221,19 @@ static void lines_input_answer_and_code(void **unused) {
   assert_non_null(strstr(answer.data, " out in: hello\n"));
   assert_non_null(strstr(answer.data, " err no line end\n"));
   mle_buffer_release(&answer);
+  mle_process_free(process);
+}
+
+static void a_child_may_ask_and_is_answered(void **unused) {
+  (void)unused;
+  mle_process *process = start("ask", NULL);
+  mle_process_event event = next_event(process);
+  assert_int_equal(event.kind, MLE_PROCESS_REQUEST);
+  assert_int_equal(event.len, 6);
+  assert_memory_equal(event.text, "may I?", 6);
+  mle_process_reply(process, "you may", 7);
+  assert_int_equal(next_event(process).code, 5);
+  mle_process_reply(process, "too late", 8);
   mle_process_free(process);
 }
 
@@ -419,6 +441,7 @@ int main(int argc, char **argv) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
       TEST(lines_input_answer_and_code),
+      TEST(a_child_may_ask_and_is_answered),
       TEST(long_lines_are_cut),
       TEST(waiting_has_an_end),
       TEST(grandchildren_end_with_the_child),
