@@ -59,7 +59,7 @@ static int l_read(lua_State *L) {
           mle_iceberg_read(mlb_session(L), m, schema, plan, columns, num_columns, &frame, &err),
           &err);
   box->object = frame;
-  lua_pushinteger(L, plan->rows);
+  lua_pushinteger(L, mle_frame_known_rows(frame));
   return 2;
 }
 

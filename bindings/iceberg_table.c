@@ -420,7 +420,7 @@ static int l_files(lua_State *L) {
   mle_manifest_list list = {NULL, 0};
   mle_error err;
   lua_newtable(L);
-  if (snapshot != NULL) mlb_try(L, mle_snapshot_manifests(snapshot, arena, &list, &err), &err);
+  if (snapshot != NULL) mlb_try(L, mle_snapshot_manifests(m, snapshot, arena, &list, &err), &err);
   for (size_t i = 0; i < list.count; i++) add_files(L, m, &list.files[i], text);
   return 1;
 }

@@ -83,7 +83,6 @@ void mle_frame_free(mle_frame *frame) {
 mle_status mle_frame_ready(mle_frame *frame, mle_connection *c, mle_error *err) {
   for (size_t i = 0; i < frame->num_parents; i++)
     MLE_TRY(mle_frame_ready(frame->parents[i], c, err));
-  if (frame->source != NULL) MLE_TRY(mle_source_check(frame->source, c, err));
   if (frame->pin != NULL && frame->pin_generation != mle_connection_generation(c))
     return mle_fail(err, MLE_EIO, "a pinned frame was lost when DuckDB was started anew; run again");
   return MLE_OK;

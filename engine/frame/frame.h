@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/base/bitmap.h"
 #include "engine/base/buffer.h"
 #include "engine/base/error.h"
 #include "engine/frame/session.h"
@@ -37,11 +38,6 @@ mle_status mle_frame_from_sql(mle_session *session, const char *sql, mle_frame *
 mle_frame *mle_frame_ref(mle_frame *frame); /* one more holder; returns it */
 void mle_frame_free(mle_frame *frame);      /* one holder less; NULL is ignored */
 
-typedef struct mle_scan_file {
-  const char *path;     /* local path; no glob */
-  int64_t record_count; /* rows in the file, as its metadata says */
-} mle_scan_file;
-
 typedef struct mle_scan_column {
   int32_t field_id;
   const char *name;            /* as the frame shows it */
@@ -50,22 +46,47 @@ typedef struct mle_scan_column {
   bool required;               /* shows as not nullable */
 } mle_scan_column;
 
+/* How some files hold a column. All zero: under its field id, in its type; or not at all. */
+typedef struct mle_scan_stored {
+  const char *name;       /* its name there, in a group that goes by name; NULL: not there */
+  const char *type;       /* what it is read as; NULL: the column's type */
+  const char *expression; /* SQL over c<id>, which is what was read, that makes the column of it */
+  int constant;           /* 1 + which constant of the file takes its place; 0: none */
+} mle_scan_stored;
+
+/* Files that hold their columns alike. By name: for files without field ids. */
+typedef struct mle_scan_group {
+  bool by_name;
+  const mle_scan_stored *columns; /* one per column of the scan */
+} mle_scan_group;
+
+typedef struct mle_scan_file {
+  const char *path;     /* local path; no glob */
+  int64_t record_count; /* rows in the file, as its metadata says */
+  size_t number;        /* what `place` calls it */
+  size_t group;         /* ascending from file to file */
+  mle_bitmap *dead;     /* rows that are left out; NULL: none. The frame holds it too */
+  const char *const *constants; /* texts, NULL for null; NULL where the group uses none */
+} mle_scan_file;
+
 /*
- * Parquet files read as one relation, in list order, columns found by field id at
- * the top level. Below it children are found by name, which is right unless a
- * nested field was ever renamed, re-added or given a default: the caller looks
- * in its schema history and refuses those. A file without ids would read as
- * nulls, so files are checked before the first reading (one footer each) unless
- * `trusted_ids` says that we wrote them. No files: an empty relation of those types.
+ * Parquet files read as one relation, in list order, columns found by field id or by
+ * what a group says. Below the top level DuckDB finds children by name: where that
+ * is not what is meant, a group has an expression. No files: an empty relation.
  */
 typedef struct mle_scan {
   const mle_scan_file *files;
   size_t num_files;
   const mle_scan_column *columns;
   size_t num_columns;
-  const char *filter; /* SQL over the columns' names, or NULL */
-  bool trusted_ids;
+  const mle_scan_group *groups; /* NULL: one, by field id */
+  size_t num_groups;
+  size_t num_constants;         /* of each file that has some */
+  const char *filter;           /* SQL over the columns' names, or NULL */
+  const char *place;            /* name of one column more: number << MLE_PLACE_BITS | row; or NULL */
 } mle_scan;
+
+#define MLE_PLACE_BITS 40
 
 mle_status mle_frame_scan(mle_session *session, const mle_scan *scan, mle_frame **out,
                           mle_error *err);

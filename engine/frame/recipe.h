@@ -25,7 +25,7 @@ struct mle_frame {
   char *positioned;     /* NULL: rows are numbered as they come */
   mle_frame **parents;  /* held: their sources and pins feed this one */
   size_t num_parents;
-  mle_source *source;   /* files of a scan, else NULL */
+  mle_source *source;   /* files of a scan and their siblings, else NULL */
   char *pin;            /* table that goes with this frame, else NULL */
   int pin_generation;   /* of the database that holds it */
   int splits;           /* above this frame, so that no two share their dice */
@@ -56,7 +56,7 @@ mle_status mle_recipe_text(char **out, mle_error *err, const char *fmt, ...);
 mle_status mle_frame_find_column(mle_frame *frame, const char *name, const mle_frame_column **out,
                                  mle_error *err);
 
-/* What must hold before the frame is read: its files have ids, its pins are alive. */
+/* What must hold before the frame is read: its pins are alive. */
 mle_status mle_frame_ready(mle_frame *frame, mle_connection *c, mle_error *err);
 
 /* Connects and makes ready. */

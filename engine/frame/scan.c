@@ -1,47 +1,117 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
 #include "engine/frame/recipe.h"
 
-/* DuckDB's names are case-insensitive, Iceberg's are not: inside a scan columns are c<id>. */
-static mle_status put_map(mle_buffer *sql, const mle_scan *scan, mle_error *err) {
-  for (size_t i = 0; i < scan->num_columns; i++) {
-    const mle_scan_column *column = &scan->columns[i];
-    MLE_TRY(mle_buffer_printf(sql, err, "%s%d: {name: 'c%d', type: ", i > 0 ? ", " : "",
-                              (int)column->field_id, (int)column->field_id));
-    MLE_TRY(mle_sql_text(sql, column->type, strlen(column->type), err));
-    MLE_TRY(mle_buffer_puts(sql, ", default_value: ", err));
-    if (column->initial_default == NULL)
-      MLE_TRY(mle_buffer_puts(sql, "NULL::VARCHAR", err));
-    else
-      MLE_TRY(mle_sql_text(sql, column->initial_default, strlen(column->initial_default), err));
-    MLE_TRY(mle_buffer_puts(sql, "}", err));
-  }
-  return MLE_OK;
+/* What a group holds of a column; all zero without groups. */
+static const mle_scan_stored *stored_in(const mle_scan_group *group, size_t column) {
+  static const mle_scan_stored plain;
+  return group == NULL || group->columns == NULL ? &plain : &group->columns[column];
 }
 
-static mle_status put_columns(mle_buffer *sql, const mle_scan *scan, mle_error *err) {
+static bool is_read(const mle_scan_group *group, size_t column) {
+  const mle_scan_stored *stored = stored_in(group, column);
+  if (stored->constant > 0) return false;
+  return group == NULL || !group->by_name || stored->name != NULL;
+}
+
+static mle_status put_default(mle_buffer *sql, const char *text, mle_error *err) {
+  if (text == NULL) return mle_buffer_puts(sql, "NULL::VARCHAR", err);
+  return mle_sql_text(sql, text, strlen(text), err);
+}
+
+static mle_status put_entry(mle_buffer *sql, const mle_scan_column *column,
+                            const mle_scan_stored *stored, bool by_name, mle_error *err) {
+  const char *type = stored->type != NULL ? stored->type : column->type;
+  if (by_name)
+    MLE_TRY(mle_sql_text(sql, stored->name, strlen(stored->name), err));
+  else
+    MLE_TRY(mle_buffer_printf(sql, err, "%d", (int)column->field_id));
+  MLE_TRY(mle_buffer_printf(sql, err, ": {name: 'c%d', type: ", (int)column->field_id));
+  MLE_TRY(mle_sql_text(sql, type, strlen(type), err));
+  MLE_TRY(mle_buffer_puts(sql, ", default_value: ", err));
+  MLE_TRY(put_default(sql, stored->type == NULL ? column->initial_default : NULL, err));
+  return mle_buffer_puts(sql, "}", err);
+}
+
+/* DuckDB's names are case-insensitive, Iceberg's are not: inside a scan columns are c<id>. An empty
+ * map is refused: then there is one column that nothing has, and nobody asks for. */
+static mle_status put_map(mle_buffer *sql, const mle_scan *scan, const mle_scan_group *group,
+                          mle_error *err) {
+  bool any = false, by_name = group != NULL && group->by_name;
   for (size_t i = 0; i < scan->num_columns; i++) {
-    MLE_TRY(mle_buffer_printf(sql, err, "%sc%d AS ", i > 0 ? ", " : "",
-                              (int)scan->columns[i].field_id));
+    if (!is_read(group, i)) continue;
+    if (any) MLE_TRY(mle_buffer_puts(sql, ", ", err));
+    MLE_TRY(put_entry(sql, &scan->columns[i], stored_in(group, i), by_name, err));
+    any = true;
+  }
+  if (any) return MLE_OK;
+  return mle_buffer_printf(sql, err, "%s: {name: 'none', type: 'BOOLEAN', default_value: NULL::VARCHAR}",
+                           by_name ? "'\x01none'" : "2147483647");
+}
+
+static mle_status put_column(mle_buffer *sql, const mle_scan_column *column,
+                             const mle_scan_stored *stored, bool read, int64_t source,
+                             mle_error *err) {
+  if (stored->constant > 0)
+    return mle_buffer_printf(sql, err, "CAST(mle_constant(%lld, %d, file_index) AS %s)",
+                             (long long)source, stored->constant - 1, column->type);
+  if (read && stored->expression != NULL) return mle_buffer_puts(sql, stored->expression, err);
+  if (read) return mle_buffer_printf(sql, err, "c%d", (int)column->field_id);
+  MLE_TRY(mle_buffer_puts(sql, "CAST(", err));
+  MLE_TRY(put_default(sql, column->initial_default, err));
+  return mle_buffer_printf(sql, err, " AS %s)", column->type);
+}
+
+static mle_status put_columns(mle_buffer *sql, const mle_scan *scan, const mle_scan_group *group,
+                              int64_t source, mle_error *err) {
+  for (size_t i = 0; i < scan->num_columns; i++) {
+    if (i > 0) MLE_TRY(mle_buffer_puts(sql, ", ", err));
+    MLE_TRY(put_column(sql, &scan->columns[i], stored_in(group, i), is_read(group, i), source, err));
+    MLE_TRY(mle_buffer_puts(sql, " AS ", err));
     MLE_TRY(mle_sql_name(sql, scan->columns[i].name, err));
   }
   return MLE_OK;
 }
 
+static mle_status put_place(mle_buffer *sql, const mle_scan *scan, const char *value,
+                            mle_error *err) {
+  if (scan->place == NULL) return MLE_OK;
+  MLE_TRY(mle_buffer_printf(sql, err, ", %s AS ", value));
+  return mle_sql_name(sql, scan->place, err);
+}
+
 /* can_have_nan: otherwise a filter loses NaN rows, depending on the file's statistics. */
-static mle_status put_scan(mle_buffer *sql, const mle_scan *scan, const mle_source *source,
-                           bool positioned, mle_error *err) {
+static mle_status put_source(mle_buffer *sql, const mle_scan *scan, const mle_source *source,
+                             bool positioned, mle_error *err) {
+  char place[100];
+  const mle_scan_group *group =
+      scan->groups == NULL ? NULL : &scan->groups[source->group];
+  long long number = (long long)source->number;
+  snprintf(place, sizeof place, "(mle_file(%lld, file_index) << %d) + file_row_number", number,
+           MLE_PLACE_BITS);
   MLE_TRY(mle_buffer_puts(sql, "SELECT ", err));
-  MLE_TRY(put_columns(sql, scan, err));
+  MLE_TRY(put_columns(sql, scan, group, source->number, err));
+  MLE_TRY(put_place(sql, scan, place, err));
   if (positioned)
     MLE_TRY(mle_buffer_printf(sql, err, ", mle_base(%lld, file_index) + file_row_number AS " MLE_POSITION,
-                              (long long)source->number));
-  MLE_TRY(mle_buffer_printf(sql, err, " FROM read_parquet(mle_files(%lld), schema = MAP {",
-                            (long long)source->number));
-  MLE_TRY(put_map(sql, scan, err));
-  return mle_buffer_printf(sql, err, "}, explicit_cardinality = %lld, can_have_nan = true)",
-                           (long long)source->rows);
+                              number));
+  MLE_TRY(mle_buffer_printf(sql, err, " FROM read_parquet(mle_files(%lld), schema = MAP {", number));
+  MLE_TRY(put_map(sql, scan, group, err));
+  MLE_TRY(mle_buffer_printf(sql, err, "}, explicit_cardinality = %lld, can_have_nan = true)",
+                            (long long)source->rows));
+  if (!source->any_dead) return MLE_OK;
+  return mle_buffer_printf(sql, err, " WHERE mle_live(%lld, file_index, file_row_number)", number);
+}
+
+static mle_status put_scan(mle_buffer *sql, const mle_scan *scan, const mle_source *sources,
+                           bool positioned, mle_error *err) {
+  for (const mle_source *source = sources; source != NULL; source = source->sibling) {
+    if (source != sources) MLE_TRY(mle_buffer_puts(sql, " UNION ALL ", err));
+    MLE_TRY(put_source(sql, scan, source, positioned, err));
+  }
+  return MLE_OK;
 }
 
 static mle_status put_empty(mle_buffer *sql, const mle_scan *scan, bool positioned,
@@ -52,22 +122,23 @@ static mle_status put_empty(mle_buffer *sql, const mle_scan *scan, bool position
                               scan->columns[i].type));
     MLE_TRY(mle_sql_name(sql, scan->columns[i].name, err));
   }
+  MLE_TRY(put_place(sql, scan, "0::BIGINT", err));
   if (positioned) MLE_TRY(mle_buffer_puts(sql, ", 0::BIGINT AS " MLE_POSITION, err));
   return mle_buffer_puts(sql, " WHERE false", err);
 }
 
 /* The text of a scan, owned by the caller. */
-static mle_status scan_text(const mle_scan *scan, const mle_source *source, bool positioned,
+static mle_status scan_text(const mle_scan *scan, const mle_source *sources, bool positioned,
                             char **out, mle_error *err) {
   mle_buffer sql = MLE_BUFFER(MLE_SQL_MAX);
   mle_status status;
   bool filtered = scan->filter != NULL;
   *out = NULL;
   if (filtered) MLE_GO(mle_buffer_puts(&sql, "SELECT * FROM (", err));
-  if (source->num_real == 0)
+  if (sources == NULL)
     MLE_GO(put_empty(&sql, scan, positioned, err));
   else
-    MLE_GO(put_scan(&sql, scan, source, positioned, err));
+    MLE_GO(put_scan(&sql, scan, sources, positioned, err));
   if (filtered) MLE_GO(mle_buffer_printf(&sql, err, ") WHERE %s", scan->filter));
   *out = mle_buffer_take(&sql);
 done:
@@ -75,10 +146,28 @@ done:
   return status;
 }
 
+/* One source per run of files with the same group. */
+static mle_status make_sources(const mle_scan *scan, mle_source **out, int64_t *out_live,
+                               mle_error *err) {
+  mle_source **at = out;
+  int64_t before = 0;
+  *out = NULL;
+  *out_live = 0;
+  for (size_t first = 0, end; first < scan->num_files; first = end) {
+    for (end = first + 1; end < scan->num_files && scan->files[end].group == scan->files[first].group;)
+      end++;
+    MLE_TRY(mle_source_new(scan, first, end, before, at, err));
+    before += (*at)->rows;
+    *out_live += (*at)->live;
+    at = &(*at)->sibling;
+  }
+  return MLE_OK;
+}
+
 static mle_status copy_columns(mle_frame *frame, const mle_scan *scan, mle_error *err) {
-  frame->columns = mle_calloc(scan->num_columns, sizeof *frame->columns);
+  frame->columns = mle_calloc(scan->num_columns + 1, sizeof *frame->columns);
   if (frame->columns == NULL) return mle_nomem(err, "planning a scan");
-  frame->num_columns = scan->num_columns;
+  frame->num_columns = scan->num_columns + (scan->place != NULL);
   for (size_t i = 0; i < scan->num_columns; i++) {
     mle_frame_column *column = &frame->columns[i];
     column->name = mle_strdup(scan->columns[i].name);
@@ -86,11 +175,16 @@ static mle_status copy_columns(mle_frame *frame, const mle_scan *scan, mle_error
     column->nullable = !scan->columns[i].required;
     if (column->name == NULL || column->type == NULL) return mle_nomem(err, "planning a scan");
   }
+  if (scan->place == NULL) return MLE_OK;
+  mle_frame_column *place = &frame->columns[scan->num_columns];
+  place->name = mle_strdup(scan->place);
+  place->type = mle_strdup("BIGINT");
+  if (place->name == NULL || place->type == NULL) return mle_nomem(err, "planning a scan");
   return MLE_OK;
 }
 
 static mle_status check_scan(const mle_scan *scan, mle_error *err) {
-  if (scan->num_columns == 0) return mle_fail(err, MLE_EINVAL, "a scan needs at least one column");
+  if (scan->num_columns == 0 && scan->place == NULL) return mle_fail(err, MLE_EINVAL, "a scan needs at least one column");
   for (size_t i = 0; i < scan->num_columns; i++)
     for (size_t j = 0; j < i; j++)
       if (strcasecmp(scan->columns[i].name, scan->columns[j].name) == 0)
@@ -106,16 +200,17 @@ mle_status mle_frame_scan(mle_session *session, const mle_scan *scan, mle_frame 
   mle_source *source = NULL;
   mle_frame *frame = NULL;
   char *sql = NULL, *positioned = NULL;
+  int64_t live;
   *out = NULL;
   MLE_TRY(check_scan(scan, err));
-  MLE_GO(mle_source_new(scan, &source, err));
+  MLE_GO(make_sources(scan, &source, &live, err));
   MLE_GO(scan_text(scan, source, false, &sql, err));
   MLE_GO(scan_text(scan, source, true, &positioned, err));
   status = mle_frame_take(session, sql, positioned, &frame, err);
   sql = positioned = NULL;
   if (status != MLE_OK) goto done;
   frame->steady = true;
-  frame->known_rows = scan->filter == NULL ? source->rows : -1;
+  frame->known_rows = scan->filter == NULL ? live : -1;
   frame->source = source;
   source = NULL;
   MLE_GO(copy_columns(frame, scan, err));

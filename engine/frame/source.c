@@ -45,21 +45,38 @@ static char *pattern_of(const char *path) {
   return pattern;
 }
 
-static mle_status fill(mle_source *source, const mle_scan *scan, mle_error *err) {
-  for (size_t i = 0; i < scan->num_files; i++) {
-    source->patterns[i] = pattern_of(scan->files[i].path);
-    if (source->patterns[i] == NULL) return mle_nomem(err, "planning a scan");
-    source->bases[i] = source->rows;
-    source->rows += scan->files[i].record_count;
-    source->num_files++;
-  }
-  source->num_real = source->num_files;
-  if (scan->num_files != 1 || empty_file() == NULL) return MLE_OK;
-  source->patterns[1] = mle_strdup(empty_file());
-  if (source->patterns[1] == NULL) return mle_nomem(err, "planning a scan");
-  source->bases[1] = source->rows;
-  source->num_files++;
+static mle_status add_path(mle_source *source, const char *path, int64_t base, mle_error *err) {
+  source->patterns[source->num_files] = pattern_of(path);
+  if (source->patterns[source->num_files] == NULL) return mle_nomem(err, "planning a scan");
+  source->bases[source->num_files++] = base;
   return MLE_OK;
+}
+
+static mle_status copy_constants(mle_source *source, const mle_scan_file *file, size_t at,
+                                 mle_error *err) {
+  for (size_t i = 0; file->constants != NULL && i < source->num_constants; i++) {
+    char **to = &source->constants[at * source->num_constants + i];
+    *to = mle_strdup(file->constants[i]);
+    if (*to == NULL && file->constants[i] != NULL) return mle_nomem(err, "planning a scan");
+  }
+  return MLE_OK;
+}
+
+static mle_status fill(mle_source *source, const mle_scan_file *files, size_t count,
+                       int64_t before, mle_error *err) {
+  source->num_real = count;
+  for (size_t i = 0; i < count; i++) {
+    MLE_TRY(add_path(source, files[i].path, before + source->rows, err));
+    MLE_TRY(copy_constants(source, &files[i], i, err));
+    source->dead[i] = mle_bitmap_ref(files[i].dead);
+    source->numbers[i] = files[i].number;
+    source->rows += files[i].record_count;
+    source->live += files[i].record_count;
+    if (files[i].dead != NULL) source->live -= mle_bitmap_below(files[i].dead, files[i].record_count);
+    source->any_dead |= files[i].dead != NULL;
+  }
+  if (count != 1 || empty_file() == NULL) return MLE_OK;
+  return add_path(source, empty_file(), before + source->rows, err);
 }
 
 static void enlist(mle_source *source) {
@@ -71,25 +88,35 @@ static void enlist(mle_source *source) {
   pthread_mutex_unlock(&lock);
 }
 
-mle_status mle_source_new(const mle_scan *scan, mle_source **out, mle_error *err) {
-  mle_status status = MLE_ENOMEM;
-  *out = NULL;
+static mle_source *new_source(size_t count, size_t num_constants) {
   mle_source *source = mle_calloc(1, sizeof *source);
+  if (source == NULL) return NULL;
+  source->num_constants = num_constants;
+  source->patterns = mle_calloc(count + 1, sizeof *source->patterns);
+  source->bases = mle_calloc(count + 1, sizeof *source->bases);
+  source->dead = mle_calloc(count + 1, sizeof *source->dead);
+  source->numbers = mle_calloc(count + 1, sizeof *source->numbers);
+  source->constants = mle_calloc(count * num_constants + 1, sizeof *source->constants);
+  if (source->patterns && source->bases && source->dead && source->numbers && source->constants)
+    return source;
+  mle_source_free(source);
+  return NULL;
+}
+
+mle_status mle_source_new(const mle_scan *scan, size_t first, size_t end, int64_t before,
+                          mle_source **out, mle_error *err) {
+  *out = NULL;
+  mle_source *source = new_source(end - first, scan->num_constants);
   if (source == NULL) return mle_nomem(err, "planning a scan");
-  source->patterns = mle_calloc(scan->num_files + 1, sizeof *source->patterns);
-  source->bases = mle_calloc(scan->num_files + 1, sizeof *source->bases);
-  if (source->patterns == NULL || source->bases == NULL) {
-    mle_nomem(err, "planning a scan");
-    goto done;
+  source->group = scan->files[first].group;
+  mle_status status = fill(source, scan->files + first, end - first, before, err);
+  if (status != MLE_OK) {
+    mle_source_free(source);
+    return status;
   }
-  source->checked = scan->trusted_ids;
-  MLE_GO(fill(source, scan, err));
   enlist(source);
   *out = source;
-  source = NULL;
-done:
-  mle_source_free(source);
-  return status;
+  return MLE_OK;
 }
 
 static void delist(const mle_source *source) {
@@ -103,12 +130,24 @@ static void delist(const mle_source *source) {
 }
 
 void mle_source_free(mle_source *source) {
-  if (source == NULL) return;
-  delist(source);
-  for (size_t i = 0; i < source->num_files; i++) mle_free(source->patterns[i]);
-  mle_free(source->patterns);
-  mle_free(source->bases);
-  mle_free(source);
+  while (source != NULL) {
+    mle_source *sibling = source->sibling;
+    delist(source);
+    for (size_t i = 0; source->patterns != NULL && i < source->num_files; i++)
+      mle_free(source->patterns[i]);
+    for (size_t i = 0; source->dead != NULL && i < source->num_real; i++)
+      mle_bitmap_free(source->dead[i]);
+    size_t constants = source->num_real * source->num_constants;
+    for (size_t i = 0; source->constants != NULL && i < constants; i++)
+      mle_free(source->constants[i]);
+    mle_free(source->patterns);
+    mle_free(source->bases);
+    mle_free(source->dead);
+    mle_free(source->numbers);
+    mle_free(source->constants);
+    mle_free(source);
+    source = sibling;
+  }
 }
 
 /* ====== Functions over them ====== */
@@ -154,82 +193,81 @@ static void base_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_v
     bases[row] = index[row] < source->num_files ? source->bases[index[row]] : -1;
 }
 
+static const uint64_t *file_indexes(duckdb_data_chunk input, idx_t argument) {
+  return duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, argument));
+}
+
+/* mle_file(number, file_index) -> BIGINT */
+static void file_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  const mle_source *source = source_of(info, input);
+  if (source == NULL) return;
+  const uint64_t *index = file_indexes(input, 1);
+  int64_t *files = duckdb_vector_get_data(output);
+  for (idx_t row = 0; row < duckdb_data_chunk_get_size(input); row++)
+    files[row] = index[row] < source->num_real ? (int64_t)source->numbers[index[row]] : -1;
+}
+
+static void set_null(duckdb_vector output, idx_t row) {
+  duckdb_vector_ensure_validity_writable(output);
+  duckdb_validity_set_row_invalid(duckdb_vector_get_validity(output), row);
+}
+
+/* mle_constant(number, slot, file_index) -> VARCHAR */
+static void constant_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  const mle_source *source = source_of(info, input);
+  if (source == NULL) return;
+  const int64_t *slots = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 1));
+  const uint64_t *index = file_indexes(input, 2);
+  for (idx_t row = 0; row < duckdb_data_chunk_get_size(input); row++) {
+    bool known = index[row] < source->num_real && (size_t)slots[row] < source->num_constants;
+    const char *text =
+        known ? source->constants[index[row] * source->num_constants + (size_t)slots[row]] : NULL;
+    if (text == NULL)
+      set_null(output, row);
+    else
+      duckdb_vector_assign_string_element(output, row, text);
+  }
+}
+
+/* mle_live(number, file_index, file_row_number) -> BOOLEAN. Rows of one file come together. */
+static void live_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
+  const mle_source *source = source_of(info, input);
+  if (source == NULL) return;
+  const uint64_t *index = file_indexes(input, 1);
+  const int64_t *rows = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 2));
+  bool *live = duckdb_vector_get_data(output);
+  idx_t count = duckdb_data_chunk_get_size(input), end;
+  for (idx_t begin = 0; begin < count; begin = end) {
+    for (end = begin + 1; end < count && index[end] == index[begin];) end++;
+    const mle_bitmap *dead = index[begin] < source->num_real ? source->dead[index[begin]] : NULL;
+    if (dead == NULL)
+      memset(live + begin, true, end - begin);
+    else
+      mle_bitmap_missing(dead, rows + begin, end - begin, live + begin);
+  }
+}
+
 mle_status mle_source_functions(duckdb_connection c, mle_error *err) {
   static const duckdb_type one[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_INVALID};
   static const duckdb_type two[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_UBIGINT, DUCKDB_TYPE_INVALID};
+  static const duckdb_type slot[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_UBIGINT,
+                                     DUCKDB_TYPE_INVALID};
+  static const duckdb_type row[] = {DUCKDB_TYPE_BIGINT, DUCKDB_TYPE_UBIGINT, DUCKDB_TYPE_BIGINT,
+                                    DUCKDB_TYPE_INVALID};
   duckdb_logical_type text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
   duckdb_logical_type texts = duckdb_create_list_type(text);
   duckdb_logical_type whole = duckdb_create_logical_type(DUCKDB_TYPE_BIGINT);
-  mle_status status = mle_function_add(c, "mle_files", one, texts, files_of, err);
-  if (status == MLE_OK) status = mle_function_add(c, "mle_base", two, whole, base_of, err);
+  duckdb_logical_type flag = duckdb_create_logical_type(DUCKDB_TYPE_BOOLEAN);
+  mle_status status;
+  MLE_GO(mle_function_add(c, "mle_files", one, texts, files_of, err));
+  MLE_GO(mle_function_add(c, "mle_base", two, whole, base_of, err));
+  MLE_GO(mle_function_add(c, "mle_file", two, whole, file_of, err));
+  MLE_GO(mle_function_add(c, "mle_constant", slot, text, constant_of, err));
+  MLE_GO(mle_function_add(c, "mle_live", row, flag, live_of, err));
+done:
+  duckdb_destroy_logical_type(&flag);
   duckdb_destroy_logical_type(&whole);
   duckdb_destroy_logical_type(&texts);
   duckdb_destroy_logical_type(&text);
-  return status;
-}
-
-/* ====== Field ids ====== */
-
-/* A walk over rows of parquet_schema: per file the root, then each column and what is below it. */
-typedef struct walk {
-  size_t files;   /* begun */
-  int64_t left;   /* top-level columns of this file still to come */
-  int64_t below;  /* nodes below the current column still to come */
-} walk;
-
-/* Returns whether this node is a top-level column. */
-static bool step(walk *w, int64_t children) {
-  if (w->below > 0) {
-    w->below += children - 1;
-    return false;
-  }
-  if (w->left == 0) {
-    w->files++;
-    w->left = children;
-    return false;
-  }
-  w->left--;
-  w->below = children;
-  return true;
-}
-
-static mle_status refuse(duckdb_data_chunk chunk, idx_t row, mle_error *err) {
-  duckdb_string_t *files = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 2));
-  duckdb_string_t *names = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 3));
-  return mle_fail(err, MLE_EUNSUPPORTED,
-                  "%.*s: its column '%.*s' has no Iceberg field id, so it cannot be told which "
-                  "column of the table it is; write the file again with field ids",
-                  (int)duckdb_string_t_length(files[row]), duckdb_string_t_data(&files[row]),
-                  (int)duckdb_string_t_length(names[row]), duckdb_string_t_data(&names[row]));
-}
-
-/* The empty file comes last, and has no ids. */
-static mle_status check_chunk(const mle_source *source, duckdb_data_chunk chunk, walk *w,
-                              mle_error *err) {
-  const int64_t *children = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 0));
-  const int64_t *ids = duckdb_vector_get_data(duckdb_data_chunk_get_vector(chunk, 1));
-  for (idx_t row = 0; row < duckdb_data_chunk_get_size(chunk); row++)
-    if (step(w, children[row]) && w->files <= source->num_real && ids[row] < 0)
-      return refuse(chunk, row, err);
-  return MLE_OK;
-}
-
-mle_status mle_source_check(mle_source *source, mle_connection *c, mle_error *err) {
-  char sql[200];
-  duckdb_result result = {0};
-  duckdb_data_chunk chunk;
-  walk w = {0, 0, 0};
-  if (source->checked) return MLE_OK;
-  snprintf(sql, sizeof sql,
-           "SELECT coalesce(num_children, 0)::BIGINT, coalesce(field_id, -1)::BIGINT, file_name, "
-           "name FROM parquet_schema(mle_files(%lld))",
-           (long long)source->number);
-  mle_status status = mle_query(c, sql, &result, err);
-  while (status == MLE_OK && (chunk = duckdb_fetch_chunk(result)) != NULL) {
-    status = check_chunk(source, chunk, &w, err);
-    duckdb_destroy_data_chunk(&chunk);
-  }
-  duckdb_destroy_result(&result);
-  source->checked = status == MLE_OK;
   return status;
 }

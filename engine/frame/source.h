@@ -1,14 +1,19 @@
 /*
  * source.h -- the files of one scan, named in SQL by a number.
  *
- * A recipe says read_parquet(mle_files(7), ...) and mle_base(7, file_index): so it
+ * A recipe says read_parquet(mle_files(7), ...) and mle_live(7, file_index, ...): so it
  * stays short for 10,000 files, and no path is ever part of a SQL text.
+ *
+ *     mle_files(number)                      the paths
+ *     mle_base(number, file_index)           rows in the files before this one
+ *     mle_file(number, file_index)           the number that the scan gave it
+ *     mle_constant(number, slot, file_index) a text, or null
+ *     mle_live(number, file_index, row)      whether the row is not deleted
  */
 #ifndef MLE_SOURCE_H
 #define MLE_SOURCE_H
 
 #include <duckdb.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -17,20 +22,25 @@
 
 typedef struct mle_source {
   int64_t number;
-  char **patterns;  /* globs that match exactly the paths */
-  int64_t *bases;   /* rows in the files before this one */
+  char **patterns;      /* globs that match exactly the paths */
+  int64_t *bases;       /* rows in the files of the scan before this one */
+  mle_bitmap **dead;    /* rows that are left out of a file; NULL: none */
+  char **constants;     /* num_constants per file */
+  size_t num_constants;
+  size_t *numbers;      /* of the files, for mle_file */
+  size_t group;         /* of the scan, for all of its files */
   size_t num_real;
-  size_t num_files; /* with the empty one that lets a single file be read by all threads */
-  int64_t rows;
-  atomic_bool checked; /* every column has a field id */
+  size_t num_files;     /* with the empty one that lets a single file be read by all threads */
+  int64_t rows, live;   /* live: without those that are left out */
+  bool any_dead;
+  struct mle_source *sibling; /* the next group of the same scan */
   struct mle_source *next;
 } mle_source;
 
-mle_status mle_source_new(const mle_scan *scan, mle_source **out, mle_error *err);
-void mle_source_free(mle_source *source); /* NULL is ignored */
-
-/* Refuses files that have columns without field ids; once. */
-mle_status mle_source_check(mle_source *source, mle_connection *c, mle_error *err);
+/* Files first..end of a scan, `before` rows after its beginning. */
+mle_status mle_source_new(const mle_scan *scan, size_t first, size_t end, int64_t before,
+                          mle_source **out, mle_error *err);
+void mle_source_free(mle_source *source); /* with its siblings; NULL is ignored */
 
 mle_status mle_source_functions(duckdb_connection c, mle_error *err);
 

@@ -35,6 +35,11 @@ mle_status mle_append_check(const mle_table *table, mle_error *err) {
                     "cannot append to %s.%s: it is partitioned by %s, and this version "
                     "writes unpartitioned tables",
                     table->space, table->name, m->spec->fields[0].name);
+  if (m->num_rewrites > 0)
+    return mle_fail(err, MLE_EREFUSED,
+                    "cannot append to %s.%s: it is read with location-rewrite, and its new files "
+                    "would be found with it only",
+                    table->space, table->name);
   return MLE_OK;
 }
 
@@ -136,10 +141,10 @@ static mle_status fill_counts(mle_manifest_file *file, mle_error *err) {
 }
 
 /* Our manifest first, then the parent's: the newest rows are what readers ask for. */
-static mle_status write_list(attempt *a, const mle_snapshot *snapshot, const mle_snapshot *parent,
-                             mle_arena *arena, mle_error *err) {
+static mle_status write_list(attempt *a, const mle_metadata *m, const mle_snapshot *snapshot,
+                             const mle_snapshot *parent, mle_arena *arena, mle_error *err) {
   mle_manifest_list before = {NULL, 0};
-  if (parent != NULL) MLE_TRY(mle_snapshot_manifests(parent, arena, &before, err));
+  if (parent != NULL) MLE_TRY(mle_snapshot_manifests(m, parent, arena, &before, err));
   mle_manifest_file *all = mle_arena_array(arena, before.count + 1, sizeof *all);
   if (all == NULL) return mle_nomem(err, "committing");
   all[0] = a->manifest;
@@ -173,7 +178,7 @@ static mle_status try_once(attempt *a, const mle_table *base, int number, mle_ta
   mle_status status;
   if (snapshot.manifest_list == NULL) MLE_GO(mle_nomem(err, "committing"));
   MLE_GO(summarize(a->append, parent, &arena, &snapshot, err));
-  MLE_GO(write_list(a, &snapshot, parent, &arena, err));
+  MLE_GO(write_list(a, m, &snapshot, parent, &arena, err));
   status = mle_catalog_commit(a->catalog, base, &snapshot, out, err);
 done:
   if (status != MLE_OK && status != MLE_EUNKNOWN && snapshot.manifest_list != NULL)

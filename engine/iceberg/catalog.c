@@ -163,6 +163,18 @@ static char *without_slash(const char *uri) {
   return mle_strndup(uri, len);
 }
 
+static mle_status parse_rewrites(const mle_property *properties, size_t count, mle_json **out,
+                                 mle_error *err) {
+  const char *text = mle_property_find(properties, count, "location-rewrite");
+  *out = NULL;
+  if (text == NULL) return MLE_OK;
+  mle_status status = mle_json_parse(text, strlen(text), out, err);
+  mle_json_at root = mle_json_root(*out);
+  if (status == MLE_OK && !mle_json_is_object(&root))
+    status = mle_fail(err, MLE_EINVAL, "write it as { [\"s3://old/\"] = \"/new/\" }");
+  return status == MLE_OK ? MLE_OK : mle_context(err, "location-rewrite");
+}
+
 mle_status mle_catalog_open(const char *name, const mle_property *properties, size_t count,
                             mle_catalog **out, mle_error *err) {
   const mle_catalog_class *class;
@@ -177,6 +189,11 @@ mle_status mle_catalog_open(const char *name, const mle_property *properties, si
   catalog->class = class;
   catalog->name = mle_strdup(name);
   catalog->warehouse = warehouse == NULL ? NULL : without_slash(warehouse);
+  status = parse_rewrites(properties, count, &catalog->rewrites, err);
+  if (status != MLE_OK) {
+    mle_catalog_close(catalog);
+    return mle_context(err, "catalog '%s'", name);
+  }
   if (catalog->name != NULL && (warehouse == NULL || catalog->warehouse != NULL)) {
     *out = catalog;
     return MLE_OK;
@@ -189,6 +206,7 @@ void mle_catalog_close(mle_catalog *catalog) {
   if (catalog == NULL) return;
   mle_free(catalog->name);
   mle_free(catalog->warehouse);
+  mle_json_free(catalog->rewrites);
   catalog->class->close(catalog);
 }
 
@@ -291,11 +309,29 @@ mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *
   return catalog->class->load(catalog, name, out, err);
 }
 
+static mle_status rewrite_locations(const mle_json *rewrites, mle_metadata *m, mle_error *err) {
+  mle_json_at root = mle_json_root(rewrites), item;
+  size_t count = 0, room = (size_t)mle_json_count(&root);
+  mle_property *pairs = mle_arena_array(&m->arena, room, sizeof *pairs);
+  if (pairs == NULL) return mle_nomem(err, "loading a table");
+  for (bool more = mle_json_first(&root, &item); more; more = mle_json_next(&item)) {
+    pairs[count].key = item.key;
+    MLE_TRY(mle_json_text(&item, &pairs[count++].value, err));
+  }
+  return mle_metadata_rewrite(m, pairs, count, err);
+}
+
 mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
                             mle_error *err) {
   *out = NULL;
   MLE_TRY(check_table(name, err));
-  return catalog->class->load(catalog, name, out, err);
+  MLE_TRY(catalog->class->load(catalog, name, out, err));
+  if (catalog->rewrites == NULL) return MLE_OK;
+  mle_status status = rewrite_locations(catalog->rewrites, (*out)->metadata, err);
+  if (status == MLE_OK) return MLE_OK;
+  mle_table_free(*out);
+  *out = NULL;
+  return status;
 }
 
 /* Does not read the metadata: a table whose files are broken exists. */

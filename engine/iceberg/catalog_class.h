@@ -32,6 +32,7 @@ struct mle_catalog {
   const mle_catalog_class *class;
   char *name;
   char *warehouse; /* URI without a final slash, or NULL */
+  mle_json *rewrites; /* location-rewrite: an object of prefix to replacement, or NULL */
 };
 
 extern const mle_catalog_class mle_catalog_sql;

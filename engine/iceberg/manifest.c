@@ -131,6 +131,8 @@ static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes,
   const mle_avro_record *record =
       columns == MLE_MANIFEST_PLAN ? &mle_record_entry_plan : &mle_record_entry;
   mle_status status = mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err);
+  const char *spec = status == MLE_OK ? mle_avro_meta(reader->avro, "partition-spec-id") : NULL;
+  if (spec != NULL) reader->manifest.spec_id = (int32_t)strtol(spec, NULL, 10);
   return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
 }
 
@@ -184,6 +186,8 @@ mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *ou
   if (status == MLE_OK && *found) status = inherit(&reader->manifest, out, err);
   return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
 }
+
+int32_t mle_manifest_spec(const mle_manifest_reader *reader) { return reader->manifest.spec_id; }
 
 void mle_manifest_close(mle_manifest_reader *reader) {
   if (reader == NULL) return;

@@ -89,6 +89,9 @@ mle_status mle_manifest_open(const mle_manifest_file *manifest, mle_manifest_col
 /* What the entry points to lives until the next call. */
 mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *out, bool *found,
                              mle_error *err);
+
+/* The partition spec of its entries: what the file itself says, else its list. */
+int32_t mle_manifest_spec(const mle_manifest_reader *reader);
 void mle_manifest_close(mle_manifest_reader *reader); /* NULL is ignored */
 
 /* The same from bytes in memory that the caller keeps; `name` is for messages. */

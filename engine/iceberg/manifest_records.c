@@ -102,6 +102,7 @@ static const mle_avro_field plan_file_fields[] = {
     {"content", 134, MLE_AVRO_INT, .required = true, AT(content)},
     {"file_path", 100, MLE_AVRO_TEXT, .required = true, AT(path)},
     {"file_format", 101, MLE_AVRO_TEXT, .required = true, AT(format)},
+    {"partition", 102, MLE_AVRO_TUPLE, .required = true, AT(partition)},
     {"record_count", 103, MLE_AVRO_LONG, .required = true, AT(record_count)},
     {"file_size_in_bytes", 104, MLE_AVRO_LONG, .required = true, AT(file_size)},
 };

@@ -248,9 +248,21 @@ static mle_status parse_head(mle_metadata *m, const mle_json_at *root, mle_error
   return parse_pairs(m, &properties, NULL, &m->num_properties, &m->properties, err);
 }
 
+/* What version 1 may leave out; spec, "Table Metadata Fields". */
+static mle_status check_members(const mle_metadata *m, const mle_json_at *root, mle_error *err) {
+  static const char *const required[] = {"schemas", "partition-specs", "last-partition-id",
+                                         "sort-orders"};
+  mle_json_at member;
+  for (size_t i = 0; m->format_version > 1 && i < sizeof required / sizeof *required; i++)
+    if (!mle_json_find(root, required[i], &member) || mle_json_is_null(&member))
+      return mle_json_fail(root, err, "\"%s\" is missing", required[i]);
+  return MLE_OK;
+}
+
 static mle_status parse_all(mle_metadata *m, mle_error *err) {
   mle_json_at root = mle_json_root(m->document);
   MLE_TRY(parse_head(m, &root, err));
+  MLE_TRY(check_members(m, &root, err));
   MLE_TRY(parse_schemas(m, &root, err));
   MLE_TRY(parse_specs(m, &root, err));
   MLE_TRY(parse_snapshots(m, &root, err));
@@ -347,16 +359,62 @@ int64_t mle_metadata_number(const mle_metadata *m, const char *key, int64_t fall
   return *text == '\0' || *end != '\0' ? fallback : value;
 }
 
-mle_status mle_snapshot_manifests(const mle_snapshot *snapshot, mle_arena *arena,
-                                  mle_manifest_list *out, mle_error *err) {
-  if (snapshot->manifest_list != NULL)
-    return mle_manifest_list_read(snapshot->manifest_list, arena, out, err);
-  *out = (mle_manifest_list){mle_arena_array(arena, snapshot->num_manifests, sizeof *out->files),
-                             snapshot->num_manifests};
-  if (out->files == NULL) return no_memory(err);
-  for (size_t i = 0; i < out->count; i++) {
-    out->files[i] = mle_manifest_file_none;
-    out->files[i].path = snapshot->manifests[i];
+mle_status mle_metadata_name_mapping(const mle_metadata *m, mle_json **out, mle_error *err) {
+  const char *text = mle_metadata_property(m, "schema.name-mapping.default", NULL);
+  *out = NULL;
+  if (text == NULL) return MLE_OK;
+  mle_status status = mle_json_parse(text, strlen(text), out, err);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "schema.name-mapping.default");
+}
+
+/* ====== Moved tables ====== */
+
+mle_status mle_metadata_rewrite(mle_metadata *m, const mle_property *rewrites, size_t count,
+                                mle_error *err) {
+  mle_property *copies = mle_arena_array(&m->arena, count, sizeof *copies);
+  if (copies == NULL) return no_memory(err);
+  for (size_t i = 0; i < count; i++) {
+    MLE_TRY(mle_arena_copy(&m->arena, rewrites[i].key, &copies[i].key, err));
+    MLE_TRY(mle_arena_copy(&m->arena, rewrites[i].value, &copies[i].value, err));
   }
+  m->rewrites = copies;
+  m->num_rewrites = count;
+  return MLE_OK;
+}
+
+mle_status mle_metadata_uri(const mle_metadata *m, const char *path, mle_arena *arena,
+                            const char **out, mle_error *err) {
+  const mle_property *best = NULL;
+  size_t longest = 0;
+  *out = path;
+  for (size_t i = 0; i < m->num_rewrites; i++) {
+    size_t len = strlen(m->rewrites[i].key);
+    if (strncmp(path, m->rewrites[i].key, len) != 0 || (best != NULL && len <= longest)) continue;
+    best = &m->rewrites[i];
+    longest = len;
+  }
+  if (best == NULL) return MLE_OK;
+  *out = mle_arena_format(arena, "%s%s", best->value, path + longest);
+  return *out == NULL ? no_memory(err) : MLE_OK;
+}
+
+mle_status mle_snapshot_manifests(const mle_metadata *m, const mle_snapshot *snapshot,
+                                  mle_arena *arena, mle_manifest_list *out, mle_error *err) {
+  const char *uri;
+  *out = (mle_manifest_list){NULL, 0};
+  if (snapshot->manifest_list != NULL) {
+    MLE_TRY(mle_metadata_uri(m, snapshot->manifest_list, arena, &uri, err));
+    MLE_TRY(mle_manifest_list_read(uri, arena, out, err));
+  } else {
+    out->files = mle_arena_array(arena, snapshot->num_manifests, sizeof *out->files);
+    if (out->files == NULL) return no_memory(err);
+    out->count = snapshot->num_manifests;
+    for (size_t i = 0; i < out->count; i++) {
+      out->files[i] = mle_manifest_file_none;
+      out->files[i].path = snapshot->manifests[i];
+    }
+  }
+  for (size_t i = 0; m->num_rewrites > 0 && i < out->count; i++)
+    MLE_TRY(mle_metadata_uri(m, out->files[i].path, arena, &out->files[i].path, err));
   return MLE_OK;
 }

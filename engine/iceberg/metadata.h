@@ -80,6 +80,8 @@ typedef struct mle_metadata {
   const mle_log_entry *log; /* the snapshot log */
   size_t num_refs;
   const mle_ref *refs; /* main is always among them when there is a snapshot */
+  size_t num_rewrites;
+  const mle_property *rewrites; /* see mle_metadata_rewrite */
 } mle_metadata;
 
 /* Reads the file at `location`, plain or gzipped. */
@@ -100,9 +102,22 @@ const char *mle_metadata_property(const mle_metadata *metadata, const char *key,
                                   const char *fallback);
 int64_t mle_metadata_number(const mle_metadata *metadata, const char *key, int64_t fallback);
 
+/* The table's name mapping for files without field ids; NULL when it has none. The caller frees it. */
+mle_status mle_metadata_name_mapping(const mle_metadata *metadata, mle_json **out, mle_error *err);
+
 /* The manifests of a snapshot, in `arena`, whichever way it names them. */
-mle_status mle_snapshot_manifests(const mle_snapshot *snapshot, mle_arena *arena,
-                                  mle_manifest_list *out, mle_error *err);
+mle_status mle_snapshot_manifests(const mle_metadata *metadata, const mle_snapshot *snapshot,
+                                  mle_arena *arena, mle_manifest_list *out, mle_error *err);
+
+/*
+ * For a table that was moved: what lies below the prefix `key` is now found below
+ * `value`. Paths keep their old names wherever they are compared; mle_metadata_uri
+ * says where one is opened. The longest prefix counts.
+ */
+mle_status mle_metadata_rewrite(mle_metadata *metadata, const mle_property *rewrites, size_t count,
+                                mle_error *err);
+mle_status mle_metadata_uri(const mle_metadata *metadata, const char *path, mle_arena *arena,
+                            const char **out, mle_error *err);
 
 /* ====== Writing ====== */
 

@@ -13,24 +13,32 @@
 #ifndef MLE_ICEBERG_PLAN_H
 #define MLE_ICEBERG_PLAN_H
 
-#include "engine/iceberg/metadata.h"
+#include "engine/iceberg/delete_index.h"
 
 typedef struct mle_plan_file {
-  const char *path;
+  const char *path; /* as deletes name it */
+  const char *uri;  /* where it is opened */
   int64_t record_count, file_size;
   int64_t snapshot_id; /* that added it */
+  int64_t sequence_number;
+  int32_t spec_id;
+  mle_list partition;     /* of mle_datum */
+  const size_t *deletes;  /* what applies to it, as numbers in the plan's deletes */
+  size_t num_deletes;
 } mle_plan_file;
 
 typedef struct mle_plan {
   mle_arena arena;
   mle_plan_file *files;
   size_t num_files;
-  int64_t rows, bytes;
+  mle_delete_file *deletes; /* those that apply to a file of the plan, and others */
+  size_t num_deletes;
+  int64_t rows, bytes; /* of the data files, deleted rows among them */
 } mle_plan;
 
 void mle_plan_release(mle_plan *plan);
 
-/* All rows of a snapshot. EUNSUPPORTED, naming the file, where deletes would have to be applied. */
+/* All rows of a snapshot, with the deletes that apply to each file. */
 mle_status mle_plan_snapshot(const mle_metadata *metadata, const mle_snapshot *snapshot,
                              mle_plan *out, mle_error *err);
 

@@ -3,11 +3,10 @@
  *
  *     MLE_GO(mle_iceberg_read(session, metadata, schema, &plan, &projection, &frame, err));
  *
- * Spec, "Column Projection". Columns are found by field id, so renames, drops,
- * reordering, promotion and added columns (initial-default, else null) read right
- * whatever schema a file was written with. Below the top level DuckDB finds fields
- * by name; a table whose history renamed, re-added or defaulted a nested field is
- * refused by name, and so is a file without field ids.
+ * Spec, "Column Projection" and "Row-level Deletes". Columns are found by field id at
+ * every level, so renames, drops, reordering, promotion and added columns read right
+ * whatever schema a file was written with; deletes of every kind are applied, and are
+ * read here: making the frame costs their reading, and its row count is exact.
  */
 #ifndef MLE_ICEBERG_READ_H
 #define MLE_ICEBERG_READ_H

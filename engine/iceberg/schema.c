@@ -28,7 +28,10 @@ static mle_status parse_identifiers(const mle_json_at *at, mle_arena *arena, mle
 mle_status mle_schema_parse(const mle_json_at *at, mle_arena *arena, const mle_schema **out,
                             mle_error *err) {
   int64_t id;
+  const char *type;
   *out = NULL;
+  MLE_TRY(mle_json_get_text(at, "type", &type, err));
+  if (strcmp(type, "struct") != 0) return mle_json_fail(at, err, "a schema's type must be struct");
   mle_schema *schema = mle_arena_alloc(arena, sizeof *schema);
   if (schema == NULL) return mle_nomem(err, "reading a schema");
   MLE_TRY(mle_json_opt_int(at, "schema-id", 0, &id, err));

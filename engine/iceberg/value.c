@@ -378,6 +378,19 @@ static mle_status print_float(mle_bytes value, mle_buffer *out, mle_error *err) 
   return mle_buffer_puts(out, mle_double_text(number, text), err);
 }
 
+static mle_status print_uuid(mle_bytes value, mle_buffer *out, mle_error *err) {
+  for (size_t i = 0; i < value.len; i++)
+    MLE_TRY(mle_buffer_printf(out, err, i == 4 || i == 6 || i == 8 || i == 10 ? "-%02x" : "%02x",
+                              (unsigned)(uint8_t)value.data[i]));
+  return MLE_OK;
+}
+
+static mle_status print_timestamp_ns(int64_t ns, mle_buffer *out, mle_error *err) {
+  int64_t seconds = ns / 1000000000 - (ns % 1000000000 < 0);
+  MLE_TRY(print_timestamp(seconds * 1000000, "", out, err));
+  return mle_buffer_printf(out, err, ".%09d", (int)(ns - seconds * 1000000000));
+}
+
 mle_status mle_value_print(const mle_type *type, mle_bytes value, mle_buffer *out, mle_error *err) {
   int64_t number = 0;
   bool numeric = read_number(value, &number);
@@ -385,6 +398,9 @@ mle_status mle_value_print(const mle_type *type, mle_bytes value, mle_buffer *ou
     case MLE_TYPE_STRING:
       return mle_buffer_printf(out, err, "'%.*s'", (int)(value.len < 1000 ? value.len : 1000),
                                value.data);
+    case MLE_TYPE_UUID:
+      if (value.len == 16) return print_uuid(value, out, err);
+      break;
     case MLE_TYPE_DECIMAL:
       if (value.len >= 1 && value.len <= 16) return print_decimal(type, value, out, err);
       break;
@@ -405,8 +421,19 @@ mle_status mle_value_print(const mle_type *type, mle_bytes value, mle_buffer *ou
     case MLE_TYPE_TIME: return print_time(number, out, err);
     case MLE_TYPE_TIMESTAMP: return print_timestamp(number, "", out, err);
     case MLE_TYPE_TIMESTAMPTZ: return print_timestamp(number, "+00", out, err);
+    case MLE_TYPE_TIMESTAMP_NS: return print_timestamp_ns(number, out, err);
     default: return print_hex(value, out, err);
   }
+}
+
+mle_status mle_value_sql_text(const mle_type *type, mle_bytes value, mle_buffer *out,
+                              mle_error *err) {
+  if (type->kind == MLE_TYPE_STRING) return mle_buffer_append(out, value.data, value.len, err);
+  if (type->kind != MLE_TYPE_BINARY && type->kind != MLE_TYPE_FIXED)
+    return mle_value_print(type, value, out, err);
+  for (size_t i = 0; i < value.len; i++)
+    MLE_TRY(mle_buffer_printf(out, err, "\\x%02X", (unsigned)(uint8_t)value.data[i]));
+  return MLE_OK;
 }
 
 /* ====== Defaults ====== */

@@ -27,6 +27,10 @@ mle_status mle_value_bound(const mle_type *type, mle_bound which, const char *te
 /* Appends a value for people: 42, 1.25, 2020-02-29, 'text'. Bytes of a wrong length show as hex. */
 mle_status mle_value_print(const mle_type *type, mle_bytes value, mle_buffer *out, mle_error *err);
 
+/* Appends DuckDB's text of a value, which CAST reads back: no quotes, bytes as \xAB. */
+mle_status mle_value_sql_text(const mle_type *type, mle_bytes value, mle_buffer *out,
+                              mle_error *err);
+
 /* DuckDB's text of a JSON single value, appended to `out`; EUNSUPPORTED for nested types. */
 mle_status mle_value_sql_default(const mle_type *type, const mle_json *value, mle_buffer *out,
                                  mle_error *err);

@@ -11,6 +11,7 @@
 --- Catalogs take PyIceberg's property names and its environment variables.
 
 local check = require "mlengine.check"
+local json = require "mlengine.json"
 local project = require "mlengine.project"
 local raise = require("mlengine.error").raise
 local system = require "mle.system"
@@ -70,8 +71,13 @@ local function check_catalogs(catalogs, path)
     local what = ("catalogs.%s in %s"):format(name, path)
     check.type(properties, "table", what)
     for key, value in pairs(properties) do
-      check.type(value, "string|number|boolean", ("%s of %s"):format(key, what))
-      properties[key] = tostring(value)
+      if key == "location-rewrite" then
+        check.type(value, "table", ("%s of %s"):format(key, what))
+        properties[key] = json.encode(value)
+      else
+        check.type(value, "string|number|boolean", ("%s of %s"):format(key, what))
+        properties[key] = tostring(value)
+      end
     end
   end
 end

@@ -11,6 +11,7 @@
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
+local json = require "mlengine.json"
 local point = require "mlengine.iceberg.point"
 local range_options = require "mlengine.iceberg.range"
 local tracking = require "mlengine.iceberg.tracking"
@@ -462,7 +463,7 @@ function M.catalog(which)
   local properties = named and require("mlengine.config").catalog(which) or {}
   if not named then
     for key, value in pairs(which) do
-      if key ~= "name" then properties[key] = tostring(value) end
+      if key ~= "name" then properties[key] = type(value) == "table" and json.encode(value) or tostring(value) end
     end
   end
   local self = { name = name, properties = properties, named = named, handle = iceberg.open(name, properties) }

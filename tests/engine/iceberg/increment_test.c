@@ -23,6 +23,8 @@ static mle_metadata *history(const step *steps, size_t count) {
   mle_json_add_int(doc, "current-schema-id", 0);
   mle_json_add_raw(doc, "partition-specs", "[{\"spec-id\":0,\"fields\":[]}]");
   mle_json_add_int(doc, "default-spec-id", 0);
+  mle_json_add_int(doc, "last-partition-id", 999);
+  mle_json_add_raw(doc, "sort-orders", "[]");
   mle_json_add_int(doc, "current-snapshot-id", count == 0 ? -1 : steps[count - 1].id);
   if (count >= 4) /* a branch and a tag */
     mle_json_add_raw(doc, "refs",
