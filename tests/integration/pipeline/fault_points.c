@@ -1,16 +1,20 @@
 /*
  * Fault points for a program that knows nothing of them: loaded by LD_PRELOAD, counts the calls
- * that make a write last (fsync, fdatasync, rename, link, unlink, mkdir, copy of an artifact) on files
- * below one folder, and ends the process by SIGKILL before or after one of them.
+ * that make a write last (fsync, fdatasync, rename, link, unlink, mkdir) on files below one folder,
+ * and ends the process by SIGKILL before or after one of them. With FAULT_ERRNO it counts the writes
+ * too (write, pwrite, ftruncate, files made), and makes one of them fail, or all from there on.
  *
  *     FAULT_FOLDER   the folder
  *     FAULT_PROCESS  only in processes whose command line holds this text
  *     FAULT_LOG      gets a line per point
  *     FAULT_AT       the number of the point to end at, from 1; 0 or none: never
  *     FAULT_AFTER    1: the call is carried out first
+ *     FAULT_ERRNO    the number of the error: the call fails with it, and nothing is killed
+ *     FAULT_LASTS    1: so do all that follow, as on a full disk; unlink always works there
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -63,37 +67,104 @@ static void note(const char *call, const char *path, int number) {
 
 static int number; /* a race between threads would only number two calls alike */
 
-static int reached(const char *call, const char *path) {
-  const char *at = getenv("FAULT_AT");
-  if (!inside(path)) return 0;
-  int now = __atomic_add_fetch(&number, 1, __ATOMIC_SEQ_CST);
-  note(call, path, now);
-  if (at == NULL || atoi(at) != now) return 0;
-  const char *after = getenv("FAULT_AFTER");
-  if (after == NULL || after[0] != '1') kill(getpid(), SIGKILL);
-  return 1;
+static int flag(const char *name) {
+  const char *value = getenv(name);
+  return value == NULL ? 0 : atoi(value);
 }
 
-#define POINT(path, name, types, args)                      \
-  static int (*real_##name) types;                          \
-  if (real_##name == NULL) *(void **)&real_##name = dlsym(RTLD_NEXT, #name); \
-  int last = reached(#name, path);                          \
-  int result = real_##name args;                            \
-  if (last) kill(getpid(), SIGKILL);                        \
-  return result
+enum { GOES_ON, FAILS, IS_LAST };
+
+static int reached(const char *call, const char *path) {
+  if (!inside(path)) return GOES_ON;
+  int at = flag("FAULT_AT"), now = __atomic_add_fetch(&number, 1, __ATOMIC_SEQ_CST);
+  note(call, path, now);
+  if (flag("FAULT_ERRNO") != 0) {
+    int hit = at != 0 && (now == at || (now > at && flag("FAULT_LASTS")));
+    return hit && strcmp(call, "unlink") != 0 ? FAILS : GOES_ON;
+  }
+  if (at != now) return GOES_ON;
+  if (!flag("FAULT_AFTER")) kill(getpid(), SIGKILL);
+  return IS_LAST;
+}
+
+#define REAL(name, result, types)                                            \
+  static result(*real_##name) types;                                         \
+  if (real_##name == NULL) *(void **)&real_##name = dlsym(RTLD_NEXT, #name)
+
+#define POINT(path, name, result, types, args) \
+  REAL(name, result, types);                   \
+  int what = reached(#name, path);             \
+  if (what == FAILS) {                         \
+    errno = flag("FAULT_ERRNO");               \
+    return -1;                                 \
+  }                                            \
+  result done = real_##name args;              \
+  if (what == IS_LAST) kill(getpid(), SIGKILL);\
+  return done
 
 int fsync(int fd) {
   char path[PATH_MAX];
-  POINT(path_of(fd, path), fsync, (int), (fd));
+  POINT(path_of(fd, path), fsync, int, (int), (fd));
 }
 int fdatasync(int fd) {
   char path[PATH_MAX];
-  POINT(path_of(fd, path), fdatasync, (int), (fd));
+  POINT(path_of(fd, path), fdatasync, int, (int), (fd));
 }
-int rename(const char *from, const char *to) { POINT(to, rename, (const char *, const char *), (from, to)); }
+int rename(const char *from, const char *to) { POINT(to, rename, int, (const char *, const char *), (from, to)); }
 int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
-  POINT(to, renameat2, (int, const char *, int, const char *, unsigned), (a, from, b, to, flags));
+  POINT(to, renameat2, int, (int, const char *, int, const char *, unsigned), (a, from, b, to, flags));
 }
-int link(const char *from, const char *to) { POINT(to, link, (const char *, const char *), (from, to)); }
-int unlink(const char *path) { POINT(path, unlink, (const char *), (path)); }
-int mkdir(const char *path, mode_t mode) { POINT(path, mkdir, (const char *, mode_t), (path, mode)); }
+int link(const char *from, const char *to) { POINT(to, link, int, (const char *, const char *), (from, to)); }
+int unlink(const char *path) { POINT(path, unlink, int, (const char *), (path)); }
+int mkdir(const char *path, mode_t mode) { POINT(path, mkdir, int, (const char *, mode_t), (path, mode)); }
+
+/* ====== Writes: only where they are to fail ====== */
+
+/* Of a descriptor below the folder; NULL when writes are not looked at. */
+static const char *written(int fd, char path[PATH_MAX]) {
+  return flag("FAULT_ERRNO") != 0 && concerned() ? path_of(fd, path) : NULL;
+}
+
+ssize_t write(int fd, const void *bytes, size_t len) {
+  char path[PATH_MAX];
+  POINT(written(fd, path), write, ssize_t, (int, const void *, size_t), (fd, bytes, len));
+}
+ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at) {
+  char path[PATH_MAX];
+  POINT(written(fd, path), pwrite, ssize_t, (int, const void *, size_t, off_t), (fd, bytes, len, at));
+}
+ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t at) {
+  char path[PATH_MAX];
+  POINT(written(fd, path), pwrite64, ssize_t, (int, const void *, size_t, off64_t), (fd, bytes, len, at));
+}
+int ftruncate(int fd, off_t len) {
+  char path[PATH_MAX];
+  POINT(written(fd, path), ftruncate, int, (int, off_t), (fd, len));
+}
+int ftruncate64(int fd, off64_t len) {
+  char path[PATH_MAX];
+  POINT(written(fd, path), ftruncate64, int, (int, off64_t), (fd, len));
+}
+
+static mode_t mode_of(int flags, va_list more) {
+  return flags & (O_CREAT | O_TMPFILE) ? va_arg(more, mode_t) : 0;
+}
+
+static const char *made(const char *path, int flags) {
+  return (flags & O_CREAT) && flag("FAULT_ERRNO") != 0 && access(path, F_OK) != 0 ? path : NULL;
+}
+
+int open(const char *path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  mode_t mode = mode_of(flags, more);
+  va_end(more);
+  POINT(made(path, flags), open, int, (const char *, int, ...), (path, flags, mode));
+}
+int open64(const char *path, int flags, ...) {
+  va_list more;
+  va_start(more, flags);
+  mode_t mode = mode_of(flags, more);
+  va_end(more);
+  POINT(made(path, flags), open64, int, (const char *, int, ...), (path, flags, mode));
+}

@@ -81,6 +81,17 @@ class World:
         self.live_at[s.snapshot_id] = self.live
         self.event("snapshot", id=s.snapshot_id, operation=s.summary.operation.value, ids=ids, live=self.live)
 
+    def note_all_since(self, before):
+        """PyIceberg deletes in two snapshots: whole files, then rows of those that are left."""
+        made, s = [], self.table.refresh().current_snapshot()
+        while s.snapshot_id != before:
+            made.insert(0, s)
+            s = self.table.snapshot_by_id(s.parent_snapshot_id)
+        for s in made:
+            self.live = sorted(self.table.scan(snapshot_id=s.snapshot_id).to_arrow()["id"].to_pylist())
+            self.live_at[s.snapshot_id] = self.live
+            self.event("snapshot", id=s.snapshot_id, operation=s.summary.operation.value, ids=[], live=self.live)
+
     def append(self):
         for _ in range(self.random.randint(1, 5)):
             ids = list(range(self.next_id, self.next_id + self.random.randint(1, 3)))
@@ -92,9 +103,9 @@ class World:
     def delete(self):
         if self.live:
             up_to = self.live[min(len(self.live) - 1, self.random.randrange(4))]
+            before = self.table.current_snapshot().snapshot_id
             self.table.delete(f"id <= {up_to}")
-            self.live = [i for i in self.live if i > up_to]
-            self.note_snapshot([])
+            self.note_all_since(before)
 
     def compact(self):
         files = [task.file for task in self.table.scan().plan_files()]
