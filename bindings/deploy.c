@@ -8,6 +8,7 @@
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
 #include "engine/deploy/keep.h"
+#include "engine/deploy/keys.h"
 #include "engine/deploy/records.h"
 
 #define LIST_MAX 1000
@@ -180,6 +181,57 @@ static int l_list(lua_State *L) {
   return 1;
 }
 
+/* ====== Access keys ====== */
+
+/* records:add_key(endpoint or nil [, label]) -> key, id */
+static int l_add_key(lua_State *L) {
+  mle_db *db = mlb_check(L, 1, &records_class);
+  const char *endpoint = luaL_optstring(L, 2, NULL), *label = luaL_optstring(L, 3, "");
+  char key[MLE_KEY_TEXT];
+  int64_t id;
+  mle_error err;
+  mlb_try(L, mle_keys_add(db, endpoint, label, key, &id, &err), &err);
+  lua_pushstring(L, key);
+  lua_pushinteger(L, id);
+  return 2;
+}
+
+/* records:revoke_key(id) */
+static int l_revoke_key(lua_State *L) {
+  mle_db *db = mlb_check(L, 1, &records_class);
+  mle_error err;
+  mlb_try(L, mle_keys_revoke(db, luaL_checkinteger(L, 2), &err), &err);
+  return 0;
+}
+
+/* records:open_endpoint(endpoint): without keys */
+static int l_open_endpoint(lua_State *L) {
+  mle_db *db = mlb_check(L, 1, &records_class);
+  mle_error err;
+  mlb_try(L, mle_keys_open(db, luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
+/* records:keys() -> { { id, endpoint, label, sha256, created_ms } } */
+static int l_keys(lua_State *L) {
+  mle_db *db = mlb_check(L, 1, &records_class);
+  mle_arena *memory = push_memory(L);
+  mle_keys keys;
+  mle_error err;
+  mlb_try(L, mle_keys_list(db, memory, &keys, &err), &err);
+  lua_createtable(L, (int)keys.count, 0);
+  for (size_t i = 0; i < keys.count; i++) {
+    lua_createtable(L, 0, 5);
+    set_integer(L, "id", keys.item[i].id);
+    set_text(L, "endpoint", keys.item[i].endpoint);
+    set_text(L, "label", keys.item[i].label);
+    set_text(L, "sha256", keys.item[i].sha256);
+    set_integer(L, "created_ms", keys.item[i].created_ms);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
 /* ====== Copies ====== */
 
 /* plan(source folder, models folder) -> path, sha256 of the copy to be */
@@ -228,6 +280,8 @@ static int l_prune(lua_State *L) {
 static const luaL_Reg records_methods[] = {
     {"begin", l_begin}, {"advance", l_advance}, {"point", l_point}, {"point_back", l_point_back},
     {"finish", l_finish}, {"get", l_get}, {"slot", l_slot}, {"list", l_list}, {"prune", l_prune},
+    {"add_key", l_add_key}, {"revoke_key", l_revoke_key}, {"keys", l_keys},
+    {"open_endpoint", l_open_endpoint},
     {NULL, NULL},
 };
 

@@ -6,6 +6,8 @@
 #include "bindings/box.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
 #include "engine/serve/checker.h"
 #include "engine/serve/control.h"
 #include "engine/serve/daemon.h"
@@ -25,19 +27,76 @@ static void read_address(lua_State *L, int arg, mle_address *out) {
   mlb_try(L, mle_address_parse(mlb_need_text(L, arg, "listen"), out, &err), &err);
 }
 
-/* run{ state, listen, version, workers?, ready_fd? }: serves until it is told to stop */
-static int l_run(lua_State *L) {
-  static const char *const options[] = {"state", "listen", "version", "workers", "ready_fd", NULL};
+/* ====== Following something, between commands ====== */
+
+typedef struct follower {
+  lua_State *L; /* its function is at stack index 2 */
+  int64_t every_ns, next_ns;
+  mle_commands *commands;
+} follower;
+
+/* call(json) -> json: a command, while the function runs */
+static int l_command(lua_State *L) {
+  follower *f = lua_touserdata(L, lua_upvalueindex(1));
+  size_t len;
+  const char *line = luaL_checklstring(L, 1, &len);
+  mlb_box *box = mlb_push(L, &text_class);
+  if (f->commands == NULL) return luaL_error(L, "commands are for while the function runs");
+  box->object = mle_commands_answer(f->commands, line, len);
+  if (box->object == NULL) return luaL_error(L, "not enough memory");
+  lua_pushstring(L, box->object);
+  return 1;
+}
+
+/* A failure is logged; the server goes on with what it has. [-0, +0, -] */
+static void follow(void *context, mle_commands *commands) {
+  follower *f = context;
+  int64_t now = mle_monotonic_ns();
+  if (now < f->next_ns) return;
+  f->next_ns = now + f->every_ns;
+  f->commands = commands;
+  lua_pushvalue(f->L, 2);
+  lua_pushvalue(f->L, 3);
+  if (lua_pcall(f->L, 1, 0, 0) != LUA_OK) {
+    const char *message = luaL_tolstring(f->L, -1, NULL);
+    mle_log(MLE_WARN, "%s", message);
+    lua_pop(f->L, 2);
+  }
+  f->commands = NULL;
+}
+
+static void read_run(lua_State *L, mle_service_options *out) {
+  static const char *const options[] = {"state",     "listen",  "version", "workers",       "ready_fd",
+                                        "log_share", "openapi", "follow",  "follow_seconds", NULL};
   mlb_options(L, 1, options);
-  mle_service_options given = {.state = mlb_need_text(L, 1, "state"),
+  *out = (mle_service_options){.state = mlb_need_text(L, 1, "state"),
                                .program = PROGRAM,
                                .version = mlb_need_text(L, 1, "version"),
+                               .openapi = mlb_opt_text(L, 1, "openapi", NULL),
+                               .log_share = mlb_opt_number(L, 1, "log_share", 0),
                                .ready_fd = (int)mlb_opt_integer(L, 1, "ready_fd", -1)};
   int64_t workers = mlb_opt_integer(L, 1, "workers", 0);
-  if (workers < 0 || workers > 256) return luaL_error(L, "workers must be 0 to 256");
-  given.workers = (unsigned)workers;
-  read_address(L, 1, &given.address);
+  if (workers < 0 || workers > 256) luaL_error(L, "workers must be 0 to 256");
+  out->workers = (unsigned)workers;
+  read_address(L, 1, &out->address);
+}
+
+/* run{ state, listen, version, workers?, ready_fd?, log_share?, openapi?, follow?,
+ * follow_seconds? }: serves until it is told to stop */
+static int l_run(lua_State *L) {
+  mle_service_options given;
+  follower f = {.L = L};
   mle_error err;
+  lua_settop(L, 1);
+  read_run(L, &given);
+  f.every_ns = (int64_t)(mlb_opt_number(L, 1, "follow_seconds", 10) * 1e9);
+  lua_settop(L, 1);
+  if (lua_getfield(L, 1, "follow") == LUA_TFUNCTION) { /* [options, function] */
+    lua_pushlightuserdata(L, &f);
+    lua_pushcclosure(L, l_command, 1); /* [options, function, command] */
+    given.tick = follow;
+    given.tick_context = &f;
+  }
   mlb_try(L, mle_service_run(&given, &err), &err);
   return 0;
 }

@@ -1,8 +1,8 @@
 # Writes OUTPUT, a C file holding the Lua modules under ROOT/mlengine, the guides
-# under ROOT/docs and the scripts under EXAMPLES, as bytes:
+# and the OpenAPI document under ROOT/docs and the scripts under EXAMPLES, as bytes:
 #   cmake -DROOT=stdlib -DEXAMPLES=scripts -DOUTPUT=stdlib.c -P embed.cmake
 file(GLOB_RECURSE modules RELATIVE ${ROOT} ${ROOT}/mlengine/*.lua)
-file(GLOB_RECURSE guides RELATIVE ${ROOT} ${ROOT}/docs/*.md)
+file(GLOB_RECURSE guides RELATIVE ${ROOT} ${ROOT}/docs/*.md ${ROOT}/docs/*.json)
 file(GLOB_RECURSE examples RELATIVE ${EXAMPLES} ${EXAMPLES}/*.lua)
 list(SORT modules)
 list(SORT guides)

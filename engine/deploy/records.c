@@ -17,7 +17,10 @@ static const char schema[] =
     "  updated_ms integer not null);"
     "create index if not exists deployments_endpoint on deployments (endpoint, id);"
     "create table if not exists slots ("
-    "  endpoint text primary key, deployment integer not null, previous integer not null);";
+    "  endpoint text primary key, deployment integer not null, previous integer not null);"
+    "create table if not exists access_keys ("
+    "  id integer primary key autoincrement, endpoint text, label text not null,"
+    "  sha256 text not null unique, created_ms integer not null);";
 
 #define COLUMNS                                                                              \
   "d.id, d.previous, d.endpoint, d.uri, d.name, d.version, d.run_id, d.snapshot_id, d.folder, " \

@@ -5,16 +5,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/http/connections.h"
+#include "engine/http/encoding.h"
 #include "engine/http/microhttpd.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
+#define GZIP_MIN ((size_t)64 << 10)        /* smaller answers are not worth the time */
 
 static const mle_microhttpd *mhd; /* set by the first server */
 
@@ -24,7 +27,9 @@ struct mle_http_server {
   mle_connections connections;
   int listen_fd;
   atomic_bool draining;
-  atomic_long in_flight;
+  atomic_long in_flight, num_connections;
+  atomic_size_t bodies; /* bytes of all bodies under way */
+  atomic_ullong refused;
 };
 
 /* One request: made at its first line, freed when it is over. */
@@ -34,6 +39,7 @@ typedef struct exchange {
   struct MHD_Connection *handle;
   mle_http_kept *kept; /* the handler took the call with it; the answer is in here once it was sent */
   mle_buffer body;
+  size_t counted; /* bytes of it in server->bodies */
   bool headers_seen;
   int refused; /* a status decided while the body still arrives; 0: none */
 } exchange;
@@ -53,9 +59,17 @@ void mle_http_answer_header(mle_http_answer *answer, const char *name, const cha
   strcpy(answer->header[answer->num_headers++].value, value);
 }
 
+static const char *header_of(struct MHD_Connection *connection, const char *name) {
+  const char *value = mhd->lookup_connection_value(connection, MHD_HEADER_KIND, name);
+  return value == NULL ? "" : value;
+}
+
 /* Takes the answer's body. */
 static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Connection *connection,
                                    mle_http_answer *answer) {
+  bool small = answer->body.len >= GZIP_MIN &&
+               mle_http_accepts_gzip(header_of(connection, "Accept-Encoding")) &&
+               mle_http_gzip(&answer->body, NULL) == MLE_OK;
   size_t len = answer->body.len;
   char *bytes = answer->body.data;
   answer->body = MLE_BUFFER(0);
@@ -67,6 +81,7 @@ static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Con
     return MHD_NO;
   }
   mhd->add_response_header(response, "Content-Type", answer->content_type);
+  if (small) mhd->add_response_header(response, "Content-Encoding", "gzip");
   for (int i = 0; i < answer->num_headers; i++)
     mhd->add_response_header(response, answer->header[i].name, answer->header[i].value);
   if (atomic_load_explicit(&server->draining, memory_order_relaxed))
@@ -76,25 +91,6 @@ static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Con
   return result;
 }
 
-static enum MHD_Result send_refusal(const mle_http_server *server,
-                                    struct MHD_Connection *connection, int status) {
-  mle_http_answer answer = {.status = status, .content_type = "application/json",
-                            .body = MLE_BUFFER(4096)};
-  mle_status made =
-      status == MHD_HTTP_CONTENT_TOO_LARGE
-          ? mle_buffer_printf(&answer.body, NULL,
-                              "{\"error\":\"the body is larger than the %zu bytes allowed\"}",
-                              server->options.body_max)
-          : mle_buffer_puts(&answer.body, "{\"error\":\"out of memory\"}", NULL);
-  if (made != MLE_OK) mle_buffer_release(&answer.body);
-  return send_answer(server, connection, &answer);
-}
-
-static const char *header_of(struct MHD_Connection *connection, const char *name) {
-  const char *value = mhd->lookup_connection_value(connection, MHD_HEADER_KIND, name);
-  return value == NULL ? "" : value;
-}
-
 static void init_answer(const mle_http_server *server, mle_http_answer *answer) {
   answer->status = MHD_HTTP_OK;
   answer->content_type = "application/json";
@@ -102,16 +98,53 @@ static void init_answer(const mle_http_server *server, mle_http_answer *answer) 
   answer->num_headers = 0;
 }
 
+static enum MHD_Result send_refusal(mle_http_server *server, struct MHD_Connection *connection,
+                                    int status, const char *why) {
+  mle_http_answer answer;
+  init_answer(server, &answer);
+  answer.status = status;
+  atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
+  if (mle_buffer_printf(&answer.body, NULL, "{\"error\":\"%s\"}", why) != MLE_OK)
+    mle_buffer_release(&answer.body);
+  if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
+    mle_http_answer_header(&answer, "Retry-After", "1");
+  if (status == MHD_HTTP_BAD_REQUEST) mle_http_answer_header(&answer, "Connection", "close");
+  return send_answer(server, connection, &answer);
+}
+
+static enum MHD_Result send_refused(mle_http_server *server, struct MHD_Connection *connection,
+                                    int status) {
+  char why[96] = "the server holds as much of other requests as it may; try again later";
+  if (status == MHD_HTTP_CONTENT_TOO_LARGE)
+    snprintf(why, sizeof why, "the body is larger than the %zu bytes allowed",
+             server->options.body_max);
+  return send_refusal(server, connection, status, why);
+}
+
+static enum MHD_Result send_bad_encoding(mle_http_server *server, exchange *e,
+                                         const mle_error *err) {
+  int status = err->status == MLE_EUNSUPPORTED ? MHD_HTTP_UNSUPPORTED_MEDIA_TYPE
+               : err->status == MLE_EREFUSED   ? MHD_HTTP_CONTENT_TOO_LARGE
+               : err->status == MLE_ENOMEM     ? MHD_HTTP_SERVICE_UNAVAILABLE
+                                               : MHD_HTTP_BAD_REQUEST;
+  if (status == MHD_HTTP_CONTENT_TOO_LARGE) return send_refused(server, e->handle, status);
+  return send_refusal(server, e->handle, status, err->message);
+}
+
+/* All of the request is there. */
 static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
                                    const char *path, const char *method, exchange *e) {
+  mle_error err;
+  if (mle_http_decode(header_of(connection, "Content-Encoding"), &e->body, &err) != MLE_OK)
+    return send_bad_encoding(server, e, &err);
   mle_http_call call = {
       .method = method,
       .path = path,
       .content_type = header_of(connection, "Content-Type"),
       .request_id = header_of(connection, "X-Request-Id"),
-      .tensor_bytes = header_of(connection, "Inference-Header-Content-Length"),
       .body = e->body.data == NULL ? "" : e->body.data,
       .body_len = e->body.len,
+      .received_ns = mle_monotonic_ns(),
       .exchange = e,
   };
   mle_http_answer answer;
@@ -156,10 +189,12 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
                           enum MHD_ConnectionNotificationCode code) {
   mle_http_server *server = cls;
   if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+    atomic_fetch_sub_explicit(&server->num_connections, 1, memory_order_relaxed);
     mle_connections_remove(&server->connections, *context);
     *context = NULL;
     return;
   }
+  atomic_fetch_add_explicit(&server->num_connections, 1, memory_order_relaxed);
   const union MHD_ConnectionInfo *info =
       mhd->get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
   *context = info == NULL ? NULL : mle_connections_add(&server->connections, info->connect_fd);
@@ -184,31 +219,76 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 
 /* A client that did not ask first sends its body whatever we answer, and would find the
  * connection broken instead of reading why: its body is read and dropped. */
-static enum MHD_Result refuse_length(const mle_http_server *server,
-                                     struct MHD_Connection *connection, exchange *e) {
+static enum MHD_Result refuse_length(mle_http_server *server, struct MHD_Connection *connection,
+                                     exchange *e) {
   e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
   bool asks = *header_of(connection, "Expect") != '\0';
-  return asks ? send_refusal(server, connection, e->refused) : MHD_YES;
+  return asks ? send_refused(server, connection, e->refused) : MHD_YES;
+}
+
+typedef struct framing {
+  int lengths, codings, hosts;
+  bool bad_value;
+} framing;
+
+static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                    const char *value) {
+  framing *f = cls;
+  (void)kind;
+  if (strcasecmp(name, "Content-Length") == 0) {
+    f->lengths++;
+    f->bad_value |= value == NULL || *value == '\0' || strspn(value, "0123456789") != strlen(value);
+  } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
+    f->codings++;
+    f->bad_value |= value == NULL || strcasecmp(value, "chunked") != 0;
+  } else if (strcasecmp(name, "Host") == 0) {
+    f->hosts++;
+  }
+  return MHD_YES;
+}
+
+/* RFC 9112, 6.3: where a body's length can be read in two ways, another server in front of
+ * this one may have read it in the other; such a request is refused and its connection closed. */
+static const char *find_ambiguity(struct MHD_Connection *connection) {
+  framing f = {0};
+  mhd->get_connection_values(connection, MHD_HEADER_KIND, count_header, &f);
+  if (f.lengths + f.codings > 1) return "the request says the length of its body more than once";
+  if (f.bad_value) return "the request does not say the length of its body as HTTP/1.1 does";
+  if (f.hosts > 1) return "the request has more than one Host";
+  return NULL;
 }
 
 static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
                                   exchange *e) {
   e->headers_seen = true;
+  const char *ambiguity = find_ambiguity(connection);
+  if (ambiguity != NULL)
+    return send_refusal(server, connection, MHD_HTTP_BAD_REQUEST, ambiguity);
   unsigned long long declared = strtoull(header_of(connection, "Content-Length"), NULL, 10);
   if (declared > server->options.body_max) return refuse_length(server, connection, e);
   size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
-    return send_refusal(server, connection, MHD_HTTP_SERVICE_UNAVAILABLE);
+    return send_refusal(server, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
   return MHD_YES;
+}
+
+static void forget_body(exchange *e) {
+  mle_buffer_release(&e->body);
+  atomic_fetch_sub_explicit(&e->server->bodies, e->counted, memory_order_relaxed);
+  e->counted = 0;
 }
 
 /* What is over the limit (a chunked body: no length was declared) is read and dropped. */
 static void take_upload(exchange *e, const char *bytes, size_t len) {
   if (e->refused != 0) return;
+  mle_http_server *server = e->server;
+  e->counted += len;
+  size_t others = atomic_fetch_add_explicit(&server->bodies, len, memory_order_relaxed);
   mle_status status = mle_buffer_append(&e->body, bytes, len, NULL);
   if (status == MLE_EREFUSED) e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
-  if (status == MLE_ENOMEM) e->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
-  if (e->refused != 0) mle_buffer_release(&e->body);
+  if (status == MLE_ENOMEM || others + len > server->options.bodies_max)
+    e->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+  if (e->refused != 0) forget_body(e);
 }
 
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
@@ -224,7 +304,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     *upload_len = 0;
     return MHD_YES;
   }
-  if (e->refused != 0) return send_refusal(server, connection, e->refused);
+  if (e->refused != 0) return send_refused(server, connection, e->refused);
   if (e->kept != NULL) return send_answer(server, connection, &e->kept->answer);
   return run_handler(server, connection, path, method, e);
 }
@@ -236,7 +316,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   (void)connection, (void)why;
   if (e == NULL) return;
   mle_connection_touch(e->connection);
-  mle_buffer_release(&e->body);
+  forget_body(e);
   if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
   mle_free(e->kept);
   mle_free(e);
@@ -320,6 +400,14 @@ void mle_http_server_drain(mle_http_server *server) {
 
 long mle_http_server_in_flight(const mle_http_server *server) {
   return atomic_load(&server->in_flight);
+}
+
+long mle_http_server_connections(const mle_http_server *server) {
+  return atomic_load(&server->num_connections);
+}
+
+unsigned long long mle_http_server_refused(const mle_http_server *server) {
+  return atomic_load(&server->refused);
 }
 
 void mle_http_server_stop(mle_http_server *server, int64_t grace_ms) {

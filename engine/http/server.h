@@ -8,8 +8,9 @@
  *     mle_http_server_stop(server, 10000);
  *
  * The handler runs on worker threads, one request at a time on each, and fills in
- * the answer. A request that breaks a limit never reaches it: 413, 431, 503 or a
- * closed connection. `tick` below must be called about once a second.
+ * the answer. A request that breaks a limit never reaches it: 400, 413, 415, 431, 503 or a closed
+ * connection. A compressed body reaches it as what it stands for. `tick` below must be called
+ * about once a second.
  */
 #ifndef MLE_HTTP_SERVER_H
 #define MLE_HTTP_SERVER_H
@@ -28,9 +29,9 @@ typedef struct mle_http_call {
   const char *path;         /* decoded, without the query */
   const char *content_type; /* "" when absent */
   const char *request_id;   /* X-Request-Id, "" when absent */
-  const char *tensor_bytes; /* Inference-Header-Content-Length, "" when absent */
   const char *body;         /* never NULL */
   size_t body_len;
+  int64_t received_ns;      /* when its last byte was there, of mle_monotonic_ns */
   void *exchange; /* the server's own */
 } mle_http_call;
 
@@ -78,6 +79,7 @@ typedef struct mle_http_server_options {
   unsigned workers; /* 0: one per processor */
   unsigned connections_max;
   size_t body_max, answer_max, head_max;
+  size_t bodies_max;  /* of all requests under way together: beyond, 503 */
   unsigned idle_s;    /* between two bytes, and between two requests */
   unsigned request_s; /* from a request's first byte to its answer's last */
 } mle_http_server_options;
@@ -86,6 +88,7 @@ typedef struct mle_http_server_options {
   ((mle_http_server_options){.connections_max = 4096,                       \
                              .body_max = (size_t)16 << 20,                  \
                              .answer_max = (size_t)64 << 20,                \
+                             .bodies_max = (size_t)1 << 30,                 \
                              .head_max = (size_t)16 << 10,                  \
                              .idle_s = 75,                                  \
                              .request_s = 120})
@@ -100,8 +103,12 @@ void mle_http_server_tick(mle_http_server *server);
 /* Takes no new connections, and asks those there to close after their answer. */
 void mle_http_server_drain(mle_http_server *server);
 
-/* Requests being answered now. */
+/* Requests being answered now, and open connections. */
 long mle_http_server_in_flight(const mle_http_server *server);
+long mle_http_server_connections(const mle_http_server *server);
+
+/* Requests that a limit refused so far. */
+unsigned long long mle_http_server_refused(const mle_http_server *server);
 
 /* Drains, waits up to `grace_ms` for the answers under way, then closes all. NULL is ignored. */
 void mle_http_server_stop(mle_http_server *server, int64_t grace_ms);

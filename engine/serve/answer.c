@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/hash.h"
 #include "engine/json/json.h"
-#include "engine/serve/v2.h"
 
 /* ====== Texts ====== */
 
@@ -86,8 +86,28 @@ mle_status mle_answer_predictions(const mle_served *served, const float *scores,
   return mle_buffer_append(out, "}", 1, err);
 }
 
-mle_status mle_answer_v2(const mle_served *served, const char *name, const char *id,
-                         const float *scores, size_t rows, mle_buffer *out, mle_error *err) {
+mle_status mle_answer_cml(const mle_served *served, const float *scores, size_t rows,
+                          mle_buffer *out, mle_error *err) {
+  char uuid[MLE_UUID_TEXT];
+  MLE_TRY(mle_buffer_printf(out, err, "{\"success\":true,\"response\":{\"uuid\":\"%s\","
+                                      "\"prediction\":", mle_uuid(uuid)));
+  MLE_TRY(mle_answer_scores(served, scores, rows, out, err));
+  return mle_buffer_puts(out, "}}", err);
+}
+
+/* FP32 as they are, labels as INT64. */
+static mle_status put_binary(const mle_served *served, const float *scores, size_t count,
+                             mle_buffer *out, mle_error *err) {
+  if (!served->labels) return mle_buffer_append(out, scores, count * sizeof *scores, err);
+  for (size_t i = 0; i < count; i++) {
+    int64_t label = (int64_t)scores[i];
+    MLE_TRY(mle_buffer_append(out, &label, sizeof label, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status put_v2_head(const mle_served *served, const char *name, const char *id,
+                              size_t rows, mle_buffer *out, mle_error *err) {
   MLE_TRY(mle_buffer_puts(out, "{\"model_name\":", err));
   MLE_TRY(mle_answer_text(name, out, err));
   if (served->facts.version != NULL) {
@@ -99,10 +119,25 @@ mle_status mle_answer_v2(const mle_served *served, const char *name, const char 
                                       "\",\"datatype\":\"%s\",\"shape\":[%zu",
                             served->labels ? "INT64" : "FP32", rows));
   if (served->width > 1) MLE_TRY(mle_buffer_printf(out, err, ",%zu", served->width));
-  MLE_TRY(mle_buffer_puts(out, "],\"data\":", err));
-  form as = served->labels ? AS_LABEL : AS_FLOAT;
-  MLE_TRY(put_scores(scores, rows * served->width, as, out, err));
-  return mle_buffer_puts(out, "}]}", err);
+  return mle_buffer_append(out, "]", 1, err);
+}
+
+mle_status mle_answer_v2(const mle_served *served, const char *name, const mle_v2_request *request,
+                         const float *scores, size_t rows, mle_buffer *out, size_t *out_json_len,
+                         mle_error *err) {
+  size_t count = rows * served->width;
+  *out_json_len = 0;
+  MLE_TRY(put_v2_head(served, name, request->id, rows, out, err));
+  if (!request->binary_output) {
+    form as = served->labels ? AS_LABEL : AS_FLOAT;
+    MLE_TRY(mle_buffer_puts(out, ",\"data\":", err));
+    MLE_TRY(put_scores(scores, count, as, out, err));
+    return mle_buffer_puts(out, "}]}", err);
+  }
+  size_t size = count * (served->labels ? sizeof(int64_t) : sizeof(float));
+  MLE_TRY(mle_buffer_printf(out, err, ",\"parameters\":{\"binary_data_size\":%zu}}]}", size));
+  *out_json_len = out->len;
+  return put_binary(served, scores, count, out, err);
 }
 
 /* ====== Failures ====== */
@@ -121,22 +156,35 @@ int mle_answer_status(const mle_error *err) {
 
 static const char *error_code(int status) {
   switch (status) {
+    case 401: return "UNAUTHENTICATED";
+    case 403: return "PERMISSION_DENIED";
     case 404: return "RESOURCE_DOES_NOT_EXIST";
+    case 429: return "REQUEST_LIMIT_EXCEEDED";
     case 503: return "TEMPORARILY_UNAVAILABLE";
     case 500: return "INTERNAL_ERROR";
     default: return "BAD_REQUEST";
   }
 }
 
-void mle_answer_error(mle_http_answer *answer, int status, bool v2, const char *message) {
+static mle_status put_error_head(int status, mle_protocol protocol, mle_buffer *out) {
+  switch (protocol) {
+    case MLE_PROTOCOL_V2: return mle_buffer_puts(out, "{\"error\":", NULL);
+    case MLE_PROTOCOL_CML: return mle_buffer_puts(out, "{\"success\":false,\"error\":", NULL);
+    default:
+      return mle_buffer_printf(out, NULL, "{\"error_code\":\"%s\",\"message\":",
+                               error_code(status));
+  }
+}
+
+void mle_answer_error(mle_http_answer *answer, int status, mle_protocol protocol,
+                      const char *message) {
   mle_buffer *out = &answer->body;
   mle_buffer_clear(out);
   answer->status = status;
   answer->content_type = "application/json";
-  mle_status made = v2 ? mle_buffer_puts(out, "{\"error\":", NULL)
-                       : mle_buffer_printf(out, NULL, "{\"error_code\":\"%s\",\"message\":",
-                                           error_code(status));
+  mle_status made = put_error_head(status, protocol, out);
   if (made == MLE_OK) made = mle_answer_text(message, out, NULL);
   if (made == MLE_OK) made = mle_buffer_append(out, "}", 1, NULL);
   if (made != MLE_OK) mle_buffer_release(out); /* the status must say it */
+  if (status == 503 || status == 429) mle_http_answer_header(answer, "Retry-After", "1");
 }

@@ -4,180 +4,92 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
-#include "engine/serve/answer.h"
-#include "engine/serve/invocations.h"
-#include "engine/serve/v2.h"
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/serve/admin.h"
+#include "engine/serve/metrics.h"
+#include "engine/serve/scoring.h"
 
-#define SCORES_ON_STACK 256
-
-/* One request on its way to an answer. */
-typedef struct exchange {
-  mle_api *api;
-  const mle_http_call *call;
-  mle_http_answer *answer;
-  bool v2; /* how failures are told */
-} exchange;
+#define SLOW_BODY ((size_t)256 << 10) /* a larger one is read and scored beside the workers */
 
 void mle_api_init(mle_api *api, mle_slots *slots, const char *version) {
   uint64_t random;
+  unsigned char key[32];
+  memset(api, 0, sizeof *api);
   mle_random_bytes(&random, sizeof random);
+  mle_random_bytes(key, sizeof key);
   api->slots = slots;
   api->version = version;
   snprintf(api->boot, sizeof api->boot, "%016llx", (unsigned long long)random);
-  atomic_init(&api->requests, 0);
+  for (size_t i = 0; i < sizeof key; i++)
+    snprintf(api->smoke_key + 2 * i, 3, "%02x", key[i]);
+  mle_keyring_init(&api->keyring);
 }
+
+void mle_api_release(mle_api *api) { mle_keyring_release(&api->keyring); }
 
 /* ====== Small answers ====== */
 
-static void fail(const exchange *x, int status, const char *message) {
-  mle_answer_error(x->answer, status, x->v2, message);
+void mle_exchange_fail(mle_exchange *x, int status, const char *message) {
+  mle_answer_error(x->answer, status, x->protocol, message);
 }
 
-static void fail_error(const exchange *x, const mle_error *err) {
-  fail(x, mle_answer_status(err), err->message);
+void mle_exchange_fail_error(mle_exchange *x, const mle_error *err) {
+  mle_exchange_fail(x, mle_answer_status(err), err->message);
 }
 
-static void put_text(const exchange *x, const char *type, const char *text) {
+void mle_exchange_text(mle_exchange *x, const char *type, const char *text) {
   x->answer->content_type = type;
-  if (mle_buffer_puts(&x->answer->body, text, NULL) != MLE_OK) fail(x, 503, "out of memory");
+  if (mle_buffer_puts(&x->answer->body, text, NULL) != MLE_OK)
+    mle_exchange_fail(x, 503, "out of memory");
 }
 
-/* Answers 405 unless the method is `wanted`; HEAD counts as GET. */
-static bool is_method(const exchange *x, const char *wanted) {
+bool mle_exchange_is_method(mle_exchange *x, const char *wanted) {
   const char *method = x->call->method;
+  char message[32];
   if (strcmp(method, wanted) == 0) return true;
   if (strcmp(wanted, "GET") == 0 && strcmp(method, "HEAD") == 0) return true;
   mle_http_answer_header(x->answer, "Allow", wanted);
-  fail(x, 405, strcmp(wanted, "GET") == 0 ? "this path takes GET" : "this path takes POST");
+  snprintf(message, sizeof message, "this path takes %s", wanted);
+  mle_exchange_fail(x, 405, message);
   return false;
 }
 
-static void add_facts(const exchange *x, const mle_slot *slot, const mle_served *served) {
-  char deployment[24];
-  snprintf(deployment, sizeof deployment, "%lld", (long long)served->facts.deployment);
-  mle_http_answer_header(x->answer, "X-Model-Deployment", deployment);
-  mle_http_answer_header(x->answer, "X-Model-Endpoint", slot->endpoint);
-  mle_http_answer_header(x->answer, "X-Model-Version", served->facts.version);
-  mle_http_answer_header(x->answer, "X-Run-Id", served->facts.run_id);
-}
-
-static void add_request_id(const exchange *x) {
-  char id[MLE_HTTP_HEADER_TEXT];
-  const char *given = x->call->request_id;
-  if (*given == '\0') {
-    unsigned long long number = atomic_fetch_add(&x->api->requests, 1);
-    snprintf(id, sizeof id, "%s-%llu", x->api->boot, number);
-    given = id;
-  }
-  mle_http_answer_header(x->answer, "X-Request-Id", given);
-}
-
-/* ====== Scoring ====== */
-
-typedef mle_status (*parse_fn)(const exchange *x, const mle_served *served, mle_rows *rows,
-                               mle_v2_request *request, mle_error *err);
-typedef mle_status (*write_fn)(const exchange *x, const mle_slot *slot, const mle_served *served,
-                               const mle_v2_request *request, const float *scores, size_t rows,
-                               mle_error *err);
-
-static mle_status parse_invocations(const exchange *x, const mle_served *served, mle_rows *rows,
-                                    mle_v2_request *request, mle_error *err) {
-  (void)request;
-  return mle_invocations_parse(&served->features, x->call->content_type, x->call->body,
-                               x->call->body_len, rows, err);
-}
-
-static mle_status write_invocations(const exchange *x, const mle_slot *slot,
-                                    const mle_served *served, const mle_v2_request *request,
-                                    const float *scores, size_t rows, mle_error *err) {
-  (void)slot, (void)request;
-  return mle_answer_predictions(served, scores, rows, &x->answer->body, err);
-}
-
-static mle_status parse_v2(const exchange *x, const mle_served *served, mle_rows *rows,
-                           mle_v2_request *request, mle_error *err) {
-  if (*x->call->tensor_bytes != '\0')
-    return mle_fail(err, MLE_EINVAL, "tensors as binary bytes are not taken; send them as JSON "
-                                     "(binary_data=False)");
-  return mle_v2_parse(&served->features, x->call->body, x->call->body_len, request, rows, err);
-}
-
-static mle_status write_v2(const exchange *x, const mle_slot *slot, const mle_served *served,
-                           const mle_v2_request *request, const float *scores, size_t rows,
-                           mle_error *err) {
-  return mle_answer_v2(served, slot->endpoint, request->id, scores, rows, &x->answer->body, err);
-}
-
-/* The whole of one request, with the one model it took a reference of. */
-static mle_status score(const exchange *x, const mle_slot *slot, const mle_served *served,
-                        parse_fn parse, write_fn write, mle_error *err) {
-  float few[SCORES_ON_STACK], *scores = few;
-  mle_v2_request request;
-  mle_rows rows;
-  mle_rows_init(&rows, served->features.count);
-  mle_status status;
-  MLE_GO(parse(x, served, &rows, &request, err));
-  size_t wanted = rows.count * served->width;
-  if (wanted > SCORES_ON_STACK) scores = mle_realloc_array(NULL, wanted, sizeof *scores);
-  if (scores == NULL) {
-    status = mle_nomem(err, "scoring");
-    goto done;
-  }
-  MLE_GO(mle_served_score(served, rows.values, rows.count, scores, err));
-  MLE_GO(write(x, slot, served, &request, scores, rows.count, err));
-done:
-  mle_rows_release(&rows);
-  if (scores != few) mle_free(scores);
-  return status;
-}
-
-static void answer_scores(const exchange *x, mle_slot *slot, mle_cell *cell, const char *version,
-                          parse_fn parse, write_fn write) {
-  char message[MLE_ENDPOINT_MAX + 128];
-  mle_served *served = mle_cell_acquire(cell);
-  if (served == NULL) {
-    snprintf(message, sizeof message, "endpoint '%s' has no model", slot->endpoint);
-    fail(x, 404, message);
-    return;
-  }
-  mle_error err;
-  add_facts(x, slot, served);
-  const char *has = served->facts.version == NULL ? "" : served->facts.version;
-  if (version != NULL && strcmp(version, has) != 0) {
-    snprintf(message, sizeof message, "endpoint '%s' serves version %.60s only", slot->endpoint,
-             *has == '\0' ? "none" : has);
-    fail(x, 404, message);
-  } else if (score(x, slot, served, parse, write, &err) != MLE_OK) {
-    fail_error(x, &err);
-  }
-  mle_served_release(served);
-}
-
-/* ====== MLflow's paths ====== */
-
-static void answer_only_endpoint(const exchange *x) {
-  mle_slot *only;
-  int ready = mle_slots_ready(x->api->slots, &only);
-  if (ready == 1)
-    answer_scores(x, only, &only->current, NULL, parse_invocations, write_invocations);
-  else if (ready == 0)
-    fail(x, 404, "no model is deployed here yet");
+bool mle_exchange_may(mle_exchange *x, const char *endpoint, const char *key) {
+  mle_access access = mle_keyring_check(&x->api->keyring, endpoint, key);
+  if (access == MLE_ACCESS_GRANTED) return true;
+  if (access == MLE_ACCESS_UNKNOWN) mle_http_answer_header(x->answer, "WWW-Authenticate", "Bearer");
+  if (*endpoint == '\0')
+    mle_exchange_fail(x, access == MLE_ACCESS_UNKNOWN ? 401 : 403,
+                      "this needs the header Authorization: Bearer KEY with an admin key; mlengine "
+                      "key add --admin makes one");
   else
-    fail(x, 404,
-         "several endpoints are deployed: use /endpoints/NAME/invocations (GET / lists them)");
+    mle_exchange_fail(x, access == MLE_ACCESS_UNKNOWN ? 401 : 403,
+                      "this endpoint needs the header Authorization: Bearer KEY with one of its "
+                      "access keys");
+  return false;
 }
 
-static mle_slot *find_slot(const exchange *x, const char *endpoint) {
+mle_slot *mle_exchange_slot(mle_exchange *x, const char *endpoint) {
   mle_slot *slot = mle_slots_find(x->api->slots, endpoint);
   if (slot != NULL) return slot;
   char message[MLE_ENDPOINT_MAX + 64];
   snprintf(message, sizeof message, "there is no endpoint '%.128s'; GET / lists them", endpoint);
-  fail(x, 404, message);
+  mle_exchange_fail(x, 404, message);
   return NULL;
 }
 
-/* Cuts the next part of a path out: "fraud/invocations" gives "fraud"; NULL at the end. */
-static char *take_part(char **rest) {
+const char *mle_exchange_header(const mle_exchange *x, const char *name) {
+  const char *value = mle_http_call_header(x->call, name);
+  return value == NULL ? "" : value;
+}
+
+const char *mle_exchange_query(const mle_exchange *x, const char *name) {
+  const char *value = mle_http_call_query(x->call, name);
+  return value == NULL ? "" : value;
+}
+
+char *mle_path_part(char **rest) {
   char *part = *rest;
   if (part == NULL || *part == '\0') return NULL;
   char *slash = strchr(part, '/');
@@ -190,31 +102,44 @@ static bool is_part(const char *part, const char *wanted) {
   return part != NULL && strcmp(part, wanted) == 0;
 }
 
+/* ====== MLflow's paths ====== */
+
+static void answer_only_endpoint(mle_exchange *x) {
+  mle_slot *only;
+  int ready = mle_slots_ready(x->api->slots, &only);
+  if (ready == 1)
+    mle_scoring_answer(x, only, &only->current, NULL);
+  else if (ready == 0)
+    mle_exchange_fail(x, 404, "no model is deployed here yet");
+  else
+    mle_exchange_fail(x, 404,
+         "several endpoints are deployed: use /endpoints/NAME/invocations (GET / lists them)");
+}
+
 /* NAME[/staged]/invocations */
-static void answer_endpoint(const exchange *x, char *rest) {
-  char *name = take_part(&rest), *verb = take_part(&rest);
+static void answer_endpoint(mle_exchange *x, char *rest) {
+  char *name = mle_path_part(&rest), *verb = mle_path_part(&rest);
   bool staged = is_part(verb, "staged");
-  if (staged) verb = take_part(&rest);
-  if (!is_part(verb, "invocations") || take_part(&rest) != NULL) {
-    fail(x, 404, "use /endpoints/NAME/invocations");
+  if (staged) verb = mle_path_part(&rest);
+  if (!is_part(verb, "invocations") || mle_path_part(&rest) != NULL) {
+    mle_exchange_fail(x, 404, "use /endpoints/NAME/invocations");
     return;
   }
-  if (!is_method(x, "POST")) return;
-  mle_slot *slot = find_slot(x, name);
+  if (!mle_exchange_is_method(x, "POST")) return;
+  mle_slot *slot = mle_exchange_slot(x, name);
   if (slot == NULL) return;
-  answer_scores(x, slot, staged ? &slot->staged : &slot->current, NULL, parse_invocations,
-                write_invocations);
+  mle_scoring_answer(x, slot, staged ? &slot->staged : &slot->current, NULL);
 }
 
-static void answer_ping(const exchange *x) {
+static void answer_ping(mle_exchange *x) {
   mle_slot *only;
   if (mle_slots_ready(x->api->slots, &only) > 0)
-    put_text(x, "application/json", "\n");
+    mle_exchange_text(x, "application/json", "\n");
   else
-    fail(x, 404, "no model is deployed here yet");
+    mle_exchange_fail(x, 404, "no model is deployed here yet");
 }
 
-static mle_status list_endpoints(const exchange *x, mle_buffer *out, mle_error *err) {
+static mle_status list_endpoints(mle_exchange *x, mle_buffer *out, mle_error *err) {
   mle_slots *slots = x->api->slots;
   int count = atomic_load(&slots->count);
   MLE_TRY(mle_buffer_printf(out, err, "{\"name\":\"mlengine\",\"version\":\"%s\",\"endpoints\":[",
@@ -237,9 +162,9 @@ static mle_status list_endpoints(const exchange *x, mle_buffer *out, mle_error *
   return mle_buffer_puts(out, "]}", err);
 }
 
-static void answer_root(const exchange *x) {
+static void answer_root(mle_exchange *x) {
   mle_error err;
-  if (list_endpoints(x, &x->answer->body, &err) != MLE_OK) fail_error(x, &err);
+  if (list_endpoints(x, &x->answer->body, &err) != MLE_OK) mle_exchange_fail_error(x, &err);
 }
 
 /* ====== Open Inference V2 ====== */
@@ -263,93 +188,139 @@ static mle_status describe_model(const mle_slot *slot, const mle_served *served,
   return mle_buffer_puts(out, "]}]}", err);
 }
 
-static void answer_model(const exchange *x, mle_slot *slot, const char *version, bool ready) {
+static void answer_model(mle_exchange *x, mle_slot *slot, const char *version, bool ready) {
   mle_error err;
+  const char *key = mle_keyring_bearer(mle_exchange_header(x, "Authorization"));
+  if (!ready && !mle_exchange_may(x, slot->endpoint, key)) return;
   mle_served *served = mle_cell_acquire(&slot->current);
   const char *has = served == NULL || served->facts.version == NULL ? "" : served->facts.version;
   if (served == NULL || (version != NULL && strcmp(version, has) != 0)) {
-    fail(x, 404, "there is no such model or version here");
+    mle_exchange_fail(x, 404, "there is no such model or version here");
   } else if (ready) {
-    put_text(x, "application/json", "{\"ready\":true}");
+    mle_exchange_text(x, "application/json", "{\"ready\":true}");
   } else if (describe_model(slot, served, &x->answer->body, &err) != MLE_OK) {
-    fail_error(x, &err);
+    mle_exchange_fail_error(x, &err);
   }
   mle_served_release(served);
 }
 
 /* NAME[/versions/V][/ready|/infer] */
-static void answer_v2_model(const exchange *x, char *rest) {
+static void answer_v2_model(mle_exchange *x, char *rest) {
   const char *version = NULL;
-  char *name = take_part(&rest), *verb = take_part(&rest);
+  char *name = mle_path_part(&rest), *verb = mle_path_part(&rest);
   if (is_part(verb, "versions")) {
-    version = take_part(&rest);
-    verb = take_part(&rest);
+    version = mle_path_part(&rest);
+    verb = mle_path_part(&rest);
   }
   bool infer = is_part(verb, "infer"), ready = is_part(verb, "ready");
-  if (name == NULL || (verb != NULL && !infer && !ready) || take_part(&rest) != NULL) {
-    fail(x, 404, "use /v2/models/NAME, /v2/models/NAME/ready or /v2/models/NAME/infer");
+  if (name == NULL || (verb != NULL && !infer && !ready) || mle_path_part(&rest) != NULL) {
+    mle_exchange_fail(x, 404, "use /v2/models/NAME, /v2/models/NAME/ready or /v2/models/NAME/infer");
     return;
   }
-  if (!is_method(x, infer ? "POST" : "GET")) return;
-  mle_slot *slot = find_slot(x, name);
+  if (!mle_exchange_is_method(x, infer ? "POST" : "GET")) return;
+  mle_slot *slot = mle_exchange_slot(x, name);
   if (slot == NULL) return;
   if (infer)
-    answer_scores(x, slot, &slot->current, version, parse_v2, write_v2);
+    mle_scoring_answer(x, slot, &slot->current, version);
   else
     answer_model(x, slot, version, ready);
 }
 
-static void answer_v2_root(const exchange *x) {
+static void answer_v2_root(mle_exchange *x) {
   char text[256];
-  snprintf(text, sizeof text, "{\"name\":\"mlengine\",\"version\":\"%s\",\"extensions\":[]}",
+  snprintf(text, sizeof text, "{\"name\":\"mlengine\",\"version\":\"%s\",\"extensions\":[\"binary_tensor_data\",\"model_repository\"]}",
            x->api->version);
-  put_text(x, "application/json", text);
+  mle_exchange_text(x, "application/json", text);
 }
 
-static void answer_live(const exchange *x) {
-  put_text(x, "application/json", "{\"live\":true}");
+/* {"name":...,"version":...,"state":...} of each endpoint. */
+static mle_status list_models(mle_exchange *x, mle_buffer *out, mle_error *err) {
+  mle_slots *slots = x->api->slots;
+  int count = atomic_load(&slots->count);
+  MLE_TRY(mle_buffer_append(out, "[", 1, err));
+  for (int i = 0; i < count; i++) {
+    mle_served *served = mle_cell_acquire(&slots->slot[i].current);
+    const char *version = served == NULL ? NULL : served->facts.version;
+    mle_status status = mle_buffer_printf(out, err, "%s{\"name\":\"%s\",\"version\":",
+                                          i == 0 ? "" : ",", slots->slot[i].endpoint);
+    if (status == MLE_OK) status = mle_answer_text(version == NULL ? "" : version, out, err);
+    if (status == MLE_OK)
+      status = mle_buffer_printf(out, err, ",\"state\":\"%s\",\"reason\":\"\"}",
+                                 served == NULL ? "UNAVAILABLE" : "READY");
+    mle_served_release(served);
+    MLE_TRY(status);
+  }
+  return mle_buffer_append(out, "]", 1, err);
 }
 
-static void answer_ready(const exchange *x) {
+static void answer_index(mle_exchange *x) {
+  mle_error err;
+  if (list_models(x, &x->answer->body, &err) != MLE_OK) mle_exchange_fail_error(x, &err);
+}
+
+static void answer_live(mle_exchange *x) {
+  mle_exchange_text(x, "application/json", "{\"live\":true}");
+}
+
+static void answer_ready(mle_exchange *x) {
   mle_slot *only;
   bool ready = mle_slots_ready(x->api->slots, &only) > 0;
-  put_text(x, "application/json", ready ? "{\"live\":true,\"ready\":true}"
+  mle_exchange_text(x, "application/json", ready ? "{\"live\":true,\"ready\":true}"
                                         : "{\"live\":true,\"ready\":false}");
   if (!ready) x->answer->status = 503;
 }
 
 /* ====== Paths ====== */
 
-static void answer_version(const exchange *x) { put_text(x, "text/plain", x->api->version); }
+static void answer_version(mle_exchange *x) { mle_exchange_text(x, "text/plain", x->api->version); }
+
+static void answer_metrics(mle_exchange *x) {
+  mle_error err;
+  x->answer->content_type = "text/plain; version=0.0.4; charset=utf-8";
+  if (mle_metrics_write(x->api, &x->answer->body, &err) != MLE_OK) mle_exchange_fail_error(x, &err);
+}
+
+static void answer_openapi(mle_exchange *x) {
+  if (x->api->openapi == NULL)
+    mle_exchange_fail(x, 404, "this server has no OpenAPI document");
+  else
+    mle_exchange_text(x, "application/json", x->api->openapi);
+}
 
 static const struct route {
   const char *path, *method;
-  void (*answer)(const exchange *x);
+  void (*answer)(mle_exchange *x);
 } routes[] = {
     {"/", "GET", answer_root},
     {"/ping", "GET", answer_ping},
     {"/health", "GET", answer_ping},
     {"/version", "GET", answer_version},
+    {"/metrics", "GET", answer_metrics},
+    {"/openapi.json", "GET", answer_openapi},
     {"/invocations", "POST", answer_only_endpoint},
+    {"/model", "POST", mle_scoring_cml},
     {"/v2", "GET", answer_v2_root},
+    {"/v2/repository/index", "POST", answer_index},
     {"/v2/health/live", "GET", answer_live},
     {"/v2/health/ready", "GET", answer_ready},
 };
 
 static const struct prefix {
   const char *path;
-  void (*answer)(const exchange *x, char *rest);
+  void (*answer)(mle_exchange *x, char *rest);
 } prefixes[] = {
     {"/v2/models/", answer_v2_model},
+    {"/v2/repository/models/", mle_admin_repository},
+    {"/admin/", mle_admin_answer},
     {"/endpoints/", answer_endpoint},
 };
 
-static void route(const exchange *x) {
+static void route(mle_exchange *x) {
   char rest[1024];
   const char *path = x->call->path;
   for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
     if (strcmp(path, routes[i].path) != 0) continue;
-    if (is_method(x, routes[i].method)) routes[i].answer(x);
+    if (mle_exchange_is_method(x, routes[i].method)) routes[i].answer(x);
     return;
   }
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
@@ -359,11 +330,116 @@ static void route(const exchange *x) {
     prefixes[i].answer(x, rest);
     return;
   }
-  fail(x, 404, "there is nothing at this path; GET / lists the endpoints");
+  mle_exchange_fail(x, 404, "there is nothing at this path; GET / lists the endpoints");
 }
 
-void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *answer) {
-  exchange x = {context, call, answer, strncmp(call->path, "/v2", 3) == 0};
-  add_request_id(&x);
+/* ====== Before and after ====== */
+
+static mle_protocol protocol_of(const char *path) {
+  if (strncmp(path, "/v2", 3) == 0) return MLE_PROTOCOL_V2;
+  return strcmp(path, "/model") == 0 ? MLE_PROTOCOL_CML : MLE_PROTOCOL_INVOCATIONS;
+}
+
+/* Requests to a model, in the one way or another. */
+static bool is_counted(const mle_http_call *call) {
+  size_t len = strlen(call->path);
+  return strcmp(call->path, "/model") == 0 ||
+         (len >= 12 && strcmp(call->path + len - 12, "/invocations") == 0) ||
+         (len >= 6 && strncmp(call->path, "/v2/", 4) == 0 &&
+          strcmp(call->path + len - 6, "/infer") == 0);
+}
+
+/* One line of JSON; never a body, a header or a query, which may hold what is secret. */
+static void log_access(const mle_exchange *x, int64_t ns) {
+  mle_buffer line = MLE_BUFFER(8192);
+  char time[MLE_TIME_TEXT];
+  mle_status status = mle_buffer_printf(&line, NULL,
+                                        "{\"time\":\"%s\",\"status\":%d,\"us\":%lld,\"rows\":%zu,"
+                                        "\"bytes_in\":%zu,\"bytes_out\":%zu,\"method\":",
+                                        mle_time_text(mle_now_ms(), time), x->answer->status,
+                                        (long long)(ns / 1000), x->rows, x->call->body_len,
+                                        x->answer->body.len);
+  const char *const texts[][2] = {{NULL, x->call->method},
+                                  {"path", x->call->path},
+                                  {"request_id", x->request_id},
+                                  {"endpoint", x->endpoint == NULL ? "" : x->endpoint},
+                                  {"version", x->version}};
+  for (size_t i = 0; status == MLE_OK && i < sizeof texts / sizeof *texts; i++) {
+    if (i > 0) status = mle_buffer_printf(&line, NULL, ",\"%s\":", texts[i][0]);
+    if (status == MLE_OK) status = mle_answer_text(texts[i][1], &line, NULL);
+  }
+  if (status == MLE_OK) mle_log(MLE_INFO, "%s}", line.data);
+  mle_buffer_release(&line);
+}
+
+static bool is_sampled(const mle_api *api, uint64_t number) {
+  return api->log_share > 0 &&
+         (double)(mle_mix64(number) >> 11) * 0x1p-53 < api->log_share;
+}
+
+static void answer(mle_api *api, const mle_http_call *call, mle_http_answer *answer) {
+  mle_exchange x = {.api = api, .call = call, .answer = answer,
+                    .protocol = protocol_of(call->path)};
+  char id[40];
+  uint64_t number = atomic_fetch_add_explicit(&api->requests, 1, memory_order_relaxed);
+  x.request_id = call->request_id;
+  if (*x.request_id == '\0') {
+    snprintf(id, sizeof id, "%s-%llu", api->boot, (unsigned long long)number);
+    x.request_id = id;
+  }
+  mle_http_answer_header(answer, "X-Request-Id", x.request_id);
   route(&x);
+  int64_t ns = mle_monotonic_ns() - call->received_ns;
+  if (is_counted(call))
+    mle_meter_count(x.meter == NULL ? &api->elsewhere : x.meter, x.protocol, answer->status, ns,
+                    x.rows);
+  if (is_sampled(api, number)) log_access(&x, ns);
+}
+
+/* ====== Requests that take long ====== */
+
+static bool is_slow(const mle_http_call *call) {
+  return call->body_len > SLOW_BODY || strncmp(call->path, "/admin/", 7) == 0 ||
+         strncmp(call->path, "/v2/repository/models/", 22) == 0;
+}
+
+typedef struct slow {
+  mle_api *api;
+  mle_http_kept *kept;
+} slow;
+
+static void answer_slowly(void *context, bool dropped) {
+  slow *s = context;
+  if (dropped)
+    mle_answer_error(&s->kept->answer, 503, protocol_of(s->kept->call.path), "the server is stopping");
+  else
+    answer(s->api, &s->kept->call, &s->kept->answer);
+  mle_http_kept_send(s->kept);
+  mle_free(s);
+}
+
+/* To a thread that has time; or a refusal. */
+static void hand_over(mle_api *api, const mle_http_call *call, mle_http_answer *refusal) {
+  if (!mle_pool_reserve(api->slow)) {
+    mle_answer_error(refusal, 429, protocol_of(call->path),
+                     "as many large requests wait as may; try again");
+    return;
+  }
+  slow *s = mle_alloc(sizeof *s);
+  if (s != NULL) *s = (slow){api, mle_http_keep(call)};
+  if (s != NULL && s->kept != NULL) {
+    mle_pool_submit(api->slow, answer_slowly, s);
+    return;
+  }
+  mle_free(s);
+  mle_pool_cancel(api->slow);
+  mle_answer_error(refusal, 503, protocol_of(call->path), "out of memory");
+}
+
+void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *out) {
+  mle_api *api = context;
+  if (api->slow != NULL && is_slow(call))
+    hand_over(api, call, out);
+  else
+    answer(api, call, out);
 }

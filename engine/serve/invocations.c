@@ -185,6 +185,13 @@ static mle_status read_form(reader *r, form which, mle_error *err) {
   return read_list(r, which == FORM_RECORDS, err);
 }
 
+/* Options of a prediction: models of this flavour take none, and mlflow.pyfunc ignores them. */
+static mle_status skip_params(reader *r, mle_error *err) {
+  char c = mle_pull_peek(&r->p);
+  if (c != '{' && c != 'n') return mle_fail(err, MLE_EINVAL, "`params` must be an object");
+  return mle_pull_skip(&r->p, err);
+}
+
 static mle_status read_body(reader *r, mle_error *err) {
   bool found = false;
   mle_pull_slice key;
@@ -196,7 +203,10 @@ static mle_status read_body(reader *r, mle_error *err) {
       return mle_fail(err, MLE_EINVAL, "the body may have only one of dataframe_split, "
                                        "dataframe_records, instances, inputs");
     found = found || which != FORM_NONE;
-    MLE_TRY(which == FORM_NONE ? mle_pull_skip(&r->p, err) : read_form(r, which, err));
+    if (mle_pull_is(key, "params"))
+      MLE_TRY(skip_params(r, err));
+    else
+      MLE_TRY(which == FORM_NONE ? mle_pull_skip(&r->p, err) : read_form(r, which, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
   }
   MLE_TRY(mle_pull_end(&r->p, err));

@@ -9,8 +9,8 @@
  *
  * Columns are matched by name, in any order, those the model does not know are
  * dropped; rows without names go by position and must have every column. null (or
- * NaN, or an empty CSV field) is a missing value. Other members, as `params`, are
- * passed over.
+ * NaN, or an empty CSV field) is a missing value. Other members are passed over;
+ * `params` must be an object.
  */
 #ifndef MLE_INVOCATIONS_H
 #define MLE_INVOCATIONS_H

@@ -31,16 +31,28 @@ static mle_status check_scores(const mle_deployment *d, const mle_served *served
   return status;
 }
 
-mle_status mle_load_deployment(const mle_deployment *d, mle_served **out, mle_error *err) {
-  mle_served_facts facts = {.deployment = d->id, .uri = d->uri, .name = d->name,
+static mle_served_facts facts_of(const mle_deployment *d) {
+  return (mle_served_facts){.deployment = d->id, .uri = d->uri, .name = d->name,
                             .version = d->version, .run_id = d->run_id,
                             .snapshot_id = d->snapshot_id};
+}
+
+mle_status mle_load_warm(const mle_deployment *d, mle_served *warm, mle_served **out,
+                         mle_error *err) {
+  mle_served_facts facts = facts_of(d);
+  if (facts.run_id == NULL) facts.run_id = warm->facts.run_id;
+  return mle_served_again(warm, &facts, out, err);
+}
+
+mle_status mle_load_deployment(const mle_deployment *d, mle_served **out, mle_error *err) {
+  mle_served_facts facts = facts_of(d);
   mle_served *served = NULL;
   *out = NULL;
   mle_status status;
   MLE_GO(check_copy(d, err));
   MLE_GO(mle_served_load(d->folder, &facts, &served, err));
   MLE_GO(check_scores(d, served, err));
+  strcpy(served->copy_sha256, d->sha256);
   *out = served;
   served = NULL;
 done:

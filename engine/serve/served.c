@@ -25,8 +25,11 @@ mle_served *mle_served_retain(mle_served *served) {
 
 void mle_served_release(mle_served *served) {
   if (served == NULL || atomic_fetch_sub(&served->references, 1) > 1) return;
-  mle_model_free(served->model);
-  mle_features_release(&served->features);
+  if (served->base == NULL) {
+    mle_model_free(served->model);
+    mle_features_release(&served->features);
+  }
+  mle_served_release(served->base);
   mle_arena_release(&served->memory);
   mle_free(served);
   atomic_fetch_sub(&live, 1);
@@ -135,7 +138,8 @@ done:
 static mle_status copy_facts(mle_served *served, const mle_served_facts *facts,
                              const mle_yaml *doc, mle_error *err) {
   mle_arena *memory = &served->memory;
-  const char *run_id = facts->run_id != NULL ? facts->run_id : mle_yaml_find(doc, "run_id");
+  const char *run_id = facts->run_id;
+  if (run_id == NULL && doc != NULL) run_id = mle_yaml_find(doc, "run_id");
   served->facts.deployment = facts->deployment;
   MLE_TRY(mle_arena_copy(memory, facts->uri, &served->facts.uri, err));
   MLE_TRY(mle_arena_copy(memory, facts->name, &served->facts.name, err));
@@ -193,6 +197,30 @@ mle_status mle_served_load(const char *folder, const mle_served_facts *facts, ml
     return MLE_OK;
   }
   mle_served_release(served);
+  return status;
+}
+
+mle_status mle_served_again(mle_served *base, const mle_served_facts *facts, mle_served **out,
+                            mle_error *err) {
+  *out = NULL;
+  mle_served *served = mle_calloc(1, sizeof *served);
+  if (served == NULL) return mle_nomem(err, "loading a model");
+  atomic_fetch_add(&live, 1);
+  atomic_init(&served->references, 1);
+  if (base->base != NULL) base = base->base;
+  served->base = mle_served_retain(base);
+  served->model = base->model;
+  served->features = base->features;
+  served->labels = base->labels;
+  served->width = base->width;
+  served->outputs = base->outputs;
+  strcpy(served->sha256, base->sha256);
+  strcpy(served->copy_sha256, base->copy_sha256);
+  mle_status status = copy_facts(served, facts, NULL, err);
+  if (status == MLE_OK)
+    *out = served;
+  else
+    mle_served_release(served);
   return status;
 }
 

@@ -37,11 +37,18 @@ typedef struct mle_served {
   size_t width;   /* values of one row's answer */
   size_t outputs; /* margins of one row */
   char sha256[MLE_SHA256_HEX]; /* of the model's bytes */
+  char copy_sha256[MLE_SHA256_HEX]; /* of the project's copy of the folder; "" when unknown */
+  struct mle_meter *meter;     /* where its answers are counted; NULL: nowhere */
+  struct mle_served *base;     /* whose model and features these are; NULL: its own */
 } mle_served;
 
 /* Loads the model in `folder`; the caller holds the one reference. */
 mle_status mle_served_load(const char *folder, const mle_served_facts *facts, mle_served **out,
                            mle_error *err);
+
+/* The same model for another deployment of the same bytes: nothing is loaded. */
+mle_status mle_served_again(mle_served *base, const mle_served_facts *facts, mle_served **out,
+                            mle_error *err);
 
 mle_served *mle_served_retain(mle_served *served);
 void mle_served_release(mle_served *served); /* NULL is ignored */

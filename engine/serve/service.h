@@ -13,8 +13,14 @@
  *     load {endpoint, deployment}               checks that deployment's model and stages it
  *     swap {endpoint}                           makes the endpoint answer as its slot record says
  *     unload {endpoint}                         forgets what is staged
+ *     retire {endpoint}                         it has no model, until swap or a restart
+ *     try {endpoint, deployment, errors, ...}   begins a trial of what is staged (trial.h)
+ *     trial {endpoint, deployment, share, shadow}   sets it, and tells how it goes
+ *     record {call, ...}                        a step of a release (remote.h)
+ *     keys                                      reads the access keys again
  *     stop                                      drains and ends
  *
+ * Holders of an admin key send the same to POST /admin/command.
  * A failure is {"ok":false,"kind":..,"message":..}, and changes nothing.
  */
 #ifndef MLE_SERVICE_H
@@ -23,6 +29,7 @@
 #include <stdbool.h>
 
 #include "engine/http/address.h"
+#include "engine/serve/commands.h"
 
 typedef struct mle_service_options {
   const char *state;   /* the project's state folder; it exists */
@@ -31,6 +38,10 @@ typedef struct mle_service_options {
   mle_address address;
   unsigned workers;    /* 0: one per processor */
   int ready_fd;        /* "ready URL" is written there once it serves; -1: nowhere */
+  const char *openapi; /* the document at /openapi.json; NULL: none */
+  double log_share;    /* of the requests that get a line in the log, 0 to 1 */
+  void (*tick)(void *context, mle_commands *commands); /* twice a second; NULL: nothing */
+  void *tick_context;
 } mle_service_options;
 
 mle_status mle_service_run(const mle_service_options *options, mle_error *err);

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 mle_served *mle_cell_acquire(mle_cell *cell) {
@@ -23,6 +24,60 @@ void mle_cell_exchange(mle_cell *cell, mle_served *next) {
   mle_served *old = atomic_exchange(&cell->served, next);
   while (atomic_load(&cell->entering) != 0) sched_yield();
   mle_served_release(old);
+}
+
+void mle_slots_init(mle_slots *slots) {
+  memset(slots, 0, sizeof *slots);
+  pthread_mutex_init(&slots->naming, NULL);
+  for (int i = 0; i < MLE_SLOTS_MAX; i++) mle_trial_init(&slots->slot[i].trial);
+}
+
+/* What stands between the quotes of a label. */
+static void label_text(const char *text, char *out, size_t size) {
+  size_t len = 0;
+  for (; *text != '\0' && len + 1 < size; text++)
+    out[len++] = (unsigned char)*text < 0x20 || *text == '"' || *text == '\\' ? '_' : *text;
+  out[len] = '\0';
+}
+
+void mle_slot_meter(mle_slots *slots, mle_slot *slot, mle_served *served) {
+  char version[sizeof slot->meter->version];
+  label_text(served->facts.version == NULL ? "none" : served->facts.version, version,
+             sizeof version);
+  pthread_mutex_lock(&slots->naming);
+  mle_meter *found = NULL;
+  for (int i = 0; i < MLE_SLOT_METERS; i++)
+    if (strcmp(slot->meter[i].version, version) == 0) found = &slot->meter[i];
+  if (found == NULL) {
+    found = &slot->meter[slot->next_meter++ % MLE_SLOT_METERS];
+    for (int p = 0; p < MLE_PROTOCOLS; p++) {
+      for (int i = 0; i < MLE_METER_CODES; i++) atomic_store(&found->by[p].code[i], 0);
+      for (int i = 0; i < MLE_METER_BUCKETS; i++) atomic_store(&found->by[p].bucket[i], 0);
+      atomic_store(&found->by[p].total_ns, 0);
+      atomic_store(&found->by[p].rows, 0);
+    }
+    strcpy(found->version, version);
+  }
+  served->meter = found;
+  pthread_mutex_unlock(&slots->naming);
+}
+
+void mle_slot_swap(mle_slot *slot, mle_served *next) {
+  mle_served *old = mle_cell_acquire(&slot->current);
+  if (old != NULL) {
+    mle_served_release(slot->warm[MLE_SLOT_WARM - 1]);
+    memmove(slot->warm + 1, slot->warm, (MLE_SLOT_WARM - 1) * sizeof *slot->warm);
+    slot->warm[0] = old;
+  }
+  mle_cell_exchange(&slot->current, next);
+  atomic_fetch_add(&slot->swaps, 1);
+}
+
+mle_served *mle_slot_find_warm(const mle_slot *slot, const char *sha256) {
+  for (int i = 0; i < MLE_SLOT_WARM; i++)
+    if (slot->warm[i] != NULL && strcmp(slot->warm[i]->copy_sha256, sha256) == 0)
+      return slot->warm[i];
+  return NULL;
 }
 
 mle_status mle_endpoint_check(const char *endpoint, mle_error *err) {
@@ -71,6 +126,8 @@ void mle_slots_release(mle_slots *slots) {
   for (int i = 0; i < count; i++) {
     mle_cell_exchange(&slots->slot[i].current, NULL);
     mle_cell_exchange(&slots->slot[i].staged, NULL);
+    for (int w = 0; w < MLE_SLOT_WARM; w++) mle_served_release(slots->slot[i].warm[w]);
+    memset(slots->slot[i].warm, 0, sizeof slots->slot[i].warm);
   }
   atomic_store(&slots->count, 0);
 }

@@ -3,27 +3,32 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/base/alloc.h"
 #include "engine/serve/columns.h"
 
 #define DIMENSIONS_MAX 2
 
+typedef enum form { FLOAT, WHOLE, UNSIGNED, TRUTH } form;
+
 typedef struct datatype {
   const char *name;
+  form form;
+  size_t size;     /* bytes of one value in binary data */
   double min, max; /* of a whole number; both 0 for the others */
 } datatype;
 
 static const datatype datatypes[] = {
-    {"FP32", 0, 0},
-    {"FP64", 0, 0},
-    {"BOOL", 0, 0},
-    {"INT64", -0x1p63, 0x1p63},
-    {"INT32", -0x1p31, 0x1p31 - 1},
-    {"INT16", -0x1p15, 0x1p15 - 1},
-    {"INT8", -0x1p7, 0x1p7 - 1},
-    {"UINT64", 0, 0x1p63},
-    {"UINT32", 0, 0x1p32 - 1},
-    {"UINT16", 0, 0x1p16 - 1},
-    {"UINT8", 0, 0x1p8 - 1},
+    {"FP32", FLOAT, 4, 0, 0},
+    {"FP64", FLOAT, 8, 0, 0},
+    {"BOOL", TRUTH, 1, 0, 0},
+    {"INT64", WHOLE, 8, -0x1p63, 0x1p63},
+    {"INT32", WHOLE, 4, -0x1p31, 0x1p31 - 1},
+    {"INT16", WHOLE, 2, -0x1p15, 0x1p15 - 1},
+    {"INT8", WHOLE, 1, -0x1p7, 0x1p7 - 1},
+    {"UINT64", UNSIGNED, 8, 0, 0x1p63},
+    {"UINT32", UNSIGNED, 4, 0, 0x1p32 - 1},
+    {"UINT16", UNSIGNED, 2, 0, 0x1p16 - 1},
+    {"UINT8", UNSIGNED, 1, 0, 0x1p8 - 1},
 };
 
 /* One element of `inputs`; its data is read once name, shape and type are known. */
@@ -33,6 +38,7 @@ typedef struct tensor {
   int64_t shape[DIMENSIONS_MAX];
   size_t dimensions;
   const char *data;
+  int64_t binary_size; /* -1: the data is JSON */
 } tensor;
 
 typedef struct reader {
@@ -40,6 +46,7 @@ typedef struct reader {
   mle_rows *rows;
   mle_columns columns;
   mle_pull p;
+  const char *binary, *binary_end; /* what of the binary data no tensor took yet */
   size_t num_tensors; /* that were columns of the model, or all of them */
 } reader;
 
@@ -85,12 +92,34 @@ static mle_status read_name(reader *r, tensor *t, mle_error *err) {
   return MLE_OK;
 }
 
+static mle_status read_binary_size(reader *r, tensor *t, mle_error *err) {
+  mle_pull_value size;
+  MLE_TRY(mle_pull_number(&r->p, &size, err));
+  if (!size.is_whole || size.whole < 0)
+    return mle_fail(err, MLE_EINVAL, "`binary_data_size` must be a number of bytes");
+  t->binary_size = size.whole;
+  return MLE_OK;
+}
+
+static mle_status read_parameters(reader *r, tensor *t, mle_error *err) {
+  mle_pull_slice key;
+  MLE_TRY(mle_pull_open(&r->p, '{', err));
+  for (bool more = mle_pull_first(&r->p, '}'); more;) {
+    MLE_TRY(mle_pull_key(&r->p, &key, err));
+    bool is_size = mle_pull_is(key, "binary_data_size");
+    MLE_TRY(is_size ? read_binary_size(r, t, err) : mle_pull_skip(&r->p, err));
+    MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
+  }
+  return MLE_OK;
+}
+
 static mle_status read_member(reader *r, tensor *t, mle_error *err) {
   mle_pull_slice key;
   MLE_TRY(mle_pull_key(&r->p, &key, err));
   if (mle_pull_is(key, "name")) return read_name(r, t, err);
   if (mle_pull_is(key, "shape")) return read_shape(r, t, err);
   if (mle_pull_is(key, "datatype")) return read_datatype(r, t, err);
+  if (mle_pull_is(key, "parameters")) return read_parameters(r, t, err);
   if (mle_pull_is(key, "data")) {
     mle_pull_peek(&r->p);
     t->data = r->p.at;
@@ -117,7 +146,7 @@ static mle_status check_whole(const reader *r, const tensor *t, const char *at, 
 static mle_status read_scalar(reader *r, const tensor *t, size_t row, size_t feature,
                               mle_error *err) {
   char c = mle_pull_peek(&r->p);
-  bool is_bool = strcmp(t->type->name, "BOOL") == 0, is_word = c == 't' || c == 'f';
+  bool is_bool = t->type->form == TRUTH, is_word = c == 't' || c == 'f';
   if (is_word && !is_bool) return fail_tensor(t, err, "true and false belong into a BOOL tensor");
   if (is_bool && !is_word && c != 'n') return fail_tensor(t, err, "BOOL holds true and false");
   if (t->type->max > 0) MLE_TRY(check_whole(r, t, r->p.at, err));
@@ -125,8 +154,61 @@ static mle_status read_scalar(reader *r, const tensor *t, size_t row, size_t fea
                           &r->rows->values[row * r->rows->columns + feature], err);
 }
 
+/* A value of binary data: little-endian, as every machine this program runs on. */
+static mle_pull_value unpack(const datatype *type, const char *at) {
+  mle_pull_value value = {0};
+  uint64_t bits = 0;
+  float single;
+  memcpy(&bits, at, type->size);
+  switch (type->form) {
+    case FLOAT:
+      if (type->size == 8) {
+        memcpy(&value.real, at, 8);
+      } else {
+        memcpy(&single, at, 4);
+        value.real = (double)single;
+      }
+      return value;
+    case WHOLE: {
+      unsigned unused = 64 - 8 * (unsigned)type->size;
+      value.whole = (int64_t)(bits << unused) >> unused;
+      break;
+    }
+    case UNSIGNED:
+    case TRUTH: value.whole = (int64_t)bits; break;
+  }
+  value.is_whole = type->form == WHOLE || bits <= INT64_MAX;
+  value.real = value.is_whole ? (double)value.whole : (double)bits;
+  return value;
+}
+
+static mle_status set_packed(reader *r, const tensor *t, const char *at, size_t row, size_t feature,
+                             mle_error *err) {
+  mle_pull_value value = unpack(t->type, at);
+  float *out = &r->rows->values[row * r->rows->columns + feature];
+  if (t->type->form != TRUTH)
+    return mle_feature_set_number(&r->features->list[feature], &value, row, out, err);
+  if (value.whole > 1) return fail_tensor(t, err, "BOOL holds bytes of 0 and 1");
+  return mle_feature_set_bool(&r->features->list[feature], value.whole == 1, row, out, err);
+}
+
+static mle_status read_binary(reader *r, const tensor *t, size_t feature, mle_error *err) {
+  size_t width = t->dimensions == 2 ? (size_t)t->shape[1] : 1, total = (size_t)t->shape[0] * width;
+  char what[128];
+  if ((uint64_t)t->binary_size != total * t->type->size) {
+    snprintf(what, sizeof what, "its binary_data_size is %lld, but its shape takes %zu bytes",
+             (long long)t->binary_size, total * t->type->size);
+    return fail_tensor(t, err, what);
+  }
+  for (size_t i = 0; i < total; i++)
+    MLE_TRY(set_packed(r, t, t->data + i * t->type->size, i / width,
+                       feature == SIZE_MAX ? i % width : feature, err));
+  return MLE_OK;
+}
+
 /* Walks flat or nested data; `feature` is where a column tensor goes, SIZE_MAX: all. */
 static mle_status read_data(reader *r, const tensor *t, size_t feature, mle_error *err) {
+  if (t->binary_size >= 0) return read_binary(r, t, feature, err);
   size_t width = t->dimensions == 2 ? (size_t)t->shape[1] : 1, position = 0;
   size_t total = (size_t)t->shape[0] * width;
   bool nested = false;
@@ -153,6 +235,17 @@ static mle_status read_data(reader *r, const tensor *t, size_t feature, mle_erro
 }
 
 /* ====== Inputs ====== */
+
+/* Binary data is taken in the order of the inputs, also of one the model does not know. */
+static mle_status take_binary(reader *r, tensor *t, mle_error *err) {
+  if (t->binary_size < 0) return MLE_OK;
+  if (t->data != NULL) return fail_tensor(t, err, "it has both data and binary_data_size");
+  if (t->binary_size > r->binary_end - r->binary)
+    return fail_tensor(t, err, "the body has less binary data than its binary_data_size says");
+  t->data = r->binary;
+  r->binary += t->binary_size;
+  return MLE_OK;
+}
 
 static mle_status check_head(const tensor *t, mle_error *err) {
   if (t->name[0] == '\0') return mle_fail(err, MLE_EINVAL, "an input has no name");
@@ -196,14 +289,16 @@ static mle_status read_input(reader *r, mle_error *err) {
   t.type = NULL;
   t.dimensions = 0;
   t.data = NULL;
+  t.binary_size = -1;
   MLE_TRY(mle_pull_open(&r->p, '{', err));
   for (bool more = mle_pull_first(&r->p, '}'); more;) {
     MLE_TRY(read_member(r, &t, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
   }
+  MLE_TRY(take_binary(r, &t, err));
   MLE_TRY(check_head(&t, err));
   const char *after = r->p.at;
-  r->p.at = t.data;
+  if (t.binary_size < 0) r->p.at = t.data;
   MLE_TRY(place_tensor(r, &t, err));
   r->p.at = after;
   return MLE_OK;
@@ -232,26 +327,49 @@ static mle_status read_id(reader *r, mle_v2_request *out, mle_error *err) {
   return MLE_OK;
 }
 
-/* The name of one element of `outputs`. */
-static mle_status read_output(reader *r, mle_error *err) {
-  mle_pull_slice key, name = {"", 0};
+/* Reads true or false of the member `name` of an object of parameters; others are passed over. */
+static mle_status read_flag(reader *r, const char *name, bool *out, mle_error *err) {
+  mle_pull_slice key;
   MLE_TRY(mle_pull_open(&r->p, '{', err));
   for (bool more = mle_pull_first(&r->p, '}'); more;) {
     MLE_TRY(mle_pull_key(&r->p, &key, err));
-    bool is_name = mle_pull_is(key, "name");
-    MLE_TRY(is_name ? mle_pull_string(&r->p, &name, err) : mle_pull_skip(&r->p, err));
-    if (is_name && !mle_pull_is(name, MLE_V2_OUTPUT))
-      return mle_fail(err, MLE_EINVAL, "there is no output '%.*s'; the model has '%s'",
-                      name.len > 100 ? 100 : (int)name.len, name.data, MLE_V2_OUTPUT);
+    char c = mle_pull_peek(&r->p);
+    if (mle_pull_is(key, name) && (c == 't' || c == 'f')) *out = c == 't';
+    MLE_TRY(mle_pull_skip(&r->p, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
   }
   return MLE_OK;
 }
 
-static mle_status read_outputs(reader *r, mle_error *err) {
+static mle_status read_output_name(reader *r, mle_error *err) {
+  mle_pull_slice name;
+  MLE_TRY(mle_pull_string(&r->p, &name, err));
+  if (mle_pull_is(name, MLE_V2_OUTPUT)) return MLE_OK;
+  return mle_fail(err, MLE_EINVAL, "there is no output '%.*s'; the model has '%s'",
+                  name.len > 100 ? 100 : (int)name.len, name.data, MLE_V2_OUTPUT);
+}
+
+/* One element of `outputs`. */
+static mle_status read_output(reader *r, mle_v2_request *out, mle_error *err) {
+  mle_pull_slice key;
+  MLE_TRY(mle_pull_open(&r->p, '{', err));
+  for (bool more = mle_pull_first(&r->p, '}'); more;) {
+    MLE_TRY(mle_pull_key(&r->p, &key, err));
+    if (mle_pull_is(key, "name"))
+      MLE_TRY(read_output_name(r, err));
+    else if (mle_pull_is(key, "parameters"))
+      MLE_TRY(read_flag(r, "binary_data", &out->binary_output, err));
+    else
+      MLE_TRY(mle_pull_skip(&r->p, err));
+    MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status read_outputs(reader *r, mle_v2_request *out, mle_error *err) {
   MLE_TRY(mle_pull_open(&r->p, '[', err));
   for (bool more = mle_pull_first(&r->p, ']'); more;) {
-    MLE_TRY(read_output(r, err));
+    MLE_TRY(read_output(r, out, err));
     MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
   }
   return MLE_OK;
@@ -269,7 +387,9 @@ static mle_status read_body(reader *r, mle_v2_request *out, mle_error *err) {
     if (mle_pull_is(key, "id"))
       MLE_TRY(read_id(r, out, err));
     else if (mle_pull_is(key, "outputs"))
-      MLE_TRY(read_outputs(r, err));
+      MLE_TRY(read_outputs(r, out, err));
+    else if (mle_pull_is(key, "parameters"))
+      MLE_TRY(read_flag(r, "binary_data_output", &out->binary_output, err));
     else
       MLE_TRY(is_inputs ? read_inputs(r, err) : mle_pull_skip(&r->p, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
@@ -278,19 +398,37 @@ static mle_status read_body(reader *r, mle_v2_request *out, mle_error *err) {
   return found ? MLE_OK : mle_fail(err, MLE_EINVAL, "the body needs `inputs`");
 }
 
+static mle_status parse(reader *r, mle_v2_request *out, mle_error *err) {
+  mle_status status;
+  MLE_GO(mle_columns_init(&r->columns, r->features, err));
+  MLE_GO(read_body(r, out, err));
+  if (r->binary != r->binary_end)
+    status = mle_fail(err, MLE_EINVAL, "the body has %zu bytes of binary data that no input takes",
+                      (size_t)(r->binary_end - r->binary));
+done:
+  mle_columns_release(&r->columns);
+  return status;
+}
+
 mle_status mle_v2_parse(const mle_features *features, const char *body, size_t len,
-                        mle_v2_request *out, mle_rows *rows, mle_error *err) {
+                        size_t json_len, mle_v2_request *out, mle_rows *rows, mle_error *err) {
   out->id[0] = '\0';
-  if (!mle_utf8_valid(body, len)) return mle_fail(err, MLE_EFORMAT, "the body is not UTF-8");
+  out->binary_output = false;
+  if (json_len > len)
+    return mle_fail(err, MLE_EINVAL, "Inference-Header-Content-Length is %zu, but the body has "
+                                     "%zu bytes", json_len, len);
+  if (!mle_utf8_valid(body, json_len)) return mle_fail(err, MLE_EFORMAT, "the body is not UTF-8");
+  char *copy = NULL; /* of the JSON, which a NUL must end */
+  if (json_len < len && (copy = mle_strndup(body, json_len)) == NULL)
+    return mle_nomem(err, "reading a request");
   reader r;
   r.features = features;
   r.rows = rows;
   r.num_tensors = 0;
-  mle_pull_init(&r.p, body, len);
-  mle_status status;
-  MLE_GO(mle_columns_init(&r.columns, features, err));
-  MLE_GO(read_body(&r, out, err));
-done:
-  mle_columns_release(&r.columns);
+  r.binary = body + json_len;
+  r.binary_end = body + len;
+  mle_pull_init(&r.p, copy == NULL ? body : copy, json_len);
+  mle_status status = parse(&r, out, err);
+  mle_free(copy);
   return status;
 }

@@ -3,10 +3,10 @@
 ---     deploy.release {
 ---       endpoint = "fraud", model = "models:/FraudCLF/3", alias = "champion",
 ---       gate = deploy.not_worse { metric = "auc", by = 0.01, on = test },
----       smoke = true,
+---       smoke = true, canary = { steps = { 0.1, 0.5 }, hold = 60 },
 ---     }
 ---
---- The order: intent, verify (in a process that may die of it), gate, smoke over HTTP,
+--- The order: intent, verify (in a process that may die of it), gate, smoke over HTTP, shadow, canary,
 --- the slot record, the swap, the alias, success. Whatever dies on the way, the same
 --- call again takes up what is left. A refused candidate is an outcome, not an error.
 
@@ -21,22 +21,26 @@ local native = require "mle.deploy"
 local project = require "mlengine.project"
 local serve = require "mlengine.serve"
 local system = require "mle.system"
+local trial = require "mlengine.deploy.trial"
 
 local M = {}
 
-M.not_worse = require("mlengine.deploy.gate").not_worse
+local gates = require "mlengine.deploy.gate"
+local targets = require "mlengine.deploy.target"
 
----@class mlengine.deploy.Target
----@field kind "local"
----@field host? string
----@field port? integer
+M.not_worse = gates.not_worse
+M.better = gates.better
+M.local_server = targets.local_server
+M.server = targets.server
 
 ---@class mlengine.deploy.Release
 ---@field endpoint string
 ---@field model string                 models:/NAME/VERSION or @ALIAS, runs:/RUN/NAME, a folder
 ---@field alias? string                moved to the version once it answers
 ---@field target? mlengine.deploy.Target default: this project's server
----@field gate? mlengine.deploy.Gate
+---@field gate? mlengine.deploy.Gate|fun(candidate: mlengine.deploy.Side, live: mlengine.deploy.Side?): boolean, string?
+---@field canary? mlengine.deploy.Canary a share of the traffic first
+---@field shadow? mlengine.deploy.Shadow a copy of the traffic first, never answered with
 ---@field smoke? boolean               the logged example must score over HTTP as in the engine
 
 ---@class mlengine.deploy.Result
@@ -44,24 +48,7 @@ M.not_worse = require("mlengine.deploy.gate").not_worse
 ---@field text string
 ---@field deployment? integer
 ---@field url? string
-
----This project's server, started when it does not run.
----@param options? { host?: string, port?: integer } default: the configuration's
----@return mlengine.deploy.Target
-function M.local_server(options)
-  local known <const> = { host = "string|nil", port = "integer|nil" }
-  options = check.options(options, known, "deploy.local_server")
-  return { kind = "local", host = options.host, port = options.port }
-end
-
-local function address_of(target)
-  local configured = require("mlengine.config").serving()
-  return { host = target.host or configured.host, port = target.port or configured.port }
-end
-
-local function models_folder() return project.current().state .. "/models" end
-
-local function open_records() return native.open(project.make_state()) end
+---@field shadow? table                what the shadow told
 
 -- ====== What users see ======
 
@@ -78,16 +65,15 @@ end
 
 local function shell_quote(text) return "'" .. text:gsub("'", [['\'']]) .. "'" end
 
-local function invocations_url(status, endpoint)
-  local only = #status.endpoints == 1
-  return status.url .. (only and "/invocations" or ("/endpoints/%s/invocations"):format(endpoint))
+local function invocations_url(at, endpoint)
+  return at.url .. (at.endpoints == 1 and "/invocations" or ("/endpoints/%s/invocations"):format(endpoint))
 end
 
 --- The live URL, and a line that can be pasted.
-local function announce(status, d)
-  local url = invocations_url(status, d.endpoint)
+local function announce(at, d, folder)
+  local url = invocations_url(at, d.endpoint)
   log.info("live: %s answers with %s", url, d.uri)
-  local body = example_body(d.folder)
+  local body = folder and example_body(folder)
   if body then
     log.info("  curl %s -H 'Content-Type: application/json' -d %s", url, shell_quote(body))
   end
@@ -105,23 +91,26 @@ end
 
 -- ====== Steps ======
 
---- The model that answers now: its folder, nil when none does.
-local function champion_of(records, endpoint)
-  local live = records:slot(endpoint)
-  return live and live.folder or nil
+--- The folder of the model that answers now, nil when none does.
+local function champion_of(at, endpoint)
+  local live = at.records:slot(endpoint)
+  return live and at.champion(live) or nil
 end
 
 local function encode_scores(scores) return scores ~= json.null and json.encode(scores) or nil end
 
-local function verify(records, d)
-  local reply = serve.command("load", { endpoint = d.endpoint, deployment = d.id })
-  records:advance(d.id, "verified", encode_scores(reply.report.scores))
-  return reply.report.scores
+--- Stages the model where it is to answer; its scores of the logged example, and the key to what is staged.
+local function verify(at, d)
+  local reply = at.command("load", { endpoint = d.endpoint, deployment = d.id })
+  if reply.warm then return json.decode(d.scores), reply.smoke_key end
+  at.records:advance(d.id, "verified", encode_scores(reply.report.scores))
+  return reply.report.scores, reply.smoke_key
 end
 
-local function pass_gate(gate, d, champion)
+local function pass_gate(gate, folder, champion)
   if not gate then return true, "no gate" end
-  local passes, text = gate.check(d.folder, champion)
+  if type(gate) == "function" then gate = gates.of_function(gate) end
+  local passes, text = gate.check(folder, champion)
   log.info("gate: %s", text)
   return passes, text
 end
@@ -136,16 +125,16 @@ local function same(a, b)
 end
 
 --- The staged model must answer the logged example over HTTP as the engine scored it.
-local function smoke(status, d, scores)
+local function smoke(at, d, folder, scores, key)
   if scores == json.null then
     errors.raise("refused", (
       "%s has no input example for the smoke request; log the model with input_example, or " ..
       "release with smoke = false"
     ):format(d.uri))
   end
-  local answer = http.post(("%s/endpoints/%s/staged/invocations"):format(status.url, d.endpoint), {
-    body = system.read(d.folder .. "/serving_input_example.json"),
-    headers = { ["Content-Type"] = "application/json" }, idempotent = true,
+  local answer = http.post(("%s/endpoints/%s/staged/invocations"):format(at.url, d.endpoint), {
+    body = system.read(folder .. "/serving_input_example.json"),
+    headers = { ["Content-Type"] = "application/json", Authorization = "Bearer " .. key }, idempotent = true,
   })
   if answer.status ~= 200 then
     errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(
@@ -164,51 +153,63 @@ local function smoke(status, d, scores)
 end
 
 --- A failure on the way leaves the old model, and says so in the records.
-local function abandon(records, d, problem)
-  pcall(serve.command, "unload", { endpoint = d.endpoint })
-  pcall(records.advance, records, d.id, "failed", errors.message(problem))
+local function abandon(at, d, problem)
+  pcall(at.command, "unload", { endpoint = d.endpoint })
+  pcall(at.records.advance, at.records, d.id, "failed", errors.message(problem))
   error(problem, 0)
 end
 
-local function reject(records, d, text)
+local function reject(at, d, text)
   local outcome = "rejected: " .. text
-  serve.command("unload", { endpoint = d.endpoint })
-  records:advance(d.id, "rejected", outcome)
+  at.command("unload", { endpoint = d.endpoint })
+  at.records:advance(d.id, "rejected", outcome)
   note(d, outcome)
   log.info("%s; endpoint %s keeps what it has", outcome, d.endpoint)
   return { outcome = "rejected", text = outcome, deployment = d.id }
 end
 
---- Makes the server follow the slot record. One that died meanwhile does so as it starts.
-local function swap(d)
-  local ok, problem = pcall(serve.command, "swap", { endpoint = d.endpoint })
+--- Makes the server follow the slot record. One of ours that died meanwhile does so as it starts.
+local function swap(at, d)
+  local ok, problem = pcall(at.command, "swap", { endpoint = d.endpoint })
   if ok then return end
-  if problem.kind ~= "not found" or serve.status() then error(problem, 0) end
+  if at.command ~= serve.command or problem.kind ~= "not found" or serve.status() then error(problem, 0) end
   serve.ensure()
   serve.command("swap", { endpoint = d.endpoint })
 end
 
 --- From the slot record on: each step may be repeated.
-local function complete(records, d, status)
-  swap(d)
+local function complete(at, d, folder)
+  swap(at, d)
   if d.alias then
     require("mlengine.mlflow").set_alias(d.name, d.alias, model.version_number(d))
   end
-  records:finish(d.id)
-  records:prune(models_folder())
+  at.records:finish(d.id)
+  at.prune()
   note(d, "live")
-  local url = announce(serve.status() or status, d)
+  at.endpoints = #at.command("status", {}).endpoints
+  local url = announce(at, d, folder)
   return { outcome = "live", text = "live", deployment = d.id, url = url }
 end
 
-local function examine(records, d, options, status)
-  local scores = verify(records, d)
-  local passes, text = pass_gate(options.gate, d, champion_of(records, d.endpoint))
-  if not passes then return reject(records, d, text) end
-  records:advance(d.id, "accepted", nil)
-  if options.smoke then smoke(status, d, scores) end
-  records:point(d.id)
-  return nil
+--- A shadow and a canary need a live model to be compared with.
+local function try_on_traffic(at, d, options, champion)
+  if not (options.canary or options.shadow) then return nil end
+  if champion then return trial.run(at.command, d, options) end
+  log.info("no model is live at endpoint %s yet: nothing to try the new one against", d.endpoint)
+end
+
+--- Up to the slot record; the result when the candidate is refused, and what a shadow told.
+local function examine(at, d, options, folder)
+  local scores, key = verify(at, d)
+  local champion = champion_of(at, d.endpoint)
+  local passes, text = pass_gate(options.gate, folder, champion)
+  if not passes then return reject(at, d, text) end
+  at.records:advance(d.id, "accepted", nil)
+  if options.smoke then smoke(at, d, folder, scores, key) end
+  local refused, figures = try_on_traffic(at, d, options, champion)
+  if refused then return reject(at, d, refused) end
+  at.records:point(d.id)
+  return nil, figures
 end
 
 -- ====== Releasing ======
@@ -216,39 +217,45 @@ end
 local function check_release(options)
   check.options(options, {
     endpoint = "string", model = "string", alias = "string|nil",
-    target = "table|nil", gate = "table|nil", smoke = "boolean|nil",
+    target = "table|nil", gate = "table|function|nil", smoke = "boolean|nil",
+    canary = "table|nil", shadow = "table|nil",
   }, "deploy.release")
   require("mle.serve").check_endpoint(options.endpoint)
-  if options.target and options.target.kind ~= "local" then
-    errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server()")
+  if options.target and not targets.is(options.target) then
+    errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server() or deploy.server { url = ... }")
   end
-  if options.gate and type(options.gate.check) ~= "function" then
-    errors.raise("invalid", "option 'gate' of deploy.release must be a gate; see deploy.not_worse")
+  if type(options.gate) == "table" and type(options.gate.check) ~= "function" then
+    errors.raise("invalid", "option 'gate' of deploy.release must be a gate or a function; see deploy.not_worse")
   end
+  trial.check(options.canary, options.shadow)
+end
+
+--- Asks, but starts nothing: the live model of this project's records, or of the other server.
+local function champion_in_rehearsal(options)
+  if options.target and options.target.kind == "server" then
+    return champion_of(targets.open(options.target), options.endpoint)
+  end
+  local records <close> = targets.local_records()
+  local live = records:slot(options.endpoint)
+  return live and live.folder or nil
 end
 
 --- Says what a release would do, and does nothing that lasts.
 local function rehearse(options, found)
-  local records <close> = open_records()
   local report = serve.check(found.folder)
   log.info("rehearsal: %s passes its check (%d features)", found.uri, #report.columns)
-  local champion = champion_of(records, options.endpoint)
-  local passes, text = pass_gate(options.gate, { folder = found.folder }, champion)
+  local passes, text = pass_gate(options.gate, found.folder, champion_in_rehearsal(options))
   local would = "would be rejected: " .. text
   if passes then would = "would go live at endpoint " .. options.endpoint end
   log.info("rehearsal: %s %s; nothing was deployed", found.uri, would)
   return { outcome = "rehearsed", text = would }
 end
 
-local function begin(records, options, found)
-  local path, sha256 = native.plan(found.folder, models_folder())
-  local id = records:begin {
+local function wanted_of(options, found)
+  return {
     endpoint = options.endpoint, uri = found.uri, name = found.name, version = found.version,
-    run_id = found.run_id, snapshot_id = found.snapshot_id, folder = path, sha256 = sha256,
-    alias = options.alias,
+    run_id = found.run_id, snapshot_id = found.snapshot_id, alias = options.alias,
   }
-  native.copy(found.folder, path, sha256)
-  return records:get(id)
 end
 
 local function require_version(options, found)
@@ -268,15 +275,19 @@ function M.release(options)
   local ctx = context.current()
   if ctx and ctx.rehearsal then return rehearse(options, found) end
   require_version(options, found)
-  local records <close> = open_records()
-  local d = begin(records, options, found)
-  local status = serve.ensure(address_of(options.target or {}))
+  local at = targets.open(options.target)
+  local records <close> = at.records
+  local d = records:get(at.begin(wanted_of(options, found), found.folder))
+  local figures
   if d.state ~= "recorded" and d.state ~= "live" then
-    local ok, rejected = pcall(examine, records, d, options, status)
-    if not ok then abandon(records, d, rejected) end
+    local ok, rejected, told = pcall(examine, at, d, options, found.folder)
+    if not ok then abandon(at, d, rejected) end
     if rejected then return rejected end
+    figures = told
   end
-  return complete(records, d, status)
+  local result = complete(at, d, found.folder)
+  result.shadow = figures
+  return result
 end
 
 ---Deploys without a gate and without a server: what `mlengine serve --model` starts with.
@@ -285,8 +296,12 @@ end
 function M.prepare(uri, endpoint)
   require("mle.serve").check_endpoint(endpoint)
   local found = model.find(uri)
-  local records <close> = open_records()
-  local d = begin(records, { endpoint = endpoint }, found)
+  local records <close> = targets.local_records()
+  local wanted = wanted_of({ endpoint = endpoint }, found)
+  local path, sha256 = native.plan(found.folder, project.current().state .. "/models")
+  wanted.folder, wanted.sha256 = path, sha256
+  local d = records:get(records:begin(wanted))
+  native.copy(found.folder, path, sha256)
   if d.state == "live" then return end
   if d.state ~= "recorded" then
     records:advance(d.id, "verified", encode_scores(serve.check(d.folder).scores))
@@ -301,7 +316,7 @@ end
 ---@return table[]
 function M.history(endpoint)
   if not system.stat(project.current().state .. "/state.db") then return {} end
-  local records <close> = open_records()
+  local records <close> = targets.local_records()
   return records:list(endpoint, 100)
 end
 
@@ -319,24 +334,36 @@ local function earlier_of(records, endpoint)
   return now, records:get(now.previous)
 end
 
+--- What was deployed there before, deployed again: its copy is still here, and mostly its model in memory.
+local function begin_again(at, now, earlier)
+  local wanted = wanted_of({ endpoint = now.endpoint, alias = earlier.version and now.alias or nil }, earlier)
+  wanted.folder, wanted.sha256 = earlier.folder, earlier.sha256
+  if at.command ~= serve.command then wanted.copy_of = earlier.id end
+  local id = at.records:begin(wanted)
+  if earlier.scores then at.records:advance(id, "verified", earlier.scores) end
+  return at.records:get(id)
+end
+
 ---Makes an endpoint answer with what it had before, and moves the alias back too.
 ---@param endpoint string
+---@param options? { target?: mlengine.deploy.Target }
 ---@return mlengine.deploy.Result
-function M.rollback(endpoint)
-  local records <close> = open_records()
+function M.rollback(endpoint, options)
+  options = check.options(options, { target = "table|nil" }, "deploy.rollback")
+  local ours = not options.target or options.target.kind == "local"
+  if ours then -- before a server is started for nothing
+    local records <close> = targets.local_records()
+    earlier_of(records, endpoint)
+  end
+  local at = targets.open(options.target)
+  local records <close> = at.records
   local now, earlier = earlier_of(records, endpoint)
-  local id = records:begin {
-    endpoint = endpoint, uri = earlier.uri, name = earlier.name, version = earlier.version,
-    run_id = earlier.run_id, snapshot_id = earlier.snapshot_id, folder = earlier.folder,
-    sha256 = earlier.sha256, alias = earlier.version and now.alias or nil,
-  }
-  local d = records:get(id)
-  local status = serve.ensure()
-  local ok, problem = pcall(verify, records, d)
-  if not ok then abandon(records, d, problem) end
-  records:advance(id, "accepted", ("back from %s"):format(now.uri))
-  records:point_back(id, earlier.id)
-  return complete(records, d, status)
+  local d = begin_again(at, now, earlier)
+  local ok, problem = pcall(verify, at, d)
+  if not ok then abandon(at, d, problem) end
+  records:advance(d.id, "accepted", ("back from %s"):format(now.uri))
+  records:point_back(d.id, earlier.id)
+  return complete(at, d, ours and d.folder or nil)
 end
 
 return M

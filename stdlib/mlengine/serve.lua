@@ -36,7 +36,7 @@ local STOP_SECONDS <const> = 60
 ---@field staged? integer     a deployment that is loaded but does not answer yet
 
 ---Sends the server a command. Raises when it refuses, or does not run ("not found").
----@param command "status"|"load"|"swap"|"unload"|"stop"
+---@param command "status"|"load"|"swap"|"unload"|"retire"|"try"|"trial"|"keys"|"stop"
 ---@param fields? table
 ---@return table reply
 function M.command(command, fields)
@@ -123,11 +123,13 @@ function M.stop()
 end
 
 ---Serves in this process until it is told to stop.
----@param options { listen: string, workers?: integer, ready_fd?: integer }
+---@param options { listen: string, workers?: integer, ready_fd?: integer, log_share?: number, follow?: fun(call: fun(json: string): string), follow_seconds?: number }
 function M.run(options)
   native.run {
     state = project.make_state(), listen = options.listen, version = require "mlengine.version",
-    workers = options.workers, ready_fd = options.ready_fd,
+    workers = options.workers, ready_fd = options.ready_fd, log_share = options.log_share,
+    openapi = require("mle.embedded").text "docs/openapi.json", follow = options.follow,
+    follow_seconds = options.follow_seconds,
   }
 end
 

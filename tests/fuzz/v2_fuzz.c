@@ -24,14 +24,21 @@ static void make_features(void) {
   mle_features_index(&features, NULL);
 }
 
+/* The first byte says how many of the last bytes are binary data behind the JSON. */
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
   if (features.count == 0) make_features();
-  char *body = mle_strndup((const char *)bytes, len);
+  if (len == 0) return 0;
+  size_t binary = bytes[0] == '{' ? 0 : bytes[0];
+  if (binary > 0) bytes++, len--;
+  if (binary > len) binary = len;
+  char *body = mle_alloc(len + 1);
+  memcpy(body, bytes, len);
+  body[len] = '\0';
   mle_rows rows;
   mle_v2_request request;
   mle_error err = {.message = ""};
   mle_rows_init(&rows, features.count);
-  if (mle_v2_parse(&features, body, len, &request, &rows, &err) != MLE_OK)
+  if (mle_v2_parse(&features, body, len, len - binary, &request, &rows, &err) != MLE_OK)
     assert(err.message[0] != '\0');
   else
     for (size_t i = 0; i < rows.count; i++) assert(!isnan(rows.values[i * 3 + 1])); /* a long is never missing */

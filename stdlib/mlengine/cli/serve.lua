@@ -1,10 +1,11 @@
 --- `mlengine serve`: this project's model server, in the foreground.
 
-local usage <const> = "mlengine serve [--model URI] [--endpoint NAME] [--listen HOST:PORT] [--stop]"
+local usage <const> = "mlengine serve [--model URI | --follow URI] [--endpoint NAME] [--listen HOST:PORT] [--stop]"
 
 local options <const> = {
   ["--model"] = "URI", ["--endpoint"] = "NAME", ["--listen"] = "HOST:PORT", ["--stop"] = "flag",
   ["--check"] = "FOLDER", ["--ready-fd"] = "FD", ["--workers"] = "N",
+  ["--follow"] = "URI", ["--every"] = "SECONDS", ["--access-log"] = "SHARE",
 }
 
 local function whole(text, what)
@@ -15,6 +16,15 @@ local function whole(text, what)
     ):format(what, text, usage))
   end
   return number
+end
+
+local function number(text, what, least, most)
+  local value = text and tonumber(text)
+  if text and not (value and value >= least and value <= most) then
+    require("mlengine.error").raise("usage", ("%s must be from %g to %g, not '%s'; usage: %s"):format(
+      what, least, most, text, usage))
+  end
+  return value
 end
 
 local function stop()
@@ -32,12 +42,16 @@ end
 local function run(given)
   local serve = require "mlengine.serve"
   local config = require "mlengine.config"
-  if given.endpoint and not given.model then
-    require("mlengine.error").raise("usage", "--endpoint says where --model goes; usage: " .. usage)
+  local raise = require("mlengine.error").raise
+  if given.endpoint and not (given.model or given.follow) then
+    raise("usage", "--endpoint says where --model goes; usage: " .. usage)
   end
-  local running = given.model and serve.status()
+  if given.model and given.follow then raise("usage", "--model and --follow exclude each other; usage: " .. usage) end
+  local log_share = number(given.access_log, "--access-log", 0, 1)
+  local every = number(given.every, "--every", 1, 86400)
+  local running = (given.model or given.follow) and serve.status()
   if running then
-    require("mlengine.error").raise("busy", (
+    raise("busy", (
       "this project's server runs already, on %s; deploy.release puts a model there, " ..
       "mlengine serve --stop ends it"
     ):format(running.url))
@@ -45,7 +59,9 @@ local function run(given)
   if given.model then
     require("mlengine.deploy").prepare(given.model, given.endpoint or "default")
   end
+  local follow = given.follow and require("mlengine.deploy.follow").start(given.follow, given.endpoint or "default")
   serve.run {
+    log_share = log_share, follow = follow, follow_seconds = every,
     listen = given.listen or serve.listen_text(config.serving()),
     workers = whole(given.workers, "--workers"), ready_fd = whole(given.ready_fd, "--ready-fd"),
   }
@@ -59,6 +75,10 @@ Serves what was deployed, on 127.0.0.1:8700 unless --listen or the configuration
 says otherwise. --model (models:/NAME/VERSION, models:/NAME@ALIAS, runs:/RUN/NAME, or
 a folder) deploys a model first, to the endpoint `default` or --endpoint. --stop ends
 the project's server once the requests under way are answered.
+
+--follow models:/NAME@ALIAS asks MLflow every 10 seconds (--every) what the alias names, and serves that,
+checked first, without a pause between versions. --access-log 0.01 writes a line of JSON for one request
+in a hundred.
 
     curl localhost:8700/invocations -H 'Content-Type: application/json' \
       -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null]]}}']==],

@@ -14,8 +14,10 @@ local M = {}
 ---@field run_id? string
 ---@field snapshot_id? string  the Iceberg snapshot it was trained up to
 
---- models:/NAME@ALIAS is what it means now.
-local function fix_alias(uri)
+---models:/NAME@ALIAS is what it means now.
+---@param uri string
+---@return string
+function M.fix_alias(uri)
   local name, alias = uri:match "^models:/([^/@]+)@(.+)$"
   if not name then return uri end
   local version = require("mlengine.mlflow").get_alias(name, alias)
@@ -52,7 +54,7 @@ end
 ---@return mlengine.deploy.Model
 function M.find(uri)
   check.type(uri, "string", "the model")
-  uri = fix_alias(uri)
+  uri = M.fix_alias(uri)
   local model = { uri = uri }
   model.name, model.version = uri:match "^models:/([^/]+)/([^/]+)$"
   model.run_id = uri:match "^runs:/([^/]+)/"

@@ -67,6 +67,22 @@ function Records:list(endpoint, limit) end
 ---@param models string
 function Records:prune(models) end
 
+---Makes an access key for an endpoint, or (nil) for administration; the key is not stored.
+---@param endpoint? string
+---@param label? string
+---@return string key, integer id
+function Records:add_key(endpoint, label) end
+
+---@param id integer
+function Records:revoke_key(id) end
+
+---Forgets an endpoint's keys: it takes requests without one.
+---@param endpoint string
+function Records:open_endpoint(endpoint) end
+
+---@return { id: integer, endpoint?: string, label: string, sha256: string, created_ms: integer }[]
+function Records:keys() end
+
 function Records:close() end
 
 ---Opens the records in a project's state folder.

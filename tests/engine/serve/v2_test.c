@@ -8,7 +8,7 @@ static mle_features features;
 
 static mle_status parse(const char *body, mle_v2_request *request, mle_rows *rows, mle_error *err) {
   mle_rows_init(rows, features.count);
-  return mle_v2_parse(&features, body, strlen(body), request, rows, err);
+  return mle_v2_parse(&features, body, strlen(body), strlen(body), request, rows, err);
 }
 
 #define NAMED(a, b, c) "{\"inputs\":[" a "," b "," c "]}"
