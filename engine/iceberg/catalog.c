@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "engine/base/alloc.h"
 #include "engine/iceberg/catalog_class.h"
@@ -397,4 +398,30 @@ mle_status mle_catalog_settle(mle_catalog *catalog, const mle_table *base, int64
       "whether snapshot %lld of %s.%s was committed is not known (%.300s); see mlengine table "
       "snapshots before trying again",
       (long long)snapshot_id, base->space, base->name, why.message);
+}
+
+/* ====== Old versions ====== */
+
+static bool is_logged(const mle_json_at *log, const char *file) {
+  mle_json_at entry;
+  const char *other;
+  for (bool more = mle_json_first(log, &entry); more; more = mle_json_next(&entry))
+    if (mle_json_get_text(&entry, "metadata-file", &other, NULL) == MLE_OK &&
+        strcmp(other, file) == 0)
+      return true;
+  return false;
+}
+
+void mle_catalog_remove_old(const mle_table *base, const mle_table *next) {
+  mle_json_at before = mle_json_root(base->metadata->document), entry;
+  mle_json_at after = mle_json_root(next->metadata->document), old, kept;
+  const char *file, *wanted = mle_metadata_property(
+                        next->metadata, "write.metadata.delete-after-commit.enabled", "false");
+  if (strcasecmp(wanted, "true") != 0 || !mle_json_find(&before, "metadata-log", &old) ||
+      !mle_json_find(&after, "metadata-log", &kept))
+    return;
+  for (bool more = mle_json_first(&old, &entry); more; more = mle_json_next(&entry))
+    if (mle_json_get_text(&entry, "metadata-file", &file, NULL) == MLE_OK &&
+        !is_logged(&kept, file))
+      mle_store_remove(file, NULL);
 }

@@ -62,6 +62,10 @@ mle_status mle_catalog_not_found(const mle_catalog *catalog, const mle_table_nam
 mle_status mle_catalog_settle(mle_catalog *catalog, const mle_table *base, int64_t snapshot_id,
                               mle_status failed, mle_error *err);
 
+/* After a commit: removes the metadata files that only the log of `base` has, where the table's
+ * write.metadata.delete-after-commit.enabled says so. What cannot be removed stays. */
+void mle_catalog_remove_old(const mle_table *base, const mle_table *next);
+
 mle_status mle_names_add(mle_names *names, const char *name, mle_error *err);
 
 #endif

@@ -314,6 +314,7 @@ static mle_status commit(mle_catalog *catalog, const mle_table *base, const mle_
   MLE_GO(mle_table_parse(&name, location, &text, &next, err));
   MLE_GO(take_name(catalog, base, uri, next, snapshot->id, &text, err));
   mle_metadata_file_hint(uri, version);
+  mle_catalog_remove_old(base, next);
   *out = next;
   next = NULL;
 done:

@@ -342,6 +342,7 @@ static mle_status commit(mle_catalog *catalog, const mle_table *base, const mle_
   if (status == MLE_ECONFLICT) goto done;
   /* a statement may fail after it took effect: the disk said no to the last sync */
   if (status != MLE_OK) MLE_GO(mle_catalog_settle(catalog, base, snapshot->id, status, err));
+  mle_catalog_remove_old(base, next);
   *out = next;
   next = NULL;
 done:

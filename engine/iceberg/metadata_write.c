@@ -122,8 +122,8 @@ static void write_snapshot_log(mle_json *doc, const change *c) {
   mle_json_add_int(entry, "timestamp-ms", c->snapshot->timestamp_ms);
 }
 
-/* Keeps the newest versions; the files of older ones stay, as write.metadata.
- * delete-after-commit.enabled is off by default. */
+/* Keeps the newest versions; the files of older ones stay, unless write.metadata.
+ * delete-after-commit.enabled is on: mle_catalog_remove_old. */
 static void write_metadata_log(mle_json *doc, const change *c) {
   int64_t max =
       mle_metadata_number(c->base, "write.metadata.previous-versions-max", METADATA_LOG_MAX);

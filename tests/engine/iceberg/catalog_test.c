@@ -179,6 +179,25 @@ static void appends_chain_snapshots_and_sum_totals(void **state) {
   mle_catalog_close(catalog);
 }
 
+static void old_versions_go_where_the_table_says_so(void **state) {
+  (void)state;
+  mle_catalog *catalog = open_catalog(14);
+  const mle_property few[] = {{"write.metadata.delete-after-commit.enabled", "true"},
+                              {"write.metadata.previous-versions-max", "2"}};
+  mle_table *table;
+  must(make_table(catalog, few, 2, &table, err));
+  for (int i = 0; i < 4; i++) {
+    mle_table *next = append(catalog, table, i + 1);
+    mle_table_free(table);
+    table = next;
+  }
+  /* 4 data files, 4 manifests, 4 lists; of 5 versions of metadata the last and 2 before it */
+  assert_int_equal(count_objects(table), 15);
+  assert_int_equal(rows_of(table), 10);
+  mle_table_free(table);
+  mle_catalog_close(catalog);
+}
+
 static void an_append_to_an_old_version_goes_on_top_of_the_new_one(void **state) {
   (void)state;
   mle_catalog *mine = open_catalog(7), *theirs = open_catalog(7);
@@ -351,6 +370,7 @@ int main(void) {
       cmocka_unit_test(a_catalog_of_schema_v0_works),
       cmocka_unit_test(views_are_no_tables),
       cmocka_unit_test(appends_chain_snapshots_and_sum_totals),
+      cmocka_unit_test(old_versions_go_where_the_table_says_so),
       cmocka_unit_test(an_append_to_an_old_version_goes_on_top_of_the_new_one),
       cmocka_unit_test(a_lost_commit_leaves_no_file),
       cmocka_unit_test(a_table_made_anew_is_not_appended_to),
