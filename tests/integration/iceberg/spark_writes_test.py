@@ -16,6 +16,15 @@ from tables import sort
 
 MERGE_ON_READ = "'write.delete.mode' = 'merge-on-read', 'write.update.mode' = 'merge-on-read'"
 
+JOB = """
+local job = require "mlengine.job"
+local batch = job.increment(require("mlengine.iceberg").catalog():load_table "db.t", %s)
+if batch.empty then job.skip "no new snapshot" end
+local ids = {}
+for i, row in ipairs(batch:sort("id"):collect()) do ids[i] = row.id end
+job.output { ids = ids }
+"""
+
 
 class Writes(SparkTest):
     def setUp(self):
@@ -163,6 +172,54 @@ class Writes(SparkTest):
         with self.assertRaisesRegex(Exception, "not a parent ancestor"):  # Spark refuses that, too
             self.theirs(start_snapshot_id=main, end_snapshot_id=audit)
 
+    def test_every_type(self):
+        """As Spark's own writer has them in Parquet."""
+        self.sql("create table c.db.t (id bigint not null, flag boolean, small int, single float, double_ double, price decimal(9, 2), mid decimal(18, 4),"
+                 " wide decimal(38, 10), day date, zoned timestamp, seen timestamp_ntz, name string, raw binary,"
+                 " st struct<x: int, deep: struct<z: array<int>>>, li array<struct<a: bigint, b: string>>, mp map<string, struct<v: double>>)"
+                 " using iceberg")
+        self.sql("""insert into c.db.t select id, id % 2 = 0, cast(id as int) - 3, cast(id / 3 as float), id / 7, cast(id * -1.25 as decimal(9, 2)),
+            cast(id * 12345.6789 as decimal(18, 4)), cast(id * 1.25 as decimal(38, 10)), date_add(date '1969-12-28', cast(id as int)),
+            timestamp '1969-12-31 23:59:58.999999Z' + make_interval(0, 0, 0, 0, 0, 0, id), timestamp_ntz '1582-10-15 00:00:00' + make_interval(0, 0, 0, id),
+            concat('näme-', id), cast(concat('b', id) as binary), named_struct('x', cast(id as int), 'deep', named_struct('z', array(cast(id as int), null))),
+            array(named_struct('a', id, 'b', 'l'), null), map(concat('k', id), named_struct('v', id / 2), 'n', null) from range(9)""")
+        nulls = ", null" * 12
+        self.sql(f"insert into c.db.t values (100{nulls}, null, null, null), (101{nulls}, named_struct('x', null, 'deep', null), array(), map())")
+        rows = self.theirs()
+        self.assertEqual(len(rows), 11)
+        self.assertEqual(self.ours(), rows)
+        self.lua("local t = c:load_table 'db.t'\nt:append(t:scan { where = 'id > 4' })")
+        self.assertEqual(len(self.theirs()), 17)
+        self.assert_same_now()
+
+    def test_a_job_between(self):
+        """Its watermark takes each appended row once; what is no append stops it until the script says how to go on."""
+        self.make()
+        self.project.write("j.lua", JOB % "{}")
+        self.we_append()
+        self.they_append()
+        self.assertEqual(self.consumed(), [0, 1, 2, 3, 4, 5])
+        self.compact()
+        self.assertEqual(self.consumed(), None)
+        self.they_append()
+        self.assertEqual(self.consumed(), [6, 7, 8])
+        self.they("delete from c.db.t where id in (0, 7)")
+        deleted = self.head()
+        self.we_append()
+        self.assertIn(f"snapshot {deleted} (overwrite, ", self.project.run("run", "j.lua", code=1))
+        self.project.write("j.lua", JOB % '{ on_non_append = "skip" }')
+        self.assertEqual(self.consumed(), [9, 10, 11])
+        self.sql(f"call c.system.rollback_to_snapshot('db.t', {deleted})")
+        self.they_append()
+        self.assertIn("rolled back", self.project.run("run", "j.lua", code=1))
+        self.project.write("j.lua", JOB % '{ on_rollback = "common_ancestor" }')
+        self.assertEqual(self.consumed(), [12, 13, 14])
+
+    def consumed(self):
+        self.project.run("run", "j.lua")
+        last = self.project.history()[0]
+        return last["outputs"]["ids"] if last["state"] == "succeeded" else None
+
     def test_rollback(self):
         self.make()
         first = self.we_append()
@@ -201,6 +258,25 @@ class Writes(SparkTest):
 
 class WritesInADirectory(Writes):
     kind = "hadoop"
+    test_every_type = test_a_job_between = None  # the same, whichever catalog
+
+    def test_gzipped_metadata_and_few_versions_of_it(self):
+        """Spark removes old versions, so of the hint, the next version's name and the listing each may be what tells."""
+        self.make("tblproperties ('write.metadata.compression-codec' = 'gzip', 'write.metadata.delete-after-commit.enabled' = 'true',"
+                  " 'write.metadata.previous-versions-max' = '1')")
+        for _ in range(2):
+            self.they_append()
+            self.we_append()
+            self.assert_same_now()
+        self.they_append()
+        folder = self.project.path(".mlengine/warehouse/db/t/metadata")
+        files = sorted(name for name in os.listdir(folder) if "metadata.json" in name and not name.startswith("."))
+        self.assertEqual([files[0], files[-1]], ["v5.metadata.json", "v6.gz.metadata.json"])
+        for hint in ("1", "5", "99", None):
+            os.remove(os.path.join(folder, "version-hint.text"))
+            if hint:
+                self.project.write(".mlengine/warehouse/db/t/metadata/version-hint.text", hint)
+            self.assert_same_now()
 
 
 if __name__ == "__main__":

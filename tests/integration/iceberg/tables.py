@@ -1,7 +1,9 @@
 """What the Iceberg tests share: a project, its catalog seen by PyIceberg (where the venv has it), rows of a frame as Arrow."""
 
+import glob
 import os
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -62,3 +64,20 @@ def as_pyiceberg(rows):
 def chain(table):
     """The ids of a table's snapshots, oldest first."""
     return [s.snapshot_id for s in sorted(table.metadata.snapshots, key=lambda s: s.sequence_number)]
+
+
+def working_in(root):
+    for link in glob.glob("/proc/[0-9]*/cwd"):
+        try:
+            if os.readlink(link) == root:
+                return True
+        except OSError:
+            pass # it ended meanwhile
+    return False
+
+
+def wait_for_orphans(root):
+    """A killed run's child may live on for a moment; the next look must not race with it."""
+    end = time.monotonic() + 10
+    while working_in(root) and time.monotonic() < end:
+        time.sleep(0.02)

@@ -12,7 +12,7 @@ import unittest
 
 import pyarrow as pa
 from pyiceberg.exceptions import CommitFailedException
-from tables import PROGRAM, IcebergTest, chain
+from tables import PROGRAM, IcebergTest, chain, wait_for_orphans
 
 WRITERS, APPENDS = 4, 5
 
@@ -129,23 +129,6 @@ class Together(IcebergTest):
         self.assertIn("bank.t", line)
         self.assertEqual(self.read("before"), self.read("after"))
         self.assertIn("2", self.read("small.out"))
-
-
-def working_in(root):
-    for link in glob.glob("/proc/[0-9]*/cwd"):
-        try:
-            if os.readlink(link) == root:
-                return True
-        except OSError:
-            pass # it ended meanwhile
-    return False
-
-
-def wait_for_orphans(root):
-    """A killed run's child may live on for a moment; the next look must not race with it."""
-    end = time.monotonic() + 10
-    while working_in(root) and time.monotonic() < end:
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":
