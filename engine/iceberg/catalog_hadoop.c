@@ -277,6 +277,19 @@ static mle_status is_newest(const char *table, int64_t version, bool *out, mle_e
   return MLE_OK;
 }
 
+/* Whether `base` is the table now. One that was dropped and made anew has the same names. */
+static mle_status check_base(mle_catalog *catalog, const mle_table *base, mle_error *err) {
+  const mle_table_name name = {base->space, base->name};
+  mle_table *now;
+  MLE_TRY(load(catalog, &name, &now, err));
+  const char *before = base->metadata->uuid, *uuid = now->metadata->uuid;
+  bool same = before == NULL || (uuid != NULL && strcmp(before, uuid) == 0);
+  same = same && mle_metadata_file_version(now->metadata_location) ==
+                     mle_metadata_file_version(base->metadata_location);
+  mle_table_free(now);
+  return same ? MLE_OK : conflict(base, err);
+}
+
 /* Ours was too late: the name was free, but others are past that version. */
 static mle_status give_up(mle_catalog *catalog, const mle_table *base, const mle_table *next,
                           int64_t snapshot_id, mle_error *err) {
@@ -290,8 +303,7 @@ static mle_status take_name(mle_catalog *catalog, const mle_table *base, const c
                             mle_error *err) {
   int64_t version = mle_metadata_file_version(next->metadata_location);
   bool newest;
-  MLE_TRY(is_newest(table, version - 1, &newest, err));
-  if (!newest) return conflict(base, err);
+  MLE_TRY(check_base(catalog, base, err));
   mle_status status = mle_store_create(next->metadata_location, text->data, text->len, err);
   if (status == MLE_EEXISTS) return conflict(base, err);
   if (status == MLE_OK) status = is_newest(table, version, &newest, err);

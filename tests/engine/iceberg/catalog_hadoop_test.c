@@ -253,6 +253,26 @@ static void a_name_that_is_free_again_is_not_taken(void **state) {
   mle_catalog_close(catalog);
 }
 
+static void a_table_made_anew_is_not_appended_to(void **state) {
+  (void)state;
+  mle_catalog *catalog = open_catalog(9);
+  mle_table *old, *anew, *next;
+  mle_written *written;
+  mle_error err;
+  must(make_table(catalog, NULL, 0, &old, err));
+  must(mle_catalog_drop_table(catalog, &trx, err));
+  must(make_table(catalog, NULL, 0, &anew, err)); /* v1 again */
+  must(write_file(old, 5, &written, err));
+  assert_int_equal(mle_written_commit(written, catalog, old, NULL, 0, &next, NULL, &err),
+                   MLE_EREFUSED);
+  assert_message(err, "made anew");
+  mle_written_free(written);
+  assert_loaded(catalog, "v1.metadata.json");
+  mle_table_free(old);
+  mle_table_free(anew);
+  mle_catalog_close(catalog);
+}
+
 /* ====== A table without its catalog ====== */
 
 static mle_status open_static(const char *uri, mle_catalog **out, mle_error *err) {
@@ -365,6 +385,7 @@ int main(void) {
       cmocka_unit_test(a_table_of_another_catalog_is_read_only),
       cmocka_unit_test(an_append_to_an_old_version_goes_on_top),
       cmocka_unit_test(a_name_that_is_free_again_is_not_taken),
+      cmocka_unit_test(a_table_made_anew_is_not_appended_to),
       cmocka_unit_test(one_table_is_opened_to_read),
       cmocka_unit_test(a_metadata_file_that_is_not_there_is_named),
       cmocka_unit_test(out_of_memory_leaks_nothing),
