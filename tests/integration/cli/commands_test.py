@@ -65,8 +65,9 @@ class Commands(unittest.TestCase):
         self.assertIn("mlengine run job.lua", self.complaint("job.lua", code=2))
 
     def test_unknown_options_name_the_nearest(self):
-        for args in (("history", "--jsn"), ("version", "--al"), ("check", "--x", "y.lua")):
+        for args in (("jobs", "--jsn"), ("version", "--al"), ("check", "--x", "y.lua")):
             self.assertIn("usage: mlengine " + args[0], self.complaint(*args, code=2))
+        self.assertIn("(did you mean '--json'?); mlengine history --help shows the usage", self.complaint("history", "--jsn", code=2))
         self.assertIn("(did you mean '--again'?); mlengine run --help shows the usage",
                       self.complaint("run", "x.lua", "--agian", code=2))
 
