@@ -24,6 +24,7 @@ local M = {}
 ---@field actions { kind: string, data: string }[]
 ---@field outputs table<string, any>
 ---@field pinned? mlengine.jobs.Pinned what an earlier run read and found, for one that repeats it
+---@field answers? table<string, { value: any }> what an earlier attempt of this run was answered
 ---@field recalled? table<string, boolean>
 local Context = {}
 Context.__index = Context
@@ -72,24 +73,35 @@ function Context:note(kind, data)
   if self.state then self.state:note(self.run_id, kind, json.encode(data)) end
 end
 
----What depends on when it is asked: recorded, so that a run that repeats this one gets the
----same answer. `data` of the note is { key, value } and what `ask` gives besides.
+local function earlier_answers(self) return self.pinned and self.pinned.answers or self.answers end
+
+---What depends on when it is asked: recorded, so that a later attempt, and a run that repeats
+---this one, get the same answer. `data` of the note is { key, value } and what `ask` gives besides.
 ---@param kind string "alias", "scan", "used"
 ---@param key string
 ---@param ask fun(): any, table? the answer, and facts for the history
 ---@return any
 function Context:recall(kind, key, ask)
-  local earlier = self.pinned and self.pinned.answers[kind .. ":" .. key]
-  if earlier then return earlier.value end
+  local name, earlier = kind .. ":" .. key, earlier_answers(self)
+  if earlier and earlier[name] then return earlier[name].value end
   local value, facts = ask()
   self.recalled = self.recalled or {}
-  if not self.recalled[kind .. ":" .. key] then
-    self.recalled[kind .. ":" .. key] = true
+  if not self.recalled[name] then
+    self.recalled[name] = true
     local data = { key = key, value = value }
-    for name, fact in pairs(facts or {}) do data[name] = fact end
+    for fact, of in pairs(facts or {}) do data[fact] = of end
     self:note(kind, data)
   end
   return value
+end
+
+---The run itself has changed the answer: from now on it is this.
+---@param kind string
+---@param key string
+---@param value any
+function Context:answer(kind, key, value)
+  local earlier = earlier_answers(self)
+  if earlier then earlier[kind .. ":" .. key] = { value = value } end
 end
 
 return M

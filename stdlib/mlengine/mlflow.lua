@@ -265,11 +265,18 @@ function M.set_model_version_tag(name, version, key, value)
   store():set_version_tag(name, version, key, text.of(value, ("tag '%s'"):format(key)))
 end
 
+--- What the job has done itself holds for what it asks after.
+local function told(name, alias, version)
+  local job = context.current()
+  if job then job:answer("alias", name .. "@" .. alias, version) end
+end
+
 ---Points an alias at a version; moves it when it is set.
 ---@param name string
 ---@param alias string
 ---@param version integer
 function M.set_alias(name, alias, version)
+  told(name, alias, version)
   if rehearses(("alias models:/%s@%s"):format(name, alias)) then return end
   store():set_alias(name, alias, version)
 end
@@ -288,6 +295,7 @@ end
 ---@param name string
 ---@param alias string
 function M.delete_alias(name, alias)
+  told(name, alias, nil)
   if rehearses(("deleting alias models:/%s@%s"):format(name, alias)) then return end
   store():delete_alias(name, alias)
 end

@@ -260,6 +260,23 @@ function TestJob:test_what_was_answered_once_is_answered_again()
   lu.assertEquals(again:recall("alias", "M@a", other), 3)
   lu.assertNil(again:recall("alias", "N@a", other))
   lu.assertEquals(again:recall("alias", "O@a", other), 9)
+  again:answer("alias", "M@a", 5) -- the run moved it itself
+  lu.assertEquals(again:recall("alias", "M@a", other), 5)
+end
+
+function TestJob:test_a_later_attempt_is_answered_as_the_first()
+  local later = self:enter { answers = { ["alias:M@a"] = { value = 3 } } }
+  lu.assertEquals(later:recall("alias", "M@a", function() return 4 end), 3)
+  lu.assertEquals(json.decode(self.state:details(later.run_id)).notes, {})
+end
+
+--- An attempt that died after it had logged a model has none.
+function TestJob.test_models_are_those_of_the_last_attempt()
+  local function logged(attempt, name) return { kind = "logged_model", data = { attempt = attempt, name = name } } end
+  local details = { attempt = 2, notes = { logged(1, "model"), { kind = "model", data = {} }, logged(2, "model"), logged(2, "other") } }
+  local names = {}
+  for i, model in ipairs(pinned.logged(details)) do names[i] = model.name end
+  lu.assertEquals(names, { "model", "other" })
 end
 
 -- ====== Outputs and inputs ======

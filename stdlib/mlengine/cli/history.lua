@@ -75,6 +75,20 @@ local function print_fact(name, value)
   if present(value) and value ~= "" then print(("  %-10s %s"):format(name, value)) end
 end
 
+--- What a run says in its notes, where they are for more than to be read.
+local notes <const> = {
+  appended = function(d) return "appended", ("%d rows to %s, snapshot %d"):format(d.rows or 0, d.table, d.snapshot_id) end,
+  scan = function(d) return "scanned", ("%s at snapshot %s"):format(d.table, present(d.snapshot_id) and d.snapshot_id or "none") end,
+  alias = function(d) return "alias", ("%s was version %s"):format(d.key, present(d.value) and d.value or "none") end,
+  used = function(d) return "used", d.key end,
+  logged_model = function(d) return "logged", ("%s, %d bytes, sha256 %s"):format(d.name, d.bytes, d.sha256) end,
+}
+
+local function print_note(note)
+  if notes[note.kind] then return print_fact(notes[note.kind](note.data)) end
+  print_fact(note.kind, note.data.text or json.encode(note.data))
+end
+
 local function print_run(run)
   print(("run %d  %s  %s"):format(run.run, name_of(run), run.state))
   print_fact("reason", run.reason)
@@ -88,7 +102,7 @@ local function print_run(run)
   for _, range in ipairs(run.ranges) do print_range(range) end
   print_fact("mlflow run", run.mlflow_run)
   if present(run.outputs) then print_fact("outputs", json.encode(run.outputs)) end
-  for _, note in ipairs(run.notes) do print_fact(note.kind, note.data.text or json.encode(note.data)) end
+  for _, note in ipairs(run.notes) do print_note(note) end
   for _, attempt in ipairs(run.attempts) do
     print_fact("attempt " .. attempt.attempt, ("%s: %s"):format(attempt.state, attempt.reason))
   end

@@ -41,15 +41,35 @@ local function range_of(recorded)
   return range
 end
 
+---What a run was answered; of several answers to one question the first.
 ---@param details table a run, as `state:details` gives it
+---@return table<string, { value: any }>
+function M.answers(details)
+  local answers = {}
+  for _, note in ipairs(details.notes) do
+    local name = recalled[note.kind] and note.kind .. ":" .. note.data.key
+    if name and not answers[name] then answers[name] = { value = plain(note.data.value) } end
+  end
+  return answers
+end
+
+---@param details table
 ---@return mlengine.jobs.Pinned
 function M.of(details)
-  local pinned = { run = details.run, ranges = {}, answers = {} }
+  local pinned = { run = details.run, ranges = {}, answers = M.answers(details) }
   for i, recorded in ipairs(details.ranges) do pinned.ranges[i] = range_of(recorded) end
-  for _, note in ipairs(details.notes) do
-    if recalled[note.kind] then pinned.answers[note.kind .. ":" .. note.data.key] = { value = plain(note.data.value) } end
-  end
   return pinned
+end
+
+---The models that a run's last attempt logged, in their order.
+---@param details table
+---@return { name: string, uri: string, bytes: integer, sha256: string }[]
+function M.logged(details)
+  local found = {}
+  for _, note in ipairs(details.notes) do
+    if note.kind == "logged_model" and note.data.attempt == details.attempt then found[#found + 1] = note.data end
+  end
+  return found
 end
 
 -- ====== The range again ======

@@ -18,22 +18,6 @@ local function present(value) return value ~= nil and value ~= json.null end
 
 -- ====== Models a run logged ======
 
----@class mlengine.reproduce.Logged
----@field name string
----@field uri string
----@field bytes integer
----@field sha256 string
-
----@param details table
----@return mlengine.reproduce.Logged[]
-local function logged_models(details)
-  local found = {}
-  for _, note in ipairs(details.notes) do
-    if note.kind == "logged_model" then found[#found + 1] = note.data end
-  end
-  return found
-end
-
 --- The bytes as they are in the store; nil with the reason when they are not those that were logged.
 local function stored_bytes(logged)
   local ok, bytes = pcall(function()
@@ -61,7 +45,7 @@ local function check_run(details)
   if not present(details.spec) then
     errors.raise("refused", "run %d was recorded by an earlier version, which did not keep what it takes to run it again", details.run)
   end
-  if #logged_models(details) == 0 then
+  if #pinned.logged(details) == 0 then
     errors.raise("refused", "run %d (%s) logged no model, so there is nothing to compare", details.run, details.job)
   end
 end
@@ -96,7 +80,7 @@ end
 
 --- One model after the other, in the order they were logged.
 local function compare_all(before, after)
-  local was, is, results, all_equal = logged_models(before), logged_models(after), {}, true
+  local was, is, results, all_equal = pinned.logged(before), pinned.logged(after), {}, true
   for i, model in ipairs(was) do
     results[i] = compare_model(model, is[i] and is[i].name == model.name and is[i] or nil)
     all_equal = all_equal and results[i].equal

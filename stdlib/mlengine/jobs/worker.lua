@@ -24,6 +24,12 @@ local function ask(request)
   if not reply.ok then error(errors.new(reply.kind, reply.message), 0) end
 end
 
+--- What an earlier attempt asked, this one is answered in the same way.
+local function answered_before(input, state)
+  if input.attempt == 1 then return nil end
+  return require("mlengine.jobs.pinned").answers(json.decode(state:details(input.run)))
+end
+
 local function enter(input, state, thread)
   if input.trace then errors.set_tracing(true) end
   project.use(input.file)
@@ -32,8 +38,8 @@ local function enter(input, state, thread)
   return context.enter {
     run_id = input.run, attempt = input.attempt, key = state:key(input.run), consumer = input.consumer, pipeline = input.pipeline,
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
-    pinned = input.pinned, resources = input.resources, folder = input.folder, params = input.params, inputs = input.inputs,
-    state = state, thread = thread, ask = ask,
+    pinned = input.pinned, answers = answered_before(input, state), resources = input.resources, folder = input.folder,
+    params = input.params, inputs = input.inputs, state = state, thread = thread, ask = ask,
   }
 end
 

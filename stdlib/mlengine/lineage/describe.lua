@@ -60,7 +60,7 @@ local subtitles = {
   run = function(n)
     return join(n.state, n.rehearsal and "rehearsal (" .. n.rehearsal .. ")", n.created_ms and format.time(n.created_ms))
   end,
-  mlflow_run = function(n) return join(n.status, not n.gone and "not a run of this project's state") end,
+  mlflow_run = function(n) return join(n.status, not n.gone and "not in this project's state") end,
   model = function(n) return table.concat(n.aliases, ", ") end,
   snapshot = function(n)
     return join(n.table, n.operation, n.rows and plural(n.rows, "row"), n.timestamp_ms and format.time(n.timestamp_ms))

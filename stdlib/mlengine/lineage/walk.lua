@@ -2,6 +2,7 @@
 
 local json = require "mlengine.json"
 local params = require "mlengine.params"
+local pinned = require "mlengine.jobs.pinned"
 local project = require "mlengine.project"
 local system = require "mle.system"
 
@@ -60,14 +61,6 @@ local function tracking_of(world, id)
   return { run_id = id, status = run.info.status, experiment_id = run.info.experiment_id, name = run.info.run_name }
 end
 
-local function logged_of(details)
-  local found = json.array {}
-  for _, note in ipairs(details.notes) do
-    if note.kind == "logged_model" then found[#found + 1] = note.data end
-  end
-  return found
-end
-
 local function run_node(walk, run)
   local details = walk.world:run(run)
   local id = "run:" .. run
@@ -76,7 +69,7 @@ local function run_node(walk, run)
     id = id, kind = "run", run = run, job = details.pipeline and details.pipeline .. "/" .. details.job or details.job,
     state = details.state, rehearsal = details.rehearsal, reason = details.reason, consumer = details.consumer,
     script = details.script, sha256 = details.sha256, script_now = script_now(details), params = params_of(details),
-    created_ms = details.created, ended_ms = details.ended, ranges = json.array(details.ranges), logged = logged_of(details),
+    created_ms = details.created, ended_ms = details.ended, ranges = json.array(details.ranges), logged = json.array(pinned.logged(details)),
     mlflow = tracking_of(walk.world, details.mlflow_run),
   })
 end
@@ -189,6 +182,23 @@ local function used_model(walk, uri)
 end
 
 local up = {}
+
+--- Of a run that this state does not know MLflow's tags are what is left.
+function up.mlflow_run(walk, node)
+  local tags = node.tags or {}
+  local ids, to = tags.iceberg_window_snapshot_ids or tags.iceberg_snapshot_ids, math.tointeger(tonumber(tags.iceberg_snapshot_id))
+  if not ids or not to or not tags.iceberg_table or not tags.iceberg_table_uuid then return end
+  local read = { full = false, snapshots = {}, to = to, from = math.tointeger(tonumber(tags.iceberg_parent_id)) }
+  for id in ids:gmatch "%d+" do read.snapshots[#read.snapshots + 1] = math.tointeger(tonumber(id)) end
+  local where = { table = tags.iceberg_table, table_uuid = tags.iceberg_table_uuid }
+  local rows, added = math.tointeger(tonumber(tags.row_count)), 0
+  for _, id in ipairs(read.snapshots) do
+    local snapshot = walk.world:snapshot(where, id)
+    added = snapshot and added and math.tointeger(tonumber(snapshot.summary["added-records"])) + added
+  end
+  read.full = #read.snapshots == 1 and not read.from and added and rows ~= added or false
+  read_range(walk, { table = where.table, table_uuid = where.table_uuid, rows = rows or 1, to = to, read = read }, node)
+end
 
 function up.run(walk, node)
   local details = walk.world:run(node.run)

@@ -217,7 +217,7 @@ function Run:log_model(model, options)
   local job = context.current()
   if job then
     job:note("logged_model", {
-      name = logged.name, uri = logged.uri, run_id = self.id, bytes = #described.bytes, sha256 = system.sha256(described.bytes),
+      name = logged.name, uri = logged.uri, run_id = self.id, attempt = job.attempt, bytes = #described.bytes, sha256 = system.sha256(described.bytes),
     })
   end
   return logged

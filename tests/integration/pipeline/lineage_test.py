@@ -19,6 +19,31 @@ from support import Project
 ADDED = 1  # status of a manifest's entry
 
 
+# Trains on a window of what is new, with all of a second table; fails once after it has logged its model.
+WINDOW = """
+local frame, iceberg, job = require "mlengine.frame", require "mlengine.iceberg", require "mlengine.job"
+local mlflow, xgboost = require "mlengine.mlflow", require "mlengine.xgboost"
+local catalog = iceberg.catalog()
+local batch = job.increment(catalog:load_table "bank.cc_trx", { last = { snapshots = 2 } })
+local customers = catalog:load_table("bank.customers"):scan()
+local rows = frame.sql("select b.*, (select avg(limit_) from c) as mean_limit from b where transaction_amount > (select min(limit_) from c)",
+  { b = batch, c = customers })
+local run <close> = mlflow.start_run { experiment = "window", tags = batch.tags }
+local model = xgboost.train { dtrain = rows, label = "fraud_trx", num_boost_round = 3, params = { objective = "binary:logistic" } }
+mlflow.register_model(run:log_model(model), "Windowed")
+if require("mlengine.job").params { fail = { false, "once" } }.fail and not io.open "failed" then
+  io.open("failed", "w"):close()
+  error "once"
+end
+"""
+
+CUSTOMERS = """
+local frame, iceberg, job = require "mlengine.frame", require "mlengine.iceberg", require "mlengine.job"
+local batch = frame.sql("select (i * ?)::double as limit_ from range(1, 50) t(i)", { job.params { factor = { 1, "of the limits" } }.factor })
+iceberg.catalog():create_table_if_not_exists("bank.customers", batch.schema):append(batch)
+"""
+
+
 def pipeline_project():
     project = Project()
     project.replace("fraud/redeploy.lua", "by = 0.01", "by = 1")  # batches are drawn at random
@@ -208,6 +233,46 @@ class Reproduce(unittest.TestCase):
         self.assertLessEqual({"model:FraudCLF/2", "model:FraudCLF/1"}, upstream(chain, "model:FraudCLF/3"))
         for version in (1, 2):
             self.assertIn("equal: ", self.project.run("reproduce", self.run_of(version)["run"]))
+
+    def test_a_window_a_scan_and_a_second_attempt(self):
+        self.project.write("window.lua", WINDOW)
+        self.project.write("customers.lua", CUSTOMERS)
+        self.project.run("run", "customers.lua")
+        for _ in range(3):
+            self.project.run("run", "fraud/new_batch.lua", "-p", "rows=200")
+        self.project.run("run", "window.lua")
+        self.project.run("run", "fraud/new_batch.lua", "-p", "rows=200")
+        self.project.run("run", "window.lua", "-p", "fail=true", code=1)
+        run = self.project.history()[0]["run"]
+        self.project.run("run", "customers.lua", "-p", "factor=300")  # between the attempts
+        self.project.run("retry", run)
+        self.project.run("run", "fraud/new_batch.lua", "-p", "rows=200")
+        out = self.project.run("reproduce", run)
+        self.assertIn("equal: ", out)
+        self.assertEqual(self.project.history()[0]["ranges"][0]["rows"], 200)
+        graph = self.project.json("lineage", run, "--json")
+        me = node(graph, f"run:{run}")
+        self.assertEqual((len(me["ranges"][0]["read"]["snapshots"]), len(me["logged"])), (2, 1))
+        read = {(e["what"], node(graph, e["from"])["table"]) for e in graph["edges"] if e["to"] == me["id"] and e["from"].startswith("snapshot:")}
+        self.assertEqual(read, {("read by", "bank.cc_trx"), ("read whole by", "bank.customers")})
+        customers = [s["id"] for s in self.project.json("table", "snapshots", "bank.customers", "--json")]
+        for snapshot, leads in zip(customers, (True, False)):
+            ids = {n["id"] for n in self.project.json("lineage", snapshot, "--json")["nodes"]}
+            self.assertEqual(me["id"] in ids, leads)
+
+    def test_a_lost_state_leaves_what_mlflow_knows(self):
+        retrain(self.project, 400)
+        retrain(self.project, 300)
+        [read] = self.run_of(2)["ranges"]
+        self.project.run("serve", "--stop")
+        os.rename(self.project.path(".mlengine/state.db"), self.project.path("lost.db"))
+        for suffix in ("-wal", "-shm"):
+            if os.path.exists(self.project.path(".mlengine/state.db" + suffix)):
+                os.remove(self.project.path(".mlengine/state.db" + suffix))
+        graph = self.project.json("lineage", "FraudCLF/2", "--json")
+        self.assertEqual([s["snapshot_id"] for s in of_kind(graph, "snapshot")], read["read"]["snapshots"])
+        self.assertEqual(sum(f["rows"] for files in of_kind(graph, "files") for f in files["files"]), 300)
+        self.assertIn("not in this project's state", self.project.run("lineage", "FraudCLF/2"))
 
     def test_what_differs_is_said(self):
         self.project.replace("fraud/retrain.lua", "max_depth = 6", "max_depth = tonumber(os.getenv 'DEPTH')")
