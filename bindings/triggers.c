@@ -159,6 +159,23 @@ static int l_set_cursor(lua_State *L) {
   return 0;
 }
 
+/* at_once(state, f): what f writes is one transaction */
+static int l_at_once(lua_State *L) {
+  mle_db *db = mle_state_db(mlb_check_state(L, 1));
+  mle_error err;
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  mlb_try(L, mle_db_begin(db, &err), &err);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) {
+    mle_db_rollback(db);
+    return lua_error(L);
+  }
+  mle_status status = mle_db_commit(db, &err);
+  if (status != MLE_OK) mle_db_rollback(db);
+  mlb_try(L, status, &err);
+  return 0;
+}
+
 /* is_running(state, pipeline) -> boolean */
 static int l_is_running(lua_State *L) {
   bool running;
@@ -245,6 +262,7 @@ static const luaL_Reg functions[] = {
     {"get", l_get},
     {"cursor", l_cursor},
     {"set_cursor", l_set_cursor},
+    {"at_once", l_at_once},
     {"is_running", l_is_running},
     {"ask_to_stop", l_ask_to_stop},
     {"who_stops", l_who_stops},

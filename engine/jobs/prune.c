@@ -26,9 +26,12 @@ static mle_status find_limit(mle_db *db, const char *table, const mle_prune_opti
 
 #define DONE(alias) alias ".state = 'succeeded' and " alias ".rehearsal is null"
 
-/* Whether a run is the last success of its job: the next run of a child looks for it. */
+/*
+ * Whether a run is the last success of its job: the next run of a child looks for it. The indices are named: the
+ * planner would rather go through all successes there ever were.
+ */
 #define IS_LAST_SUCCESS(alias)                                                                       \
-  "(" DONE(alias) " and not exists (select 1 from runs n where n.pipeline is " alias ".pipeline and" \
+  "(" DONE(alias) " and not exists (select 1 from runs n indexed by runs_job where n.pipeline is " alias ".pipeline and" \
   " n.job = " alias ".job and n.id > " alias ".id and " DONE("n") "))"
 
 #define IS_KEPT                                                                                        \
@@ -36,10 +39,11 @@ static mle_status find_limit(mle_db *db, const char *table, const mle_prune_opti
   " or exists (select 1 from actions where run = r.id and done is null)"                               \
   " or exists (select 1 from ranges where run = r.id and held = 'waiting')"                            \
   " or " IS_LAST_SUCCESS("r")                                                                          \
-  " or exists (select 1 from inputs i join runs p on p.id = i.parent_run where i.run = r.id and "      \
+  " or exists (select 1 from inputs i cross join runs p not indexed on p.id = i.parent_run where i.run = r.id and "      \
   IS_LAST_SUCCESS("p") ")"                                                                             \
   " or exists (select 1 from ranges g where g.run = r.id and g.rows > 0 and " DONE("r")                \
-  "   and not exists (select 1 from ranges h join runs n on n.id = h.run where h.consumer = g.consumer" \
+  "   and not exists (select 1 from ranges h indexed by ranges_consumer cross join runs n not indexed on n.id = h.run"    \
+  "     where h.consumer = g.consumer" \
   "     and h.table_uuid = g.table_uuid and h.branch = g.branch and h.run > g.run and h.rows > 0 and " \
   DONE("n") "))"                                                                                       \
   " or exists (select 1 from pipeline_runs p where p.id = r.pipeline_run and p.state = 'running')"
@@ -49,7 +53,7 @@ static mle_status choose(mle_db *db, int64_t limit, int64_t *out_count, mle_erro
   MLE_TRY(mle_db_script(db, "create temp table if not exists pruned (run integer primary key);"
                             "delete from temp.pruned", err));
   MLE_TRY(mle_db_run(db, err,
-                     "insert into temp.pruned select r.id from runs r where r.id <= ? and r.ended is not null"
+                     "insert into temp.pruned select r.id from runs r not indexed where r.id <= ? and r.ended is not null"
                      " and not (" IS_KEPT ") order by r.id limit ?",
                      "ii", limit, (int64_t)BATCH));
   *out_count = mle_db_changes(db);

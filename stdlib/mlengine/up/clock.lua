@@ -58,20 +58,24 @@ local function new_timer(self, entry, job)
   return timer
 end
 
+local function add_timers(self, entry)
+  for _, job in ipairs(entry.data and entry.data.jobs or {}) do
+    if job.schedule then
+      local timer = new_timer(self, entry, job)
+      self.timers[#self.timers + 1] = timer
+      self.by_job[entry.name .. "/" .. job.name] = timer
+    end
+  end
+end
+
 ---Takes the schedules of the pipelines as they are now.
 ---@param pipelines mlengine.up.Pipelines
 function Clock:follow(pipelines)
   if self.version == pipelines.version then return end
   self.version, self.timers, self.by_job = pipelines.version, {}, {}
-  for _, entry in ipairs(pipelines.entries) do
-    for _, job in ipairs(entry.data and entry.data.jobs or {}) do
-      if job.schedule then
-        local timer = new_timer(self, entry, job)
-        self.timers[#self.timers + 1] = timer
-        self.by_job[entry.name .. "/" .. job.name] = timer
-      end
-    end
-  end
+  triggers.at_once(self.state, function()
+    for _, entry in ipairs(pipelines.entries) do add_timers(self, entry) end
+  end)
 end
 
 ---When a job is due next, in seconds since 1970; nil when no clock says so.

@@ -70,6 +70,11 @@ function M.cursor(state, pipeline, job, source) end
 ---@param value integer
 function M.set_cursor(state, pipeline, job, source, value) end
 
+---What `f` writes (cursors, wishes) is one transaction.
+---@param state mle.jobs.State
+---@param f fun()
+function M.at_once(state, f) end
+
 ---@param state mle.jobs.State
 ---@param pipeline string
 ---@return boolean

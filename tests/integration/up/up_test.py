@@ -12,7 +12,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from upping import Upped, until
+from upping import REPOSITORY, Upped, until
 
 SLOW = """
 local pipeline = require "mlengine.pipeline"
@@ -364,6 +364,16 @@ class Api(Case):
             resident = int(re.search(r"VmRSS:\s+(\d+) kB", f.read()).group(1))
         self.assertLess(resident, 15 * 1024)
         self.assertLess(len(os.listdir(f"/proc/{p.process.pid}/fd")), 30)
+
+    def test_the_systemd_unit(self):
+        with open(os.path.join(REPOSITORY, "vendor", "mlengine@.service")) as f:
+            unit = dict(re.findall(r"^(\w+)=(.*)$", f.read(), re.M))
+        command = unit["ExecStart"].split()
+        self.assertEqual(command[:2], ["/usr/bin/mlengine", "up"])
+        self.assertEqual(command[2], "--grace")
+        self.assertGreater(int(unit["TimeoutStopSec"]), int(command[3]) + 30)  # what runs gets its grace
+        self.assertIn("--grace SECONDS", self.p.run("up", "--help"))
+        self.assertEqual((unit["KillMode"], unit["Delegate"], unit["OOMPolicy"]), ("process", "yes", "continue"))
 
     def test_only_this_machine(self):
         out = self.p.run("up", "--listen", "0.0.0.0:0", code=1)

@@ -11,7 +11,7 @@ import time
 from urllib.parse import quote
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import PROGRAM, Project
+from support import PROGRAM, REPOSITORY, Project  # noqa: F401
 
 # A clock that is ahead by the seconds in the file $CLOCK_FILE: what libfaketime does, in the one call that is used.
 SHIM = r"""
