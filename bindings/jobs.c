@@ -496,10 +496,22 @@ static int l_history(lua_State *L) {
   RETURN_JSON(L, mle_history_json(state, &filter, limit, &json_text_, &err));
 }
 
-/* state:run_counts() */
-static int l_run_counts(lua_State *L) {
+/* state:last_run(pipeline, job) */
+static int l_last_run(lua_State *L) {
   mle_state *state = check_state(L);
-  RETURN_JSON(L, mle_history_counts_json(state, &json_text_, &err));
+  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3);
+  RETURN_JSON(L, mle_history_last_json(state, pipeline, job, &json_text_, &err));
+}
+
+/* state:runs_total(), state:seconds_total() */
+static int l_runs_total(lua_State *L) {
+  mle_state *state = check_state(L);
+  RETURN_JSON(L, mle_history_runs_total(state, &json_text_, &err));
+}
+
+static int l_seconds_total(lua_State *L) {
+  mle_state *state = check_state(L);
+  RETURN_JSON(L, mle_history_seconds_total(state, &json_text_, &err));
 }
 
 /* state:details(run) */
@@ -595,7 +607,9 @@ static const luaL_Reg state_methods[] = {
     {"last_consumed", l_last_consumed},
     {"watermarks", l_watermarks},
     {"history", l_history},
-    {"run_counts", l_run_counts},
+    {"last_run", l_last_run},
+    {"runs_total", l_runs_total},
+    {"seconds_total", l_seconds_total},
     {"details", l_details},
     {"result", l_result},
     {"output", l_output},

@@ -49,11 +49,27 @@ mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, 
   return status;
 }
 
-mle_status mle_history_counts_json(mle_state *state, char **out, mle_error *err) {
+mle_status mle_history_last_json(mle_state *state, const char *pipeline, const char *job, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
-                         "select json_group_array(json_object('pipeline', pipeline, 'job', job, 'state', state,"
-                         " 'runs', runs, 'ms', ms)) from run_counts",
-                         "");
+                         "select json_object('run', id, 'state', state, 'reason', reason, 'created', created,"
+                         " 'started', started, 'ended', ended) from runs indexed by runs_job"
+                         " where pipeline = ? and job = ? and rehearsal is null order by id desc limit 1",
+                         "ss", pipeline, job);
+}
+
+/* A label's value: backslash, quote and line end are escaped. */
+#define LABEL(column) "replace(replace(replace(" column ", '\\', '\\\\'), '\"', '\\\"'), char(10), '\\n')"
+
+#define SAMPLES(name, value)                                                                          \
+  "select group_concat('" name "{pipeline=\"' || " LABEL("pipeline") " || '\",job=\"' || " LABEL("job") \
+  " || '\",state=\"' || state || '\"} ' || " value ", char(10)) from run_counts"
+
+mle_status mle_history_runs_total(mle_state *state, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err, SAMPLES("mlengine_runs_total", "runs"), "");
+}
+
+mle_status mle_history_seconds_total(mle_state *state, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err, SAMPLES("mlengine_run_seconds_total", "ms / 1000.0"), "");
 }
 
 static mle_status require(const char *found, int64_t run, mle_error *err) {

@@ -20,8 +20,15 @@ typedef struct mle_history_filter {
 mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, int64_t limit, char **out,
                             mle_error *err);
 
-/* How many runs of a job ended how, ever, and how long they took: [{pipeline, job, state, runs, ms}]. */
-mle_status mle_history_counts_json(mle_state *state, char **out, mle_error *err);
+/* The last run of a job that was no rehearsal, in few words: {run, state, reason, created, started, ended}; NULL when there is none. */
+mle_status mle_history_last_json(mle_state *state, const char *pipeline, const char *job, char **out, mle_error *err);
+
+/*
+ * How many attempts of each job ended how, ever, and how long they took: samples of Prometheus' text format, a
+ * line each. NULL when there are none.
+ */
+mle_status mle_history_runs_total(mle_state *state, char **out, mle_error *err);
+mle_status mle_history_seconds_total(mle_state *state, char **out, mle_error *err);
 
 /* Everything about one run: also params, outputs, intents, actions, script text. ENOTFOUND. */
 mle_status mle_history_run_json(mle_state *state, int64_t run, char **out, mle_error *err);

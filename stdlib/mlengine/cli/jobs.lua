@@ -28,11 +28,11 @@ end
 local function rows_of(state, entry)
   local rows = {}
   for i, job in ipairs(entry.data and entry.data.jobs or {}) do
-    local last = json.decode(state:history(1, { pipeline = entry.name, job = job.name }))[1]
+    local last = state:last_run(entry.name, job.name)
     rows[i] = {
       pipeline = entry.name, file = entry.file, job = job.name, after = json.array(parents(job)),
       schedule = schedules.text(job.schedule), next = next_of(state, entry.name, job) or json.null,
-      last_run = last or json.null,
+      last_run = last and json.decode(last) or json.null,
     }
   end
   return rows

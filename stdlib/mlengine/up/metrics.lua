@@ -1,6 +1,5 @@
 --- `/metrics`: figures in Prometheus' text format.
 
-local json = require "mlengine.json"
 local system = require "mle.system"
 
 local M = {}
@@ -30,15 +29,10 @@ end
 -- ====== What is counted ======
 
 local function add_runs(page, up)
-  local counts = json.decode(up.state:run_counts())
-  page:head("mlengine_runs_total", "counter", "Runs that have ended, rehearsals aside.")
-  for _, c in ipairs(counts) do
-    page:put("mlengine_runs_total", { "pipeline", c.pipeline, "job", c.job, "state", c.state }, c.runs)
-  end
+  page:head("mlengine_runs_total", "counter", "Runs that have ended, each attempt; rehearsals aside.")
+  page.lines[#page.lines + 1] = up.state:runs_total()
   page:head("mlengine_run_seconds_total", "counter", "How long they took together.")
-  for _, c in ipairs(counts) do
-    page:put("mlengine_run_seconds_total", { "pipeline", c.pipeline, "job", c.job, "state", c.state }, c.ms / 1000)
-  end
+  page.lines[#page.lines + 1] = up.state:seconds_total()
 end
 
 local function add_triggers(page, up)

@@ -79,10 +79,10 @@ local function job_of(up, entry, job)
   local after = {}
   for i, parent in ipairs(job.after) do after[i] = parent end
   local due = up.clock:next_of(entry.name, job.name)
-  local last = json.decode(up.state:history(1, { pipeline = entry.name, job = job.name }))[1]
+  local last = up.state:last_run(entry.name, job.name)
   return {
     pipeline = entry.name, job = job.name, script = job.script, after = json.array(after),
-    schedule = schedules.text(job.schedule), next = due and due * 1000 or json.null, last_run = null(last),
+    schedule = schedules.text(job.schedule), next = due and due * 1000 or json.null, last_run = last and json.decode(last) or json.null,
   }
 end
 

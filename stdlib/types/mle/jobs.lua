@@ -226,9 +226,19 @@ function State:watermarks() end
 ---@return string
 function State:history(limit, filter) end
 
----How many runs of each job ended how, ever: [{pipeline, job, state, runs, ms}].
----@return string
-function State:run_counts() end
+---The last run of a job: {run, state, reason, created, started, ended}.
+---@param pipeline string
+---@param job string
+---@return string?
+function State:last_run(pipeline, job) end
+
+---How many attempts of each job ended how, ever, as Prometheus reads it.
+---@return string?
+function State:runs_total() end
+
+---How long they took together.
+---@return string?
+function State:seconds_total() end
 
 ---@param run integer
 ---@return string

@@ -165,10 +165,18 @@ static void what_ran_is_counted(void **unused) {
   }
   must(mle_run_create_skipped(state, &spec, "no", &run, &err), &err);
   must(mle_run_create_skipped(state, &rehearsal, "no", &run, &err), &err);
-  must(mle_history_counts_json(state, &json, &err), &err);
-  assert_non_null(strstr(json, "\"state\":\"failed\",\"runs\":2"));
-  assert_non_null(strstr(json, "\"state\":\"skipped\",\"runs\":1"));
+  spec.job = "a\"b\\c";
+  must(mle_run_create_skipped(state, &spec, "no", &run, &err), &err);
+  must(mle_history_runs_total(state, &json, &err), &err);
+  assert_string_equal(json, "mlengine_runs_total{pipeline=\"Fraud\",job=\"Retrain\",state=\"failed\"} 2\n"
+                            "mlengine_runs_total{pipeline=\"Fraud\",job=\"Retrain\",state=\"skipped\"} 1\n"
+                            "mlengine_runs_total{pipeline=\"Fraud\",job=\"a\\\"b\\\\c\",state=\"skipped\"} 1");
   mle_free(json);
+  must(mle_history_last_json(state, "Fraud", "Retrain", &json, &err), &err);
+  assert_non_null(strstr(json, "{\"run\":3,\"state\":\"skipped\""));
+  mle_free(json);
+  must(mle_history_last_json(state, "Fraud", "None", &json, &err), &err);
+  assert_null(json);
 }
 
 static void history_is_filtered(void **unused) {
