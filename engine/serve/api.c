@@ -175,7 +175,7 @@ static mle_status describe_model(const mle_slot *slot, const mle_served *served,
   if (served->facts.version != NULL) MLE_TRY(mle_answer_text(served->facts.version, out, err));
   MLE_TRY(mle_buffer_puts(out, "],\"platform\":\"xgboost\",\"inputs\":[", err));
   for (size_t i = 0; i < served->features.count; i++) {
-    static const char *const types[] = {"FP64", "FP32", "INT64", "INT32", "BOOL"};
+    static const char *const types[] = {"FP64", "FP32", "INT64", "INT32", "BOOL", "BYTES"};
     MLE_TRY(mle_buffer_puts(out, i == 0 ? "{\"name\":" : ",{\"name\":", err));
     MLE_TRY(mle_answer_text(served->features.list[i].name, out, err));
     MLE_TRY(mle_buffer_printf(out, err, ",\"datatype\":\"%s\",\"shape\":[-1]}",

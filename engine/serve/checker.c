@@ -42,15 +42,23 @@ static mle_status put_columns(const mle_features *features, mle_buffer *out, mle
   return mle_buffer_puts(out, "]", err);
 }
 
-/* The example as the model sees it, null for what is missing. */
-static mle_status put_rows(const mle_rows *rows, mle_buffer *out, mle_error *err) {
+static mle_status put_value(const mle_feature *feature, float value, mle_buffer *out,
+                            mle_error *err) {
   char text[MLE_NUMBER_TEXT];
+  if (isnan(value)) return mle_buffer_puts(out, "null", err);
+  if (feature->type == MLE_FEATURE_STRING)
+    return mle_answer_text(feature->category[(size_t)value], out, err);
+  return mle_buffer_puts(out, mle_float_text(value, text), err);
+}
+
+/* The example as the model sees it, null for what is missing. */
+static mle_status put_rows(const mle_features *features, const mle_rows *rows, mle_buffer *out,
+                           mle_error *err) {
   MLE_TRY(mle_buffer_puts(out, "[", err));
   for (size_t i = 0; i < rows->count * rows->columns; i++) {
-    float value = rows->values[i];
     bool first = i % rows->columns == 0, last = (i + 1) % rows->columns == 0;
     MLE_TRY(mle_buffer_puts(out, first ? (i == 0 ? "[" : ",[") : ",", err));
-    MLE_TRY(mle_buffer_puts(out, isnan(value) ? "null" : mle_float_text(value, text), err));
+    MLE_TRY(put_value(&features->list[i % rows->columns], rows->values[i], out, err));
     if (last) MLE_TRY(mle_buffer_puts(out, "]", err));
   }
   return mle_buffer_puts(out, "]", err);
@@ -63,7 +71,7 @@ static mle_status put_example(const mle_served *served, const char *folder, mle_
   if (status == MLE_ENOTFOUND)
     status = mle_buffer_puts(out, "null", err);
   else if (status == MLE_OK)
-    status = put_rows(&rows, out, err);
+    status = put_rows(&served->features, &rows, out, err);
   mle_rows_release(&rows);
   return status;
 }

@@ -69,6 +69,8 @@ static mle_status set_field(const mle_feature *feature, mle_pull_slice field, si
   mle_pull_value value;
   field = trim(field);
   if (is_missing(field)) return mle_feature_set_null(feature, row, out, err);
+  if (feature->type == MLE_FEATURE_STRING)
+    return mle_feature_set_text(feature, field, row, out, err);
   if (mle_pull_is(field, "true") || mle_pull_is(field, "True"))
     return mle_feature_set_bool(feature, true, row, out, err);
   if (mle_pull_is(field, "false") || mle_pull_is(field, "False"))

@@ -44,7 +44,7 @@ mle_status mle_feature_name(mle_features *features, size_t i, const char *name, 
 static const char *const type_names[] = {
     [MLE_FEATURE_DOUBLE] = "double",   [MLE_FEATURE_FLOAT] = "float",
     [MLE_FEATURE_LONG] = "long",       [MLE_FEATURE_INTEGER] = "integer",
-    [MLE_FEATURE_BOOLEAN] = "boolean",
+    [MLE_FEATURE_BOOLEAN] = "boolean", [MLE_FEATURE_STRING] = "string",
 };
 
 bool mle_feature_type_parse(const char *word, mle_feature_type *out) {
@@ -133,6 +133,10 @@ mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_val
     case MLE_FEATURE_FLOAT: return set_real(feature, value->real, row, out, err);
     case MLE_FEATURE_LONG:
     case MLE_FEATURE_INTEGER: return set_whole(feature, value, row, out, err);
+    case MLE_FEATURE_STRING:
+      *out = NAN;
+      if (isnan(value->real)) return MLE_OK;
+      return fail_value(feature, row, err, "a number, but the column holds texts");
     case MLE_FEATURE_BOOLEAN: break;
   }
   if (value->real != 0 && value->real != 1)
@@ -143,14 +147,27 @@ mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_val
 
 mle_status mle_feature_set_bool(const mle_feature *feature, bool value, size_t row, float *out,
                                 mle_error *err) {
-  (void)feature, (void)row, (void)err;
+  if (feature->type == MLE_FEATURE_STRING)
+    return fail_value(feature, row, err, "true or false, but the column holds texts");
   *out = value ? 1.0F : 0.0F;
+  return MLE_OK;
+}
+
+mle_status mle_feature_set_text(const mle_feature *feature, mle_pull_slice text, size_t row,
+                                float *out, mle_error *err) {
+  if (feature->type != MLE_FEATURE_STRING)
+    return fail_value(feature, row, err, "a text, but the model takes numbers");
+  *out = NAN;
+  for (size_t i = 0; i < feature->num_categories; i++)
+    if (mle_pull_is(text, feature->category[i])) *out = (float)i;
   return MLE_OK;
 }
 
 mle_status mle_feature_set_null(const mle_feature *feature, size_t row, float *out,
                                 mle_error *err) {
-  if (feature->type != MLE_FEATURE_DOUBLE && feature->type != MLE_FEATURE_FLOAT) {
+  bool can_miss = feature->type == MLE_FEATURE_DOUBLE || feature->type == MLE_FEATURE_FLOAT ||
+                  feature->type == MLE_FEATURE_STRING;
+  if (!can_miss) {
     char what[96];
     snprintf(what, sizeof what, "null, but the column is declared %s, which has no missing values",
              mle_feature_type_name(feature->type));
@@ -163,6 +180,7 @@ mle_status mle_feature_set_null(const mle_feature *feature, size_t row, float *o
 mle_status mle_feature_pull(const mle_feature *feature, mle_pull *p, size_t row, float *out,
                             mle_error *err) {
   mle_pull_value number;
+  mle_pull_slice text;
   switch (mle_pull_peek(p)) {
     case 'n':
       MLE_TRY(mle_pull_word(p, "null", err));
@@ -173,7 +191,9 @@ mle_status mle_feature_pull(const mle_feature *feature, mle_pull *p, size_t row,
     case 'f':
       MLE_TRY(mle_pull_word(p, "false", err));
       return mle_feature_set_bool(feature, false, row, out, err);
-    case '"': return fail_value(feature, row, err, "a text, but the model takes numbers");
+    case '"':
+      MLE_TRY(mle_pull_string(p, &text, err));
+      return mle_feature_set_text(feature, text, row, out, err);
     case '[':
     case '{': return fail_value(feature, row, err, "a list or object, but one number belongs here");
     default: break;

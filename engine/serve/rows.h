@@ -21,18 +21,21 @@
 
 /* ====== Features ====== */
 
-/* MLflow's column types, as far as they are numbers. */
+/* MLflow's column types, as far as models take them. */
 typedef enum mle_feature_type {
   MLE_FEATURE_DOUBLE,
   MLE_FEATURE_FLOAT,
   MLE_FEATURE_LONG,
   MLE_FEATURE_INTEGER,
-  MLE_FEATURE_BOOLEAN
+  MLE_FEATURE_BOOLEAN,
+  MLE_FEATURE_STRING /* one of the model's categories; another text is a missing value */
 } mle_feature_type;
 
 typedef struct mle_feature {
   char *name; /* "f0", "f1", ... when the model has no names */
   mle_feature_type type;
+  const char *const *category; /* of a STRING: names in the order of their codes */
+  size_t num_categories;
 } mle_feature;
 
 typedef struct mle_features {
@@ -65,6 +68,8 @@ mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_val
                                   size_t row, float *out, mle_error *err);
 mle_status mle_feature_set_bool(const mle_feature *feature, bool value, size_t row, float *out,
                                 mle_error *err);
+mle_status mle_feature_set_text(const mle_feature *feature, mle_pull_slice text, size_t row,
+                                float *out, mle_error *err);
 mle_status mle_feature_set_null(const mle_feature *feature, size_t row, float *out,
                                 mle_error *err);
 

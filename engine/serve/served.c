@@ -99,6 +99,17 @@ static mle_status name_features(mle_served *served, mle_error *err) {
   return mle_features_index(&served->features, err);
 }
 
+/* A column of texts stands for the categories that the model carries. */
+static mle_status set_categories(mle_served *served, size_t i, mle_error *err) {
+  size_t count = mle_model_num_categories(served->model, i);
+  const char **names = mle_arena_alloc(&served->memory, (count + 1) * sizeof *names);
+  if (names == NULL) return mle_nomem(err, "reading a model's categories");
+  for (size_t c = 0; c < count; c++) names[c] = mle_model_category(served->model, i, c);
+  served->features.list[i].category = names;
+  served->features.list[i].num_categories = count;
+  return MLE_OK;
+}
+
 /* The signature's type of one column, for the feature of that name or position. */
 static mle_status set_type(mle_served *served, const mle_json_at *column, size_t position,
                            mle_error *err) {
@@ -109,9 +120,14 @@ static mle_status set_type(mle_served *served, const mle_json_at *column, size_t
   if (served->features.named && name != NULL)
     i = mle_features_find(&served->features, (mle_pull_slice){name, strlen(name)}, position);
   if (i < 0 || (size_t)i >= served->features.count) return MLE_OK;
-  if (mle_feature_type_parse(type, &served->features.list[i].type)) return MLE_OK;
+  mle_feature_type *to = &served->features.list[i].type;
+  bool known = mle_feature_type_parse(type, to);
+  if (known && *to != MLE_FEATURE_STRING) return MLE_OK;
+  if (known && mle_model_num_categories(served->model, (size_t)i) > 0)
+    return set_categories(served, (size_t)i, err);
   return mle_fail(err, MLE_EUNSUPPORTED,
-                  "the signature declares column '%s' as %s; a served model takes numbers",
+                  "the signature declares column '%s' as %s; a served model takes numbers, and texts where "
+                  "it carries their categories",
                   served->features.list[i].name, type);
 }
 

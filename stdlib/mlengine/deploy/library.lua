@@ -7,6 +7,7 @@ local M = {}
 
 local function literal(value)
   if value == json.null then return "NULL::DOUBLE" end
+  if type(value) == "string" then return ("'%s'"):format(value:gsub("'", "''")) end
   return ("%.17g::DOUBLE"):format(value)
 end
 

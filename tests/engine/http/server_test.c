@@ -134,6 +134,27 @@ static void limits_have_statuses(void **state) {
   close(fd);
 }
 
+/* Where another server in front may have seen the body end elsewhere: 400, and nothing of the rest is a request. */
+static void ambiguous_lengths_are_refused(void **state) {
+  (void)state;
+  static const char *const heads[] = {
+      "Content-Length: 4\r\nTransfer-Encoding: chunked", "Content-Length: 4\r\nContent-Length: 4",
+      "Content-Length: 4\r\nContent-Length: 30",         "Content-Length: +4",
+      "Content-Length: 4, 4",                            "Transfer-Encoding: xchunked",
+      "Transfer-Encoding: chunked, identity",            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+      "Host: other",
+  };
+  for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+    char request[512];
+    int fd = connect_to_server();
+    snprintf(request, sizeof request, "POST /x HTTP/1.1\r\nHost: h\r\n%s\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n", heads[i]);
+    send_text(fd, request);
+    expect(fd, " 400 ");
+    expect_close(fd, 5000);
+    close(fd);
+  }
+}
+
 static void a_trickling_client_is_cut_off(void **state) {
   (void)state;
   int fd = connect_to_server();
@@ -202,6 +223,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_connection_is_kept, start, stop),
       cmocka_unit_test_setup_teardown(limits_have_statuses, start, stop),
+      cmocka_unit_test_setup_teardown(ambiguous_lengths_are_refused, start, stop),
       cmocka_unit_test_setup_teardown(a_trickling_client_is_cut_off, start, stop),
       cmocka_unit_test_setup_teardown(a_drain_finishes_what_runs, start, stop),
       cmocka_unit_test_setup_teardown(answers_without_memory_do_no_harm, start, stop),

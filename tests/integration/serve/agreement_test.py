@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import time
 import unittest
 import warnings
 
@@ -180,6 +181,58 @@ class Agreement(unittest.TestCase):
         self.assertEqual(headers["X-Run-Id"], mlflow.MlflowClient().get_model_version("M", "2").run_id)
         self.project.run("rollback", "m")
         self.assertEqual(self.champion(), "1")
+
+    def test_texts_are_the_models_categories(self):
+        rng = np.random.default_rng(9)
+        frame = pd.DataFrame({"city": rng.choice(["Ulm", "Koeln", "Bonn", None], 3000), "x": rng.normal(size=3000)})
+        coded = frame.assign(city=frame.city.astype("category"))
+        target = (frame.city == "Koeln") * 2.0 + frame.x
+        booster = xgb.train({"max_depth": 4}, xgb.DMatrix(coded, target, enable_categorical=True), num_boost_round=20)
+        folder = self.project.path("cities")
+        signature = infer_signature(frame.fillna("Ulm"), booster.predict(xgb.DMatrix(coded, enable_categorical=True)))
+        mlflow.xgboost.save_model(booster, folder, signature=signature, model_format="ubj")
+        with open(os.path.join(folder, "serving_input_example.json"), "w") as f:
+            json.dump({"dataframe_split": {"columns": ["city", "x"], "data": [["Ulm", 0.5], [None, 1.0]]}}, f)
+        self.project.release(folder, endpoint="cities")
+        wanted = booster.predict(xgb.DMatrix(coded, enable_categorical=True))
+        data = [[None if city is None else city, x] for city, x in zip(frame.city, frame.x)]
+        path = "/endpoints/cities/invocations"
+        self.check_same(self.project.predict({"dataframe_split": {"columns": ["city", "x"], "data": data}}, path)["predictions"], wanted)
+        text = io.StringIO()
+        frame.to_csv(text, index=False)
+        self.check_same(self.project.predict(text.getvalue(), path, "text/csv")["predictions"], wanted)
+        unseen = self.project.predict({"inputs": {"city": ["Rom", None], "x": [0.25, 0.25]}}, path)["predictions"]
+        self.assertEqual(unseen[0], unseen[1])  # a city the model never saw is a missing value
+        status, _, answer = self.project.ask("POST", path, json.dumps({"inputs": [[1, 2]]}), {"Content-Type": "application/json"})
+        self.assertEqual((status, "column 'city', row 0: a number" in answer.decode()), (400, True))
+
+    def test_a_server_follows_an_alias(self):
+        project = Serving()
+        self.addCleanup(project.close)
+        mlflow.set_tracking_uri("sqlite:///" + project.path("mlflow.db"))
+        client, experiment = mlflow.MlflowClient(), mlflow.create_experiment("f", artifact_location=project.path("artifacts"))
+        signature = infer_signature(self.train, self.target.head(3))
+        for rounds in (5, 6):
+            with mlflow.start_run(experiment_id=experiment):
+                booster = self.train_booster({"objective": "reg:squarederror"}, self.target, rounds)
+                mlflow.xgboost.log_model(booster, name="m", signature=signature, input_example=self.train.head(3),
+                                         registered_model_name="F", model_format="ubj")
+        client.set_registered_model_alias("F", "champion", "1")
+        server = project.start("serve", "--follow", "models:/F@champion", "--every", "1")
+        project.wait_for_server(60)
+
+        def wait_for(version):
+            end = time.monotonic() + 60
+            while project.ask("POST", "/invocations", json.dumps(split(self.train.head(2))), {"Content-Type": "application/json"})[1]["X-Model-Version"] != version:
+                self.assertLess(time.monotonic(), end, f"version {version} never came")
+                time.sleep(0.1)
+
+        for version in ("1", "2", "1"):
+            client.set_registered_model_alias("F", "champion", version)
+            wait_for(version)
+        server.terminate()
+        self.assertEqual(server.wait(60), 0)
+        self.assertIn("takes models:/NAME@ALIAS", project.run("serve", "--follow", "models:/F/1", code=2))
 
 
 if __name__ == "__main__":
