@@ -7,11 +7,11 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import sys
 import time
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import pyarrow as pa
@@ -19,6 +19,7 @@ from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
 from pyiceberg.table.snapshots import Operation, Summary
 from pyiceberg.table.update.snapshot import _OverwriteFiles
+from faulted import wait_for_silence
 from support import Project, rounds
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -214,15 +215,10 @@ class World:
         time.sleep(self.random.uniform(0, 0.15))
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        self.wait_for_silence()
+        wait_for_silence(self.project)
         self.gather(options, killed=True)
         if self.random.random() < 0.5:
             self.try_again()
-
-    def wait_for_silence(self):
-        end = time.monotonic() + 30
-        while time.monotonic() < end and subprocess.run(["pgrep", "-f", self.project.root], stdout=subprocess.DEVNULL).returncode == 0:
-            time.sleep(0.02)
 
     def lose_state(self):
         self.project.history()  # what a killed run had committed is settled first: MLflow knows it then
