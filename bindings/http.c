@@ -1,4 +1,4 @@
-/* http.c -- mle.http: what Lua sees of engine/http/client.h */
+/* http.c -- mle.http: what Lua sees of engine/http/client.h and mail.h */
 
 #include "engine/http/client.h"
 
@@ -9,6 +9,7 @@
 #include "bindings/box.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/http/mail.h"
 
 #define HEADERS_MAX 100
 
@@ -112,6 +113,24 @@ static int l_request(lua_State *L) {
   return 1;
 }
 
+/* mail{ url, user, password, from, to, text } */
+static int l_mail(lua_State *L) {
+  static const char *const known[] = {"url", "user", "password", "from", "to", "text", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  mlb_options(L, 1, known);
+  size_t count;
+  lua_getfield(L, 1, "to");
+  mle_mail mail = {.url = mlb_need_text(L, 1, "url"),
+                   .user = mlb_opt_text(L, 1, "user", NULL),
+                   .password = mlb_opt_text(L, 1, "password", NULL),
+                   .from = mlb_need_text(L, 1, "from"),
+                   .to = mlb_texts(L, -1, &count),
+                   .text = mlb_need_text(L, 1, "text")};
+  mle_error err;
+  mlb_try(L, mle_mail_send(&mail, &err), &err);
+  return 0;
+}
+
 static const luaL_Reg client_methods[] = {
     {"request", l_request},
     {NULL, NULL},
@@ -119,6 +138,7 @@ static const luaL_Reg client_methods[] = {
 
 static const luaL_Reg functions[] = {
     {"client", l_client},
+    {"mail", l_mail},
     {NULL, NULL},
 };
 

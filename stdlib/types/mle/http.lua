@@ -17,4 +17,8 @@ function Client:close() end
 ---@return mle.http.Client
 function M.client() end
 
+---Hands one message to an SMTP server; with a password only over an encrypted connection.
+---@param mail { url: string, user?: string, password?: string, from: string, to: string[], text: string }
+function M.mail(mail) end
+
 return M
