@@ -13,6 +13,7 @@
 #include "bindings/jobs.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/jobs/command.h"
 #include "engine/jobs/process.h"
 #include "engine/jobs/signals.h"
 
@@ -259,6 +260,20 @@ static int l_die_with_parent(lua_State *L) {
   return 0;
 }
 
+/* execute(argv, folder) -> code, signal: another program, to its end */
+static int l_execute(lua_State *L) {
+  size_t count;
+  const char *folder = luaL_checkstring(L, 2);
+  const char *const *argv = mlb_texts(L, 1, &count);
+  int code, signal;
+  mle_error err;
+  luaL_argcheck(L, count > 0, 1, "must name a program");
+  mlb_try(L, mle_command_run(argv, folder, &code, &signal, &err), &err);
+  lua_pushinteger(L, code);
+  lua_pushinteger(L, signal);
+  return 2;
+}
+
 /* unhook(): this thread of Lua is no longer stopped when the process is; coroutines made before are */
 static int l_unhook(lua_State *L) {
   lua_sethook(L, NULL, 0, 0);
@@ -280,6 +295,7 @@ static const luaL_Reg functions[] = {
     {"ask", l_ask},
     {"give_answer", l_give_answer},
     {"die_with_parent", l_die_with_parent},
+    {"execute", l_execute},
     {"unhook", l_unhook},
     {NULL, NULL},
 };

@@ -33,6 +33,12 @@ local sections <const> = {
     days = { types = "integer|nil", variable = "MLENGINE_HISTORY_DAYS" },
     runs = { types = "integer|nil", variable = "MLENGINE_HISTORY_RUNS" },
   },
+  mail = {
+    url = { types = "string|nil", variable = "MLENGINE_MAIL_URL" },
+    from = { types = "string|nil", variable = "MLENGINE_MAIL_FROM" },
+    user = { types = "string|nil", variable = "MLENGINE_MAIL_USER" },
+    password = { types = "table|nil" },
+  },
   jobs = {
     timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" },
     cgroup = { types = "string|nil", variable = "MLENGINE_JOBS_CGROUP" },
@@ -45,6 +51,7 @@ local defaults <const> = {
   up = { host = "127.0.0.1", port = 8701 },
   history = { days = 365, runs = 1000000 },
   jobs = { timeout = "24h", cgroup = "auto" },
+  mail = {},
 }
 
 local GROUP_OR_OTHERS_WRITE <const> = 18 -- octal 022
@@ -122,7 +129,7 @@ local function catalogs_of_environment()
 end
 
 local function from_environment(setting)
-  local text = os.getenv(setting.variable)
+  local text = setting.variable and os.getenv(setting.variable)
   if not text or text == "" then return nil end
   if not setting.types:find("integer", 1, true) then return text end
   local number = math.tointeger(tonumber(text))
@@ -255,6 +262,14 @@ function M.history()
   local history = overlay({}, load_settings().history)
   if history.days < 0 or history.runs < 0 then raise("invalid", "history.days and history.runs must not be negative") end
   return history
+end
+
+---The server that sends mails; `password` says where the password is.
+---@return { url?: string, from?: string, user?: string, password?: { env?: string, file?: string } }
+function M.mail()
+  local mail = overlay({}, load_settings().mail)
+  mail.password = mail.password and require("mlengine.pipeline.fields").source(mail.password, "mail.password")
+  return mail
 end
 
 ---What holds for every job that does not say otherwise.

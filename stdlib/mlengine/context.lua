@@ -3,6 +3,7 @@
 --- done once the run's success is committed.
 
 local json = require "mlengine.json"
+local secrets = require "mlengine.jobs.secrets"
 
 local M = {}
 
@@ -19,6 +20,7 @@ local M = {}
 ---@field folder? string       the run's own folder, for what need not outlive it long
 ---@field params table<string, any>
 ---@field inputs table<string, mlengine.jobs.Input>
+---@field aliases? table<string, string> other names of the inputs
 ---@field state? mle.jobs.State nil in a repl: then nothing is recorded
 ---@field ask? fun(request: { serve: string }) has the engine start the model server, for it outlives the job
 ---@field actions { kind: string, data: string }[]
@@ -55,7 +57,7 @@ function M.leave() current = nil end
 ---@param kind string "mlflow_run": data is { tracking_uri, run_id }
 ---@param data table
 function Context:intent(kind, data)
-  if self.state then self.state:intend(self.run_id, kind, json.encode(data)) end
+  if self.state then self.state:intend(self.run_id, kind, json.encode(secrets.mask(data))) end
 end
 
 ---Has something done after the run's success is committed: by this process, or
@@ -63,14 +65,14 @@ end
 ---@param kind string "mlflow_finish": data is { tracking_uri, run_id, status, end_time }
 ---@param data table
 function Context:on_success(kind, data)
-  self.actions[#self.actions + 1] = { kind = kind, data = json.encode(data) }
+  self.actions[#self.actions + 1] = { kind = kind, data = json.encode(secrets.mask(data)) }
 end
 
 ---Records a fact for the history; `text` in it is shown beside the run.
 ---@param kind string "model", "deployment", ...
 ---@param data table
 function Context:note(kind, data)
-  if self.state then self.state:note(self.run_id, kind, json.encode(data)) end
+  if self.state then self.state:note(self.run_id, kind, json.encode(secrets.mask(data))) end
 end
 
 local function earlier_answers(self) return self.pinned and self.pinned.answers or self.answers end

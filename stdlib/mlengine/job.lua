@@ -14,6 +14,7 @@ local context = require "mlengine.context"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local log = require "mlengine.log"
+local secrets = require "mlengine.jobs.secrets"
 
 local M = {}
 
@@ -133,6 +134,9 @@ function M.output(values)
   for name, value in pairs(values) do
     check.type(name, "string", "a name given to job.output")
     merged[name] = encode(value, 0)
+    if secrets.holds { [name] = merged[name] } then
+      errors.raise("refused", "job.output: '%s' holds a secret of this job; outputs are kept in the history", secrets.mask(name))
+    end
   end
   local ok, text = pcall(json.encode, merged)
   if not ok then
@@ -154,6 +158,7 @@ end
 
 local function choose_parent(current, name)
   local names = parents_of(current)
+  name = current.aliases and current.aliases[name] or name
   if #names == 0 then
     errors.raise("refused", current.pipeline and ("job.input: '%s' follows no other job"):format(current.job)
       or ("job.input: no pipeline names this script, so it follows no job; run it from one, or name it there"))
@@ -170,7 +175,7 @@ end
 ---What the parent's run put out. Frames are opened when they are used. Nil for a
 ---parent that has put out nothing, which only `on = "failure"` and `on = "always"` allow.
 ---
----     local new = job.input()          -- with several parents: job.input "Retrain"
+---     local new = job.input()          -- with several parents: job.input "Retrain", or a name of the job's `inputs`
 ---     deploy.release { model = new.model, ... }
 ---@param name? string
 ---@return table<string, any>?

@@ -12,18 +12,27 @@
 --- `mlengine run pipeline.lua` runs them, each in a process of its own.
 
 local check = require "mlengine.check"
+local environments = require "mlengine.pipeline.environments"
 local errors = require "mlengine.error"
+local fields = require "mlengine.pipeline.fields"
 local schedule = require "mlengine.jobs.schedule"
 
 local M = {}
 
 ---@class mlengine.pipeline.Job
 ---@field name string
----@field script string             relative to the pipeline's file
+---@field script? string            a Lua script, relative to the pipeline's file; this or `command`
+---@field command? string[]         another program, started in the folder of the pipeline's file
 ---@field after? string|(string|mlengine.pipeline.After)[] all of these come first
 ---@field schedule? string|mlengine.pipeline.Schedule|table when `mlengine up` starts it: "manual" (as when left out),
 ---                                 cron's five fields in UTC, a table, or pipeline.on_snapshot
----@field params? table<string, any> for job.params; `-p` wins
+---@field params? table<string, any> for job.params, or for a command's environment; `-p` wins
+---@field inputs? table<string, string> names for job.input of jobs, which come first
+---@field env? table<string, string|number|boolean> variables of its environment
+---@field secrets? table<integer|string, string|mlengine.pipeline.Source> names of variables, and where their values are
+---@field enabled? boolean          false: skipped unless it is named
+---@field concurrency? string|mlengine.pipeline.Concurrency jobs of one name share its places
+---@field notify? mlengine.pipeline.Notify|mlengine.pipeline.Notify[] who is told how it ended
 ---@field timeout? integer|string   seconds, or "15m", "24h" (the default)
 ---@field retries? integer|mlengine.pipeline.Retries how often it is tried again when it fails; 0
 ---@field resources? mlengine.pipeline.Resources
@@ -52,12 +61,30 @@ local M = {}
 ---@field memory? string|integer    bytes, or "4GiB": half for queries, a tenth for Lua, the rest for training
 ---@field gpu? integer              how many GPUs the job sees (CUDA_VISIBLE_DEVICES); 0 hides them, nil leaves them
 
+---@class mlengine.pipeline.Source
+---@field env? string               a variable of mlengine's own environment
+---@field file? string              a file
+
+---@class mlengine.pipeline.Concurrency
+---@field group string              in all pipelines of the project
+---@field max? integer              how many at a time; 1
+
+---@class mlengine.pipeline.Notify
+---@field on? string|string[]       "success", "failure", "timeout", "skip", "rejection"; default failure and timeout
+---@field webhook? string|mlengine.pipeline.Source a URL that is sent JSON
+---@field email? string|string[]    addresses, by the configuration's `mail`
+---@field call? fun(event: table)   run in a process of its own
+
+---@class mlengine.pipeline.Environment
+---@field jobs? table<string, table> what is different of each job
+
 local JOBS_MAX <const> = 1000
 
 local job_options <const> = {
-  name = "string", script = "string", after = "string|table|nil", schedule = "string|table|nil",
+  name = "string", script = "string|nil", command = "table|nil", after = "string|table|nil", schedule = "string|table|nil",
   params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
-  retries = "integer|table|nil",
+  retries = "integer|table|nil", inputs = "table|nil", env = "table|nil", secrets = "table|nil",
+  enabled = "boolean|nil", concurrency = "string|table|nil", notify = "table|nil",
 }
 
 local bytes_of <const> = {
@@ -146,9 +173,17 @@ local function read_job(job, index)
     errors.raise("invalid", "job %d: a name must have letters, and neither '/' nor line breaks",
       index)
   end
+  if (job.script == nil) == (job.command == nil) then
+    errors.raise("invalid", "%s needs a script or a command: script = \"retrain.lua\", or command = { \"python3\", \"features.py\" }", what)
+  end
   if job.timeout then require("mlengine.jobs.supervise").timeout(job.timeout) end
+  local after = read_after(job.after, what)
+  local notify, calls = fields.notify(job.notify, what)
   return {
-    name = job.name, script = job.script, after = read_after(job.after, what), params = job.params or {},
+    name = job.name, script = job.script, command = fields.command(job.command, what), params = job.params or {},
+    aliases = fields.inputs(job.inputs, after, what), after = after, env = fields.env(job.env, what),
+    secrets = fields.secrets(job.secrets, what), enabled = job.enabled ~= false,
+    concurrency = fields.concurrency(job.concurrency, what), notify = notify, calls = calls,
     schedule = schedule.read(job.schedule, what), timeout = job.timeout,
     resources = check_resources(job.resources or {}, what), consumer = job.consumer,
     retries = require("mlengine.jobs.retries").read(job.retries, what),
@@ -218,8 +253,42 @@ local Pipeline = {}
 Pipeline.__index = Pipeline
 Pipeline.__name = "mlengine.Pipeline"
 
+--- The pipeline as it is in one environment.
+local function variant(self, environment)
+  if not environment then return self end
+  environments.need(self.name, self.environments, environment)
+  return self.variants[environment]
+end
+
+--- Without functions, and without what need not be remembered of whom to tell.
+local function plain_job(job)
+  local copy = {}
+  for key, value in pairs(job) do copy[key] = value end
+  copy.calls, copy.notify = nil, job.notify and {}
+  for i, entry in ipairs(job.notify or {}) do copy.notify[i] = { on = entry.on } end
+  return copy
+end
+
 ---What the engine needs to know, as plain values; jobs come in an order that works.
-function Pipeline:data() return { name = self.name, jobs = self.jobs } end
+---@param environment? string
+---@return table
+function Pipeline:data(environment)
+  local chosen, jobs = variant(self, environment), {}
+  for i, job in ipairs(chosen.jobs) do jobs[i] = plain_job(job) end
+  return { name = chosen.name, jobs = jobs, environment = environment, environments = self.environments }
+end
+
+---Whom an entry of a job's `notify` tells, with its function.
+---@param name string
+---@param index integer
+---@param environment? string
+---@return table?
+function Pipeline:notification(name, index, environment)
+  for _, job in ipairs(variant(self, environment).jobs) do
+    local entry = job.name == name and job.notify and job.notify[index]
+    if entry then return { webhook = entry.webhook, email = entry.email, call = job.calls[index] } end
+  end
+end
 
 ---A schedule: `mlengine up` starts the job when a table has a new snapshot.
 ---@param table_name string [CATALOG.]NAMESPACE.TABLE
@@ -232,17 +301,24 @@ function M.on_snapshot(table_name, options) return schedule.on_snapshot(table_na
 ---@return boolean
 function M.is(value) return getmetatable(value) == Pipeline end
 
+local function build(options)
+  local jobs, by_name = read_jobs(options.jobs)
+  check_parents(jobs, by_name)
+  return { name = options.name, jobs = in_order(jobs, by_name) }
+end
+
 ---A pipeline; return it from the script.
----@param options { name: string, jobs: mlengine.pipeline.Job[] }
+---@param options { name: string, jobs: mlengine.pipeline.Job[], environments?: table<string, mlengine.pipeline.Environment> }
 ---@return mlengine.Pipeline
 function M.new(options)
-  check.options(options, { name = "string", jobs = "table" }, "pipeline.new")
+  check.options(options, { name = "string", jobs = "table", environments = "table|nil" }, "pipeline.new")
   if not options.name:find "%S" or options.name:find "[%c/]" then
     errors.raise("invalid", "a pipeline's name must have letters, and neither '/' nor line breaks")
   end
-  local jobs, by_name = read_jobs(options.jobs)
-  check_parents(jobs, by_name)
-  return setmetatable({ name = options.name, jobs = in_order(jobs, by_name) }, Pipeline)
+  local self = build(options)
+  self.environments, self.variants = environments.names(options.environments), {}
+  for _, name in ipairs(self.environments) do self.variants[name] = build(environments.apply(options, name)) end
+  return setmetatable(self, Pipeline)
 end
 
 return M

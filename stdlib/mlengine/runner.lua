@@ -21,6 +21,7 @@ local M = {}
 ---@field job? string
 ---@field from? string
 ---@field params? string[]      "name=value", "JOB.name=value"
+---@field environment? string   one of the pipeline's; $MLENGINE_ENV when left out
 ---@field rehearsal? string
 ---@field rehearsal_range? { from?: integer, to?: integer }
 ---@field json? boolean
@@ -67,7 +68,7 @@ local function chosen_jobs(pipeline, options)
 end
 
 local function start_pipeline(session, file, options)
-  local pipeline = loader.load(file)
+  local pipeline = loader.load(file, options.environment)
   pipeline.file = files.in_project(file)
   local specs = {}
   for i, job in ipairs(chosen_jobs(pipeline, options)) do
@@ -84,7 +85,7 @@ local function start_script(session, file, options)
     errors.raise("usage", "--from is for pipelines; %s is a job script",
       file)
   end
-  local owner = require("mlengine.jobs.identity").find(file, options.job)
+  local owner = require("mlengine.jobs.identity").find(file, options.job, options.environment)
   local spec = owner and specs_of.of_job(owner.pipeline, owner.job, owner.file, options)
     or specs_of.of_script(file, options)
   spec.file = file -- as the user named it
@@ -128,8 +129,7 @@ end
 
 -- ====== Help ======
 
-local function page(title, text)
-  local declared = params.declared(text)
+local function page(title, declared)
   if not declared then return title .. "\n  its parameters are computed: read the script" end
   return title .. "\n" .. (next(declared) and params.help(declared) or "  no parameters")
 end
@@ -140,11 +140,10 @@ end
 function M.describe(file)
   local text = script.read(file)
   script.load_text(text, file)
-  if not loader.is_pipeline(text) then return page(file, text) end
+  if not loader.is_pipeline(text) then return page(file, params.declared(text)) end
   local pages = {}
   for i, job in ipairs(loader.load(file).jobs) do
-    local path = specs_of.path(file, job.script)
-    pages[i] = page(("%s (%s)"):format(job.name, path), script.read(path))
+    pages[i] = specs_of.page(file, job, page)
   end
   return table.concat(pages, "\n\n")
 end

@@ -29,7 +29,7 @@ end
 
 function TestPipeline.test_mistakes_are_named()
   refused("invalid", {}, "needs jobs")
-  refused("invalid", { { name = "A" } }, "job 'A'", "'script'")
+  refused("invalid", { { name = "A" } }, "job 'A'", "script or a command")
   refused("invalid", { { name = "A", script = "a", aftr = "B" } }, "aftr", "'after'")
   refused("invalid", { { name = "A", script = "a" }, { name = "A", script = "b" } }, "two jobs", "'A'")
   refused("invalid", { { name = "Retrain", script = "a" }, { name = "B", script = "b", after = "Retrian" } }, "'Retrian'", "'Retrain'")
@@ -40,6 +40,74 @@ function TestPipeline.test_mistakes_are_named()
   refused("invalid", { { name = "A", script = "a", timeout = "soon" } }, "soon", "15m")
   refused("invalid", { { name = "A", script = "a", resources = { memory = "much" } } }, "much", "4GiB")
   refused("invalid", { { name = "A", script = "a", resources = { gpu = -1 } } }, "at least 0")
+end
+
+function TestPipeline.test_fields_that_are_wrong()
+  local function one(fields, ...)
+    fields.name, fields.script = "A", not fields.command and "a" or nil
+    refused("invalid", { fields, { name = "Retrain", script = "b" } }, "job 'A'", ...)
+  end
+  one({ command = {} }, "python3")
+  one({ command = { "python3", 5 } }, "list of strings")
+  refused("invalid", { { name = "A", script = "a", command = { "b" } } }, "script or a command")
+  one({ env = { ["A-B"] = 1 } }, "A-B")
+  one({ env = { A = {} } }, "env.A")
+  one({ secrets = { TOKEN = { fil = "x" } } }, "fil", "'file'")
+  one({ secrets = { TOKEN = {} } }, "secrets.TOKEN", "where it is")
+  refused("invalid", { { name = "A", script = "a", inputs = { model = "Retrian" } }, { name = "Retrain", script = "b" } },
+    "'Retrian'", "'Retrain'")
+  one({ enabled = "no" }, "boolean")
+  one({ concurrency = { grup = "x" } }, "grup", "'group'")
+  one({ concurrency = { group = "x", max = 0 } }, "from 1")
+  one({ notify = { on = "failur", webhook = "https://x" } }, "failur", "'failure'")
+  one({ notify = { on = "failure" } }, "webhook, email and call")
+  one({ notify = { webhok = "https://x" } }, "webhok", "'webhook'")
+  one({ notify = { webhook = "ftp://x" } }, "http")
+  one({ notify = { email = "nobody" } }, "nobody")
+end
+
+function TestPipeline.test_a_secret_that_is_written_down_is_not_repeated()
+  local ok, e = pcall(pipeline.new, { name = "P", jobs = { { name = "A", script = "a", secrets = { TOKEN = "hunter2hunter2" } } } })
+  lu.assertFalse(ok)
+  lu.assertStrContains(e.message, "say where it is")
+  lu.assertNotStrContains(e.message, "hunter2")
+end
+
+function TestPipeline.test_inputs_are_followed()
+  local jobs = pipeline.new { name = "P", jobs = {
+    { name = "B", script = "b", inputs = { model = "A", also = "A" } }, { name = "A", script = "a" },
+  } }:data().jobs
+  lu.assertEquals(jobs[1].name, "A")
+  lu.assertEquals(jobs[2].after, { { name = "A", on = "success" } })
+  lu.assertEquals(jobs[2].aliases, { model = "A", also = "A" })
+end
+
+function TestPipeline.test_environments_are_merged_over()
+  local options = {
+    name = "P",
+    jobs = { { name = "A", script = "a", params = { rows = 1, mode = "x" }, after = { "B" }, timeout = 5 }, { name = "B", script = "b" } },
+    environments = { prod = { jobs = { A = { params = { rows = 100 }, after = {}, timeout = "1h" } } }, dev = {} },
+  }
+  local made = pipeline.new(options)
+  lu.assertEquals(made:data().name, "P")
+  lu.assertEquals(made:data "dev".name, "P@dev")
+  local prod = made:data "prod"
+  local a = prod.jobs[1]
+  lu.assertEquals({ prod.name, prod.environment, a.name, a.params, a.after, a.timeout }, { "P@prod", "prod", "A", { rows = 100, mode = "x" }, {}, "1h" })
+  test.raises("usage", made.data, made, "prd")
+  for _, wrong in ipairs { { prod = { jobs = { C = {} } } }, { prod = { jbs = {} } }, { prod = { jobs = { A = { tmeout = 1 } } } }, { ["a b"] = {} } } do
+    options.environments = wrong
+    test.raises("invalid", pipeline.new, options)
+  end
+end
+
+function TestPipeline.test_functions_stay_behind()
+  local call = function() end
+  local made = pipeline.new { name = "P", jobs = { { name = "A", script = "a", notify = { { call = call }, { on = "skip", webhook = "https://h/secret" } } } } }
+  lu.assertEquals(made:data().jobs[1].notify, { { on = { failure = true, timeout = true } }, { on = { skip = true } } })
+  lu.assertEquals(made:notification("A", 1), { call = call })
+  lu.assertEquals(made:notification("A", 2), { webhook = "https://h/secret" })
+  lu.assertNil(made:notification("A", 3))
 end
 
 function TestPipeline.test_schedules()

@@ -1,11 +1,11 @@
 local arguments = require "mlengine.arguments"
 local errors = require "mlengine.error"
 
-local usage <const> = "mlengine run FILE.lua [-p name=value]... [--job NAME] [--from JOB] [--json] [--skip-code N]\n"
-  .. "                    [--again | --range FROM..TO | --full | --dry-run]"
+local usage <const> = "mlengine run FILE.lua [-p name=value]... [--job NAME] [--from JOB] [--env NAME] [--json]\n"
+  .. "                    [--skip-code N] [--again | --range FROM..TO | --full | --dry-run]"
 
 local options <const> = {
-  ["-p"] = "list", ["--job"] = "NAME", ["--from"] = "JOB", ["--json"] = "flag", ["--skip-code"] = "N",
+  ["-p"] = "list", ["--job"] = "NAME", ["--from"] = "JOB", ["--env"] = "NAME", ["--json"] = "flag", ["--skip-code"] = "N",
   ["--again"] = "flag", ["--range"] = "FROM..TO", ["--full"] = "flag", ["--dry-run"] = "flag",
 }
 
@@ -55,7 +55,7 @@ return {
   run = function(args)
     local given, names = arguments.parse(args, options, usage, { 1, 1 })
     local code = require("mlengine.runner").run(names[1], {
-      params = given.p, job = given.job, from = given.from, json = given.json,
+      params = given.p, job = given.job, from = given.from, environment = given.env, json = given.json,
       skip_code = read_skip_code(given.skip_code), rehearsal = read_rehearsal(given),
       rehearsal_range = given.range and read_range(given.range), trace = errors.tracing(),
     })

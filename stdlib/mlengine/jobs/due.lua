@@ -63,6 +63,7 @@ end
 ---@param results table<string, mlengine.jobs.Result>
 ---@return string? reason, boolean? blocked nothing may follow it on success either
 function M.why_not(spec, results)
+  if spec.enabled == false then return "it is not enabled", false end
   local fresh, names = false, {}
   for _, parent in ipairs(spec.after) do
     local reason, blocked = obstacle(parent, results[parent.name])

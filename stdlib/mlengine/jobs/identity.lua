@@ -54,7 +54,7 @@ end
 local function matches_in(path, pipeline, wanted)
   local found = {}
   for _, job in ipairs(pipeline.jobs) do
-    local place = job.script:sub(1, 1) == "/" and job.script or script.folder(path) .. "/" .. job.script
+    local place = not job.script and "" or job.script:sub(1, 1) == "/" and job.script or script.folder(path) .. "/" .. job.script
     if system.absolute(place) == wanted then
       found[#found + 1] = { pipeline = pipeline, job = job, file = path }
     end
@@ -62,11 +62,11 @@ local function matches_in(path, pipeline, wanted)
   return found
 end
 
-local function all_matches(file)
+local function all_matches(file, environment)
   local paths, texts = candidates(file)
   if #paths == 0 then return {} end
   local found, wanted = {}, system.absolute(file)
-  for i, answer in ipairs(loader.load_all(paths)) do
+  for i, answer in ipairs(loader.load_all(paths, environment)) do
     if answer.error then
       refuse_unreadable(paths[i], answer.error, texts[paths[i]], file)
     else
@@ -82,9 +82,10 @@ local function full_name(match) return match.pipeline.name .. "/" .. match.job.n
 ---The pipeline's job that a script is; nil when it is nobody's.
 ---@param file string
 ---@param wanted? string "JOB" or "PIPELINE/JOB" where there are several
+---@param environment? string
 ---@return { pipeline: table, job: table, file: string }?
-function M.find(file, wanted)
-  local matches, names, chosen = all_matches(file), {}, {}
+function M.find(file, wanted, environment)
+  local matches, names, chosen = all_matches(file, environment), {}, {}
   for i, match in ipairs(matches) do
     names[i] = full_name(match)
     if not wanted or wanted == names[i] or wanted == match.job.name then chosen[#chosen + 1] = match end

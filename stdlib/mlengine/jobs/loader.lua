@@ -20,13 +20,15 @@ function M.is_pipeline(text) return params.requires(text, MODULE) end
 
 -- ====== In the child ======
 
-local function load_one(file)
+--- $MLENGINE_ENV is for whatever runs; a pipeline without environments is the same in each.
+local function load_one(file, environment, strict)
   local value = script.run(file)
   if not require(MODULE).is(value) then
     errors.raise("invalid", "%s requires mlengine.pipeline but returns no pipeline; end it with: return pipeline.new { ... }",
       file)
   end
-  return value:data()
+  if not strict and #value.environments == 0 then environment = nil end
+  return value:data(environment)
 end
 
 ---Loads the files that the engine asks for.
@@ -36,7 +38,7 @@ function M.serve()
   process.die_with_parent()
   local answers = {}
   for i, file in ipairs(input.files) do
-    local ok, value = pcall(load_one, file)
+    local ok, value = pcall(load_one, file, input.environment, input.strict)
     if ok then
       answers[i] = { pipeline = value }
     else
@@ -67,9 +69,12 @@ local function wait(child, deadline)
   end
 end
 
-local function begin(files)
+local function begin(files, environment)
+  local variable = os.getenv "MLENGINE_ENV"
   return process.start {
-    argv = { "child", "pipeline" }, input = json.encode { files = json.array(files) },
+    argv = { "child", "pipeline" }, input = json.encode {
+      files = json.array(files), strict = environment ~= nil, environment = environment or (variable ~= "" and variable or nil),
+    },
   }
 end
 
@@ -86,9 +91,10 @@ end
 
 ---Loads pipelines; each answer has `pipeline` or `error`.
 ---@param files string[]
+---@param environment? string must be one of theirs; $MLENGINE_ENV when left out
 ---@return mlengine.jobs.Loaded[]
-function M.load_all(files)
-  local child <close> = begin(files)
+function M.load_all(files, environment)
+  local child <close> = begin(files, environment)
   return read_answer(child, files, wait(child, system.monotonic_ns() + TIMEOUT_NS))
 end
 
@@ -123,9 +129,10 @@ end
 
 ---Loads one pipeline, or raises its error.
 ---@param file string
+---@param environment? string
 ---@return table
-function M.load(file)
-  local answer = M.load_all { file }[1]
+function M.load(file, environment)
+  local answer = M.load_all({ file }, environment)[1]
   if answer.pipeline then return answer.pipeline end
   error(errors.new(answer.error.kind, answer.error.message, answer.error.where), 0)
 end

@@ -1,6 +1,7 @@
 --- What is to run: a job's script, its text, and the parameters it was given.
 
 local check = require "mlengine.check"
+local command = require "mlengine.jobs.command"
 local errors = require "mlengine.error"
 local files = require "mlengine.jobs.files"
 local params = require "mlengine.params"
@@ -11,9 +12,13 @@ local system = require "mle.system"
 local M = {}
 
 local function new(file, fields, options)
-  fields.file, fields.script = file, files.in_project(file)
-  fields.text = script.read(file)
-  script.load_text(fields.text, file) -- a mistake in its syntax is found before anything runs
+  fields.file = file
+  if fields.command then
+    fields.script, fields.text = command.line(fields.command), command.text(fields.command, file)
+  else
+    fields.script, fields.text = files.in_project(file), script.read(file)
+    script.load_text(fields.text, file) -- a mistake in its syntax is found before anything runs
+  end
   fields.inputs = {}
   fields.rehearsal, fields.rehearsal_range = options.rehearsal, options.rehearsal_range
   fields.trace, fields.abandoned = options.trace, options.abandoned
@@ -38,7 +43,7 @@ end
 ---@param options mlengine.runner.Options
 ---@return mlengine.jobs.Spec
 function M.of_job(pipeline, job, pipeline_file, options)
-  local file = M.path(pipeline_file, job.script)
+  local file = job.script and M.path(pipeline_file, job.script) or pipeline_file
   if not system.stat(file) then
     errors.raise("not found", "job '%s': there is no script '%s'", job.name, file)
   end
@@ -46,7 +51,9 @@ function M.of_job(pipeline, job, pipeline_file, options)
   for name, value in pairs(job.params) do given[name] = value end
   return new(file, {
     pipeline = pipeline.name, job = job.name, after = job.after, params = given, resources = job.resources,
-    retries = job.retries,
+    retries = job.retries, command = job.command, env = job.env, secrets = job.secrets, aliases = job.aliases,
+    enabled = job.enabled, concurrency = job.concurrency, notify = job.notify, environment = pipeline.environment,
+    pipeline_file = system.absolute(pipeline_file),
     timeout = job.timeout and supervise.timeout(job.timeout),
     consumer = job.consumer or pipeline.name .. "/" .. job.name,
   }, options)
@@ -77,14 +84,15 @@ end
 
 --- What a spec takes of what was given: with one script, everything, so that its check refuses the rest.
 local function take(spec, given, taken, alone)
-  local declared = params.declared(spec.text)
+  local declared = spec.command and command.declared(spec.params) or params.declared(spec.text)
   for i, one in ipairs(given) do
     if (not one.job or one.job == spec.job) and (alone or not declared or declared[one.name]) then
       spec.params[one.name] = one.value
       taken[i] = true
     end
   end
-  if declared then params.values(declared, spec.params) end
+  local values = declared and params.values(declared, spec.params)
+  if spec.command then spec.params = values end -- which no script converts
   return declared or {}
 end
 
@@ -103,6 +111,19 @@ function M.give(specs, list)
         one.name, check.hint(one.name, names), table.concat(names, ", "))
     end
   end
+end
+
+---A job's part of what `mlengine run FILE --help` prints.
+---@param pipeline_file string
+---@param job table
+---@param page fun(title: string, specs?: table<string, mlengine.params.Spec>): string
+---@return string
+function M.page(pipeline_file, job, page)
+  if job.command then
+    return page(("%s (%s)"):format(job.name, command.line(job.command)), command.declared(job.params))
+  end
+  local path = M.path(pipeline_file, job.script)
+  return page(("%s (%s)"):format(job.name, path), params.declared(script.read(path)))
 end
 
 return M

@@ -4,6 +4,7 @@
 local due = require "mlengine.jobs.due"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local notify = require "mlengine.jobs.notify"
 local plan = require "mlengine.jobs.plan"
 local process = require "mle.process"
 local supervise = require "mlengine.jobs.supervise"
@@ -53,7 +54,10 @@ end
 function M.run_one(session, spec, results, forced)
   local result = take_step(session, spec, results, forced)
   session.asked = session.asked or result.asked or process.asked()
-  if result.created then session.reporter:finished(spec, result) end
+  if result.created then
+    session.reporter:finished(spec, result)
+    notify.send(session.state, spec, result)
+  end
   return result
 end
 

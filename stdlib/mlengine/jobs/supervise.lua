@@ -1,6 +1,8 @@
 --- One job's process, from its row to its end, seen from the engine: it is
 --- started, read, stopped when its time is up or the user asks, and recorded.
 
+local command = require "mlengine.jobs.command"
+local concurrency = require "mlengine.jobs.concurrency"
 local config = require "mlengine.config"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
@@ -8,6 +10,7 @@ local log = require "mlengine.log"
 local plan = require "mlengine.jobs.plan"
 local process = require "mle.process"
 local retries = require "mlengine.jobs.retries"
+local secrets = require "mlengine.jobs.secrets"
 local settle = require "mlengine.jobs.settle"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
@@ -36,6 +39,15 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field resources { cpu?: integer, memory?: integer, gpu?: integer }
 ---@field timeout? integer     seconds
 ---@field retries? mlengine.jobs.Retries
+---@field command? string[]    instead of a script
+---@field env? table<string, string>
+---@field secrets? table<string, { env?: string, file?: string }>
+---@field aliases? table<string, string> other names of its parents
+---@field enabled? boolean
+---@field concurrency? { group: string, max: integer }
+---@field notify? { on: table<string, boolean> }[]
+---@field environment? string
+---@field pipeline_file? string absolute
 ---@field again? integer       the run that is tried again, instead of a new one
 ---@field skipped? { run: integer } this pipeline's run has skipped it before
 
@@ -66,6 +78,14 @@ end
 ---@field number integer       from 1
 ---@field lock mle.jobs.Lock   of the run
 ---@field consumer? mle.jobs.Lock
+---@field place? mle.jobs.Lock of its `concurrency`
+
+local function names_of(values)
+  local names = {}
+  for name in pairs(values) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
 
 local function input_of(state_folder, spec, attempt, folder)
   return json.encode {
@@ -73,6 +93,7 @@ local function input_of(state_folder, spec, attempt, folder)
     pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
     consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range, pinned = spec.pinned,
     params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
+    command = spec.command, aliases = spec.aliases, secrets = json.array(names_of(spec.secrets or {})),
   }
 end
 
@@ -82,12 +103,33 @@ local function lock_consumer(state, spec)
   return state:lock("consumer", spec.consumer, ("process %d, which is starting it"):format(system.pid()))
 end
 
+--- "NAME=value" of its variables, and the values that are secret. Its own `env` is stronger
+--- than what a command is told, a secret than both.
+local function surroundings(spec, attempt, folder)
+  local variables, hidden, list = spec.command and command.variables(spec, attempt, folder) or {}, {}, {}
+  variables.MLENGINE_ENV = spec.environment
+  for name, value in pairs(spec.env or {}) do variables[name] = value end
+  for name, value in pairs(secrets.read(spec.secrets, spec.job)) do
+    variables[name], hidden[#hidden + 1] = value, value
+  end
+  for _, name in ipairs(names_of(variables)) do list[#list + 1] = name .. "=" .. variables[name] end
+  return list, hidden
+end
+
+local function locks_of(attempt)
+  local locks = { attempt.lock }
+  locks[#locks + 1] = attempt.consumer
+  locks[#locks + 1] = attempt.place
+  return locks
+end
+
 local function start(state_folder, spec, attempt)
   local folder = ("%s/runs/%d"):format(state_folder, attempt.run)
   system.make_folders(folder, true)
+  local environment, hidden = surroundings(spec, attempt, folder)
   return process.start {
     argv = { "child", "job", spec.file }, input = input_of(state_folder, spec, attempt, folder),
-    locks = { attempt.lock, attempt.consumer }, log = folder .. "/log",
+    locks = locks_of(attempt), environment = environment, secrets = hidden, log = folder .. "/log",
     cpus = spec.resources.cpu, gpus = spec.resources.gpu, memory = spec.resources.memory,
     no_groups = config.jobs().cgroup == "none",
   }
@@ -225,10 +267,10 @@ local function carry_out(state, state_folder, spec, attempt, reporter)
   return result_of(state, run, watch)
 end
 
-local function next_attempt(state, spec, run)
+local function next_attempt(state, spec, run, place)
   local consumer = lock_consumer(state, spec)
   local number, lock = state:try_again(run)
-  return { run = run, number = number, lock = lock, consumer = consumer }
+  return { run = run, number = number, lock = lock, consumer = consumer, place = place }
 end
 
 --- Waits, and says whether to go on.
@@ -251,7 +293,7 @@ local function persist(state, state_folder, spec, attempt, reporter)
     if not wait_ms then return result end
     reporter:trying_again(spec, result, attempt.number, wait_ms)
     if not wait_for(spec, wait_ms) then return result end
-    attempt = next_attempt(state, spec, attempt.run)
+    attempt = next_attempt(state, spec, attempt.run, attempt.place)
   end
 end
 
@@ -262,9 +304,11 @@ end
 ---@param reporter mlengine.jobs.Reporter
 ---@return mlengine.jobs.Result
 function M.run(state, state_folder, spec, reporter)
+  local place <close> = concurrency.enter(state, spec)
   local consumer = lock_consumer(state, spec)
   local run, lock = state:create(row_of(state, spec))
-  return persist(state, state_folder, spec, { run = run, number = 1, lock = lock, consumer = consumer }, reporter)
+  local first = { run = run, number = 1, lock = lock, consumer = consumer, place = place }
+  return persist(state, state_folder, spec, first, reporter)
 end
 
 ---Tries the run `spec.again` again, with its range, parameters and script text.
@@ -274,7 +318,8 @@ end
 ---@param reporter mlengine.jobs.Reporter
 ---@return mlengine.jobs.Result
 function M.again(state, state_folder, spec, reporter)
-  return persist(state, state_folder, spec, next_attempt(state, spec, spec.again), reporter)
+  local place <close> = concurrency.enter(state, spec)
+  return persist(state, state_folder, spec, next_attempt(state, spec, spec.again, place), reporter)
 end
 
 ---Seconds of 90, "90", "90s", "15m", "24h", "2d".

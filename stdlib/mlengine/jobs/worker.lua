@@ -10,6 +10,7 @@ local json = require "mlengine.json"
 local process = require "mle.process"
 local project = require "mlengine.project"
 local script = require "mlengine.script"
+local secrets = require "mlengine.jobs.secrets"
 local system = require "mle.system"
 local usage = require "mlengine.jobs.usage"
 
@@ -40,6 +41,7 @@ local function enter(input, state, thread)
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
     pinned = input.pinned, answers = answered_before(input, state), resources = input.resources, folder = input.folder,
     params = input.params, inputs = input.inputs, state = state, thread = thread, ask = ask,
+    aliases = input.aliases,
   }
 end
 
@@ -81,13 +83,13 @@ end
 
 local function record(state, current, how, value)
   if how == "skipped" then
-    state:skip(current.run_id, value, current.actions)
+    state:skip(current.run_id, secrets.mask(value), current.actions)
   elseif how == "done" then
     state:succeed(current.run_id, json.encode(current.outputs), current.actions)
   else
     local trace = value.trace
     value.trace = nil
-    state:finish(current.run_id, "failed", errors.line(value), trace)
+    state:finish(current.run_id, "failed", secrets.mask(errors.line(value)), secrets.mask(trace))
     return FAILED
   end
   return DONE
@@ -96,7 +98,7 @@ end
 --- What cannot be committed has failed. When not even that can be recorded (a full
 --- disk), the engine finds a run without a result; the log says why.
 local function fail(state, current, problem)
-  local line = errors.line(errors.from(problem))
+  local line = secrets.mask(errors.line(errors.from(problem)))
   if not pcall(state.finish, state, current.run_id, "failed", line) then io.stderr:write(line, "\n") end
   return FAILED
 end
@@ -115,7 +117,9 @@ end
 function M.run()
   local input = json.decode(process.take_input())
   process.die_with_parent()
+  secrets.hide(input.secrets)
   local thread = coroutine.create(function()
+    if input.command then return require("mlengine.jobs.command").run(input) end
     return script.call(script.load_text(input.text, input.file))
   end)
   process.unhook()

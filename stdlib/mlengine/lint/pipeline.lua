@@ -114,9 +114,10 @@ local function check_scripts(jobs, folder, report, add)
   local seen = {}
   for i, job in ipairs(jobs) do
     local file = type(job) == "table" and job.script
-    if type(file) ~= "string" then
-      report(i, "a job needs a script: { name = ..., script = \"retrain.lua\" }")
-    elseif not seen[file] then
+    local ours = type(job) ~= "table" or not job.command -- another program is not ours to check
+    if ours and type(file) ~= "string" then
+      report(i, "a job needs a script or a command: { name = ..., script = \"retrain.lua\" }")
+    elseif ours and not seen[file] then
       seen[file] = true
       local path = file:sub(1, 1) == "/" and file or folder == "." and file or folder .. "/" .. file
       if system.stat(path) then

@@ -60,7 +60,7 @@ end
 
 local function add_timers(self, entry)
   for _, job in ipairs(entry.data and entry.data.jobs or {}) do
-    if job.schedule then
+    if job.schedule and job.enabled then
       local timer = new_timer(self, entry, job)
       self.timers[#self.timers + 1] = timer
       self.by_job[entry.name .. "/" .. job.name] = timer

@@ -81,7 +81,7 @@ local function job_of(up, entry, job)
   local due = up.clock:next_of(entry.name, job.name)
   local last = up.state:last_run(entry.name, job.name)
   return {
-    pipeline = entry.name, job = job.name, script = job.script, after = json.array(after),
+    pipeline = entry.name, job = job.name, script = job.script or table.concat(job.command, " "), after = json.array(after),
     schedule = schedules.text(job.schedule), next = due and due * 1000 or json.null, last_run = last and json.decode(last) or json.null,
   }
 end

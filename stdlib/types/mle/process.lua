@@ -77,6 +77,13 @@ function M.give_answer(bytes) end
 ---In a job's process: its group ends when what minds it does.
 function M.die_with_parent() end
 
+---In a job's process: runs another program to its end, with this process's outputs and environment.
+---@param argv string[]
+---@param folder string where it is started
+---@return integer code
+---@return integer signal that ended it, else 0
+function M.execute(argv, folder) end
+
 ---The calling thread of Lua is no longer stopped when the process is.
 function M.unhook() end
 
