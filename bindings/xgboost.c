@@ -17,6 +17,7 @@
 #include "engine/xgboost/booster.h"
 #include "engine/xgboost/gradients.h"
 #include "engine/xgboost/library.h"
+#include "engine/xgboost/stopping.h"
 
 #define MODEL_MAX ((size_t)1 << 30)
 
@@ -399,6 +400,12 @@ static int l_version(lua_State *L) {
   return 1;
 }
 
+/* maximizes(metric) -> whether more of it is better, by its name */
+static int l_maximizes(lua_State *L) {
+  lua_pushboolean(L, mle_stopping_maximizes(luaL_checkstring(L, 1)));
+  return 1;
+}
+
 /* peak_memory() -> the most bytes this process has had in memory */
 static int l_peak_memory(lua_State *L) {
   struct rusage usage;
@@ -441,6 +448,7 @@ static const luaL_Reg functions[] = {
     {"evaluate", mlb_model_evaluate},
     {"predict", mlb_model_predict},
     {"version", l_version},
+    {"maximizes", l_maximizes},
     {"peak_memory", l_peak_memory},
     {NULL, NULL},
 };

@@ -89,7 +89,9 @@ function M.start_run(options)
     tags = tags_of(options),
   }
   if job and info.run_id ~= id then job:intent("mlflow_run", { tracking_uri = uri, run_id = info.run_id }) end
-  return runs.new(here, uri, info)
+  local run = runs.new(here, uri, info)
+  run.experiment = name
+  return run
 end
 
 ---Sends the metrics that wait in the project's spool: a server was away when their runs

@@ -82,6 +82,19 @@ function M.train(options)
   return booster.new(result.bytes, result)
 end
 
+---Cross-validates; see mlengine.xgboost.cv.
+---
+---     xgboost.cv { dtrain = rows, label = "y", nfold = 5, stratified = true, params = { objective = "binary:logistic" } }
+---
+---@param options table
+---@return mlengine.xgboost.CvResult
+function M.cv(options) return require("mlengine.xgboost.cv").cv(options) end
+
+---Searches for parameters; see mlengine.xgboost.search.
+---@param options table
+---@return mlengine.xgboost.SearchResult
+function M.search(options) return require("mlengine.xgboost.search").search(options) end
+
 ---Loads a model that XGBoost 1.0 to 3.x saved as UBJSON or JSON, from a file, a folder or bytes.
 ---@param path_or_bytes string
 ---@return mlengine.xgboost.Booster

@@ -23,6 +23,7 @@ local M = {}
 ---@field id string
 ---@field info mle.mlflow.RunInfo
 ---@field tracking_uri string
+---@field experiment? string its experiment's name, of a run that was started here
 ---@field store mle.mlflow.Store
 ---@field tracker mle.mlflow.Tracker
 local Run = {}

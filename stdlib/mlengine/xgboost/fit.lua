@@ -62,7 +62,9 @@ local function watched_of(job, metrics)
 end
 
 ---Rows that the user's expressions look at.
-local function keep_rows(job)
+---@param job table
+---@return { train?: mlengine.Frame, evals?: mlengine.Frame[] }
+function M.keep_rows(job)
   local options, kept = job.options, {}
   local label = type(options.label) == "string" and options.label or nil
   if job.obj then kept.train = custom.keep(options.dtrain, label) end
@@ -78,7 +80,13 @@ local function outputs_of(job)
   return math.tointeger(job.params.num_class) or #data.names(job.options.label)
 end
 
-local function one_round(trainer, job, kept, rows)
+---One round and its metrics.
+---@param trainer mle.xgboost.Booster
+---@param job table
+---@param kept table what M.keep_rows gave
+---@param rows integer of the training set
+---@return boolean more, table metrics
+function M.one_round(trainer, job, kept, rows)
   if job.obj then
     custom.boost(trainer, job.obj, kept.train, rows)
   else
@@ -105,12 +113,12 @@ end
 local function run_rounds(trainer, job, rows, checkpoint)
   local state = checkpoint and checkpoint.state
   local history, watched = state and state.history or {}, state and state.watched or {}
-  local run, more, round, kept = job.options.run, true, state and state.round or 0, keep_rows(job)
+  local run, more, round, kept = job.options.run, true, state and state.round or 0, M.keep_rows(job)
   local bar <close> = progress.start(job.num_boost_round)
   if state then recall(trainer, job, state) end
   while more do
     local metrics
-    more, metrics = one_round(trainer, job, kept, rows)
+    more, metrics = M.one_round(trainer, job, kept, rows)
     local flat = M.note(history, job.evals, metrics)
     if run and next(flat) then run:log_metrics(flat, round) end
     if job.stopping.rounds > 0 then watched[#watched + 1] = watched_of(job, metrics) end

@@ -138,6 +138,11 @@ function M.evaluate(model, frame, expressions) end
 ---@return mle.xgboost.Scores
 function M.predict(model, frame, expressions, options) end
 
+---Whether more of a metric is better, by its name.
+---@param metric string
+---@return boolean
+function M.maximizes(metric) end
+
 ---The most bytes this process has had in memory.
 ---@return integer
 function M.peak_memory() end
