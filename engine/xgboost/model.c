@@ -244,6 +244,16 @@ static mle_status refuse_others(const char *bytes, size_t len, mle_error *err) {
   return len > 0 ? MLE_OK : malformed(err, "it is empty");
 }
 
+/* XGBoost before 2.1 wrote the thresholds of categorical splits to JSON as NaN. */
+static mle_status explain_nan(const char *bytes, size_t len, mle_error *err) {
+  static const char mark[] = "NaN";
+  for (size_t i = 0; bytes[0] == '{' && i + sizeof mark - 1 <= len; i++)
+    if (memcmp(bytes + i, mark, sizeof mark - 1) == 0)
+      return mle_fail(err, MLE_EUNSUPPORTED,
+                      "its JSON holds NaN, which JSON does not have; save the model as .ubj");
+  return MLE_EFORMAT;
+}
+
 static mle_status read_root(mle_model *m, const mle_node *root, mle_error *err) {
   const mle_node *learner = mle_node_member(root, "learner");
   if (learner == NULL) return malformed(err, "no learner: these bytes are no XGBoost model");
@@ -259,7 +269,9 @@ mle_status mle_model_parse(const void *bytes, size_t len, mle_model **out, mle_e
   mle_model *m = mle_calloc(1, sizeof *m);
   if (m == NULL) return no_memory(err);
   MLE_GO(refuse_others(bytes, len, err));
-  MLE_GO(mle_document_parse(bytes, len, &doc, err));
+  status = mle_document_parse(bytes, len, &doc, err);
+  if (status == MLE_EFORMAT) status = explain_nan(bytes, len, err);
+  if (status != MLE_OK) goto done;
   MLE_GO(read_root(m, mle_document_root(doc), err));
   *out = m;
   m = NULL;

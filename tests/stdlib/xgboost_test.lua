@@ -102,6 +102,7 @@ function TestXgboost.test_models_come_back()
   refused("must end in one", model.save, model, "/tmp/model.bin")
   refused("there is no model at", xgboost.load_model, "/no/such/model.ubj")
   refused("these bytes are no XGBoost model", xgboost.load_model, "{}")
+  refused("its JSON holds NaN, which JSON does not have; save the model as .ubj", xgboost.load_model, '{"learner":{"x":[NaN]}}')
 end
 
 function TestXgboost.test_columns_are_found_by_name()
