@@ -36,8 +36,10 @@ static mle_status fail_db(const mle_db *db, const char *doing, mle_error *err) {
   if ((code & 0xFF) == SQLITE_IOERR && sqlite3_system_errno(db->handle) != 0)
     return mle_fail(err, MLE_EIO, "%s in '%s': %s", doing, db->path,
                     strerror(sqlite3_system_errno(db->handle)));
-  return mle_fail(err, status_of(code), "%s in '%s': %s", doing, db->path,
-                  sqlite3_errmsg(db->handle));
+  bool busy = status_of(code) == MLE_EBUSY;
+  return mle_fail(err, status_of(code), "%s in '%s': %s%s", doing, db->path,
+                  sqlite3_errmsg(db->handle),
+                  busy ? "; another program has it open and did not let go of it" : "");
 }
 
 /* ====== Life ====== */
