@@ -40,22 +40,38 @@ static const char script[] =
     "while child:next(5000) ~= 'ended' do end\n"
     "state:recover()\n";
 
+/* What mlengine up keeps; the state is there already. */
+static const char scheduler[] =
+    "local folder = ...\n"
+    "local jobs, triggers = require 'mle.jobs', require 'mle.triggers'\n"
+    "local state <close> = jobs.open(folder)\n"
+    "local wanted = { pipeline = 'P', file = 'p.lua', job = 'J', source = 'schedule', who = 'me' }\n"
+    "local trigger = triggers.add(state, wanted, { source = 'cron', value = 7 })\n"
+    "assert(triggers.cursor(state, 'P', 'J', 'cron') == 7)\n"
+    "do local taken <close> = triggers.take(state, trigger) end\n"
+    "triggers.finish(state, trigger, 'succeeded')\n"
+    "triggers.at_once(state, function() triggers.set_cursor(state, 'P', 'K', 'cron', 8) end)\n"
+    "assert(triggers.get(state, trigger) and triggers.live(state) and state:last_run('P', 'J'))\n"
+    "triggers.prune(state, { keep = 1 })\n"
+    "assert(require('mle.schedule').next('0 6 * * mon', 'Europe/Berlin', 0) == 363600)\n";
+
 static int body(lua_State *L) {
   mlb_state_open_libraries(L);
-  if (luaL_loadstring(L, script) != LUA_OK) return lua_error(L);
+  if (luaL_loadstring(L, lua_tostring(L, 2)) != LUA_OK) return lua_error(L);
   lua_pushvalue(L, 1);
   lua_call(L, 1, 0);
   return 0;
 }
 
 /* Grants `blocks` allocations after the state was made; 0 when that was enough. */
-static int run_with(long blocks, const char *folder) {
+static int run_with(long blocks, const char *text, const char *folder) {
   lua_State *L = mlb_state_new(0);
   assert_non_null(L);
   lua_pushcfunction(L, body);
   lua_pushstring(L, folder);
+  lua_pushstring(L, text);
   mle_alloc_fail_after(blocks);
-  int status = lua_pcall(L, 1, 0, 0);
+  int status = lua_pcall(L, 2, 0, 0);
   mle_alloc_fail_after(-1);
   if (status != LUA_OK) {
     const char *message = luaL_tolstring(L, -1, NULL);
@@ -71,10 +87,13 @@ static void memory_may_end_anywhere(void **unused) {
   char *folder = mkdtemp(in_memory); /* hundreds of commits: without a disk's syncs */
   if (folder == NULL) folder = mkdtemp(on_disk);
   assert_non_null(folder);
-  assert_int_equal(run_with(-1, folder), LUA_OK);
-  long blocks = 0;
-  while (run_with(blocks, folder) != LUA_OK) blocks++;
-  assert_true(blocks > 100);
+  const char *const texts[] = {script, scheduler};
+  for (size_t i = 0; i < 2; i++) {
+    assert_int_equal(run_with(-1, texts[i], folder), LUA_OK);
+    long blocks = 0;
+    while (run_with(blocks, texts[i], folder) != LUA_OK) blocks++;
+    assert_true(blocks > 100);
+  }
   assert_int_equal(mle_remove_tree(folder, NULL), MLE_OK);
 }
 

@@ -58,6 +58,18 @@ class Commands(unittest.TestCase):
             self.assertTrue(out.startswith("# "), out[:50])
         self.assertIn("(did you mean 'iceberg'?)", self.complaint("help", "icberg", code=2))
 
+    def test_two_runs_are_compared_and_old_ones_forgotten(self):
+        for n in range(1, 4):
+            self.project.write("a.lua", f'local job = require "mlengine.job"\nlocal p = job.params {{ n = {{ 1, "n" }} }}\njob.output {{ n = p.n + {n} }}\n')
+            self.call("run", "a.lua", "-p", f"n={n}")
+        out, _ = self.call("history", "--compare", "1", "3")
+        self.assertRegex(out, r"(?m)^output n +2 +6$")
+        self.assertRegex(out, r"(?m)^param n +1 +3$")
+        self.assertIn("-3: job.output { n = p.n + 1 }\n+3: job.output { n = p.n + 3 }\n", out)
+        self.assertEqual(self.call("history", "--prune", "--runs", "2")[0], "1 old runs and triggers were removed\n")
+        self.assertEqual([r["run"] for r in self.project.history()], [3, 2])
+        self.assertEqual(sorted(os.listdir(self.project.path(".mlengine", "runs"))), ["2", "3"])
+
     # ====== mistakes ======
 
     def test_unknown_commands_name_the_nearest(self):
