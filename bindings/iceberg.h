@@ -38,6 +38,12 @@ static inline void set_snapshot(lua_State *L, const char *key, int64_t id) {
 const mle_property *mlb_properties(lua_State *L, int arg, size_t *out_count);
 
 /*
+ * What the tree of a filter, options.condition, says of files; NULL: nothing. Leaves userdata
+ * on the stack that holds it. [-0, +1, v]
+ */
+const mle_condition *mlb_condition(lua_State *L, int arg, const mle_schema *schema);
+
+/*
  * The rows a scan or listing is about, from {snapshot_id=} (nil: the current one)
  * or {to=, snapshots={ids}, full=}; leaves userdata on the stack. False when the table
  * has no snapshot. [-0, +1, v]

@@ -16,7 +16,15 @@ static void release_plan(void *plan) {
   mle_free(plan);
 }
 
+static void release_tree(void *tree) {
+  mle_buffer_release(tree);
+  mle_free(tree);
+}
+
 static const mlb_class plan_class = {"mle.iceberg_data.plan", release_plan};
+static const mlb_class tree_class = {"mle.iceberg_data.tree", release_tree};
+
+#define CONDITION_MAX ((size_t)16 << 20)
 
 /* The names in options.columns, on the stack; NULL when there are none. [-0, +2, v] */
 static const char **check_columns(lua_State *L, int arg, size_t *out_count) {
@@ -38,7 +46,7 @@ static const mle_schema *schema_of(lua_State *L, int arg, const mle_metadata *m)
   return schema;
 }
 
-/* read(table, what [, columns]) -> frame, rows; `what` as for mlb_range, and schema_id */
+/* read(table, what [, columns]) -> frame, rows; `what` as for mlb_range, and schema_id, condition */
 static int l_read(lua_State *L) {
   const mle_table *table = mlb_check(L, 1, &mlb_table_class);
   const mle_metadata *m = table->metadata;
@@ -48,11 +56,12 @@ static int l_read(lua_State *L) {
   const mle_schema *schema = schema_of(L, 2, m);
   const char **columns = check_columns(L, 3, &num_columns);
   bool any = mlb_range(L, 2, m, &range);
+  const mle_condition *condition = mlb_condition(L, 2, schema);
   mlb_box *holder = mlb_push(L, &plan_class);
   mle_plan *plan = mle_calloc(1, sizeof *plan);
   if (plan == NULL) return luaL_error(L, "not enough memory");
   holder->object = plan;
-  if (any) mlb_try(L, mle_increment_plan(m, &range, plan, &err), &err);
+  if (any) mlb_try(L, mle_increment_plan(m, &range, condition, plan, &err), &err);
   mlb_box *box = mlb_push_frame(L);
   mle_frame *frame;
   mlb_try(L,
@@ -75,16 +84,32 @@ static int l_write(lua_State *L) {
   return 1;
 }
 
+/* condition(predicate) -> text: DuckDB's reading of it, for what.condition */
+static int l_condition(lua_State *L) {
+  const char *predicate = luaL_checkstring(L, 1);
+  mlb_box *box = mlb_push(L, &tree_class);
+  mle_buffer *tree = mle_calloc(1, sizeof *tree);
+  if (tree == NULL) return luaL_error(L, "not enough memory");
+  *tree = MLE_BUFFER(CONDITION_MAX);
+  box->object = tree;
+  mle_error err;
+  mlb_try(L, mle_sql_where_tree(mlb_session(L), predicate, tree, &err), &err);
+  lua_pushlstring(L, tree->data, tree->len);
+  return 1;
+}
+
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
     {"read", l_read},
     {"write", l_write},
+    {"condition", l_condition},
     {NULL, NULL},
 };
 
 int luaopen_mle_iceberg_data(lua_State *L) {
   mlb_register(L, &plan_class, no_methods);
+  mlb_register(L, &tree_class, no_methods);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -310,25 +310,61 @@ bool mlb_range(lua_State *L, int arg, const mle_metadata *metadata, mle_incremen
 
 /* ====== Files ====== */
 
-/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id }, ... } }; see
- * mlb_range */
+const mle_condition *mlb_condition(lua_State *L, int arg, const mle_schema *schema) {
+  const mle_condition *condition = NULL;
+  const char *tree =
+      lua_isnoneornil(L, arg) ? NULL : mlb_opt_text(L, arg, "condition", NULL);
+  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
+  mle_error err;
+  if (tree != NULL) mlb_try(L, mle_condition_parse(tree, schema, arena, &condition, &err), &err);
+  return condition;
+}
+
+static void set_condition(lua_State *L, const char *key, const mle_condition *condition,
+                          mle_buffer *text) {
+  mle_buffer_clear(text);
+  if (condition != NULL && mle_condition_print(condition, text, NULL) == MLE_OK)
+    set_text(L, key, text->data);
+}
+
+/* [plan] */
+static void set_skipped(lua_State *L, const mle_plan *plan, mle_buffer *text) {
+  static const char *const by[] = {"manifest list", "partition", "bounds"};
+  lua_createtable(L, (int)plan->num_skipped, 0);
+  for (size_t i = 0; i < plan->num_skipped; i++) {
+    lua_createtable(L, 0, 3);
+    set_text(L, "path", plan->skipped[i].path);
+    set_text(L, "by", by[plan->skipped[i].by]);
+    set_condition(L, "why", plan->skipped[i].why, text);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "skipped");
+}
+
+/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id, deletes }, ... },
+ * condition, skipped = { { path, by, why }, ... } }; `what` as for mlb_range, and condition */
 static int l_plan(lua_State *L) {
   const mle_metadata *m = check_table(L)->metadata;
   mle_increment range;
   mle_error err;
   bool any = mlb_range(L, 2, m, &range);
+  const mle_condition *condition = mlb_condition(L, 2, m->schema);
   mle_plan *plan = push_memory(L, &plan_class, sizeof *plan);
-  if (any) mlb_try(L, mle_increment_plan(m, &range, plan, &err), &err);
-  lua_createtable(L, 0, 3);
+  mle_buffer *text = push_buffer(L);
+  if (any) mlb_try(L, mle_increment_plan(m, &range, condition, plan, &err), &err);
+  lua_createtable(L, 0, 5);
+  set_condition(L, "condition", condition, text);
+  set_skipped(L, plan, text);
   set_integer(L, "rows", plan->rows);
   set_integer(L, "bytes", plan->bytes);
   lua_createtable(L, (int)plan->num_files, 0);
   for (size_t i = 0; i < plan->num_files; i++) {
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 5);
     set_text(L, "path", plan->files[i].path);
     set_integer(L, "rows", plan->files[i].record_count);
     set_integer(L, "bytes", plan->files[i].file_size);
     set_integer(L, "snapshot_id", plan->files[i].snapshot_id);
+    set_integer(L, "deletes", (int64_t)plan->files[i].num_deletes);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   lua_setfield(L, -2, "files");

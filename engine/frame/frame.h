@@ -239,4 +239,11 @@ mle_status mle_frame_write(mle_frame *frame, const char *path, const char *optio
 mle_status mle_sql_name(mle_buffer *sql, const char *name, mle_error *err);
 mle_status mle_sql_text(mle_buffer *sql, const char *text, size_t len, mle_error *err);
 
+/*
+ * Appends DuckDB's reading of a predicate as JSON: the "where_clause" of
+ * json_serialize_sql. One that is no predicate gives {"error": true, ...}.
+ */
+mle_status mle_sql_where_tree(mle_session *session, const char *predicate, mle_buffer *out,
+                              mle_error *err);
+
 #endif

@@ -330,10 +330,11 @@ mle_status mle_increment_widen(const mle_metadata *m, const mle_increment_option
 
 /* ====== Reading it ====== */
 
-mle_status mle_increment_plan(const mle_metadata *m, const mle_increment *range, mle_plan *out,
-                              mle_error *err) {
-  if (range->full) return mle_plan_snapshot(m, mle_metadata_snapshot(m, range->to), out, err);
-  return mle_plan_added(m, range->snapshots, range->count, out, err);
+mle_status mle_increment_plan(const mle_metadata *m, const mle_increment *range,
+                              const mle_condition *condition, mle_plan *out, mle_error *err) {
+  if (range->full)
+    return mle_plan_snapshot(m, mle_metadata_snapshot(m, range->to), condition, out, err);
+  return mle_plan_added(m, range->snapshots, range->count, condition, out, err);
 }
 
 /* A summary without added-data-files added none. */
@@ -355,7 +356,7 @@ mle_status mle_increment_rows(const mle_metadata *m, const mle_increment *range,
   *out = 0;
   if (!range->full && sum_summaries(m, range, out)) return MLE_OK;
   *out = 0;
-  MLE_TRY(mle_increment_plan(m, range, &plan, err));
+  MLE_TRY(mle_increment_plan(m, range, NULL, &plan, err));
   *out = plan.rows;
   mle_plan_release(&plan);
   return MLE_OK;

@@ -72,8 +72,9 @@ mle_status mle_increment_widen(const mle_metadata *metadata, const mle_increment
                                const mle_window *window, mle_arena *arena, mle_increment *range,
                                mle_error *err);
 
+/* `condition` NULL: all rows; else see plan.h. */
 mle_status mle_increment_plan(const mle_metadata *metadata, const mle_increment *range,
-                              mle_plan *out, mle_error *err);
+                              const mle_condition *condition, mle_plan *out, mle_error *err);
 
 /* Rows of the range: from the snapshots' summaries, or where they are silent from manifests. */
 mle_status mle_increment_rows(const mle_metadata *metadata, const mle_increment *range,

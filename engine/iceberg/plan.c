@@ -7,6 +7,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/base/hash.h"
+#include "engine/iceberg/prune.h"
 #include "engine/iceberg/value.h"
 
 /* ====== A set of paths ====== */
@@ -103,6 +104,39 @@ static bool is_selected(const selection *wanted, const mle_manifest_entry *entry
   return entry->status == MLE_ENTRY_ADDED && has_snapshot(wanted, entry->snapshot_id);
 }
 
+/* ====== What a condition leaves out ====== */
+
+static mle_status note_skipped(mle_plan *plan, mle_skipped_by by, const char *path,
+                               const mle_condition *why, mle_error *err) {
+  mle_plan_skipped *skipped =
+      mle_arena_grow(&plan->arena, plan->skipped, plan->num_skipped, sizeof *skipped);
+  if (skipped == NULL) return mle_nomem(err, "planning a scan");
+  plan->skipped = skipped;
+  skipped[plan->num_skipped] = (mle_plan_skipped){by, NULL, why};
+  return mle_arena_copy(&plan->arena, path, &skipped[plan->num_skipped++].path, err);
+}
+
+static mle_status skip_manifest(mle_plan *plan, const mle_metadata *m,
+                                const mle_manifest_file *manifest, bool *out, mle_error *err) {
+  const mle_partition_spec *spec = mle_metadata_spec(m, manifest->spec_id);
+  const mle_condition *why = mle_prune_manifest(plan->condition, spec, manifest);
+  *out = why != NULL;
+  return *out ? note_skipped(plan, MLE_SKIPPED_MANIFEST, manifest->path, why, err) : MLE_OK;
+}
+
+static mle_status skip_file(mle_plan *plan, const mle_metadata *m, const mle_data_file *file,
+                            int32_t spec_id, bool *out, mle_error *err) {
+  mle_skipped_by by = MLE_SKIPPED_PARTITION;
+  const mle_partition_spec *spec = mle_metadata_spec(m, spec_id);
+  const mle_condition *why = mle_prune_partition(plan->condition, spec, &file->partition);
+  if (why == NULL) {
+    by = MLE_SKIPPED_BOUNDS;
+    why = mle_prune_file(plan->condition, file);
+  }
+  *out = why != NULL;
+  return *out ? note_skipped(plan, by, file->path, why, err) : MLE_OK;
+}
+
 /* Adds what is selected in a manifest; a path in `seen` (unless NULL) only the first time. */
 static mle_status add_manifest(mle_plan *plan, const mle_metadata *m,
                                const mle_manifest_file *manifest,
@@ -110,13 +144,18 @@ static mle_status add_manifest(mle_plan *plan, const mle_metadata *m,
   mle_manifest_reader *reader;
   mle_manifest_entry entry;
   mle_status status;
-  bool found, is_new;
+  bool found, is_new, skipped;
   if (mle_cancelled()) return mle_cancel_fail(err, "planning a scan");
-  MLE_TRY(mle_manifest_open(manifest, MLE_MANIFEST_PLAN, &reader, err));
+  MLE_TRY(skip_manifest(plan, m, manifest, &skipped, err));
+  if (skipped) return MLE_OK;
+  mle_manifest_columns columns = plan->condition == NULL ? MLE_MANIFEST_PLAN : MLE_MANIFEST_ALL;
+  MLE_TRY(mle_manifest_open(manifest, columns, &reader, err));
   for (;;) {
     MLE_GO(mle_manifest_next(reader, &entry, &found, err));
     if (!found) break;
     if (!is_selected(wanted, &entry) || (seen != NULL && has_path(seen, entry.file.path))) continue;
+    MLE_GO(skip_file(plan, m, &entry.file, mle_manifest_spec(reader), &skipped, err));
+    if (skipped) continue;
     MLE_GO(add_file(plan, &entry, mle_manifest_spec(reader), m, err));
     if (seen != NULL) MLE_GO(add_path(seen, plan->files[plan->num_files - 1].path, &is_new, err));
   }
@@ -257,8 +296,8 @@ static mle_status assign_deletes(const mle_metadata *m, mle_plan *plan, mle_erro
 }
 
 mle_status mle_plan_snapshot(const mle_metadata *metadata, const mle_snapshot *snapshot,
-                             mle_plan *out, mle_error *err) {
-  *out = (mle_plan){.arena = MLE_ARENA};
+                             const mle_condition *condition, mle_plan *out, mle_error *err) {
+  *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
   mle_status status = plan_list(out, metadata, snapshot, err);
   if (status == MLE_OK) status = assign_deletes(metadata, out, err);
   if (status != MLE_OK) mle_plan_release(out);
@@ -282,10 +321,10 @@ static mle_status plan_added(mle_plan *plan, const mle_metadata *m, const mle_sn
 }
 
 mle_status mle_plan_added(const mle_metadata *metadata, const int64_t *snapshots, size_t count,
-                          mle_plan *out, mle_error *err) {
+                          const mle_condition *condition, mle_plan *out, mle_error *err) {
   path_set seen = {NULL, 0, 0};
   mle_status status = MLE_OK;
-  *out = (mle_plan){.arena = MLE_ARENA};
+  *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
   for (size_t i = 0; i < count && status == MLE_OK; i++) {
     const mle_snapshot *snapshot = mle_metadata_snapshot(metadata, snapshots[i]);
     const selection wanted = {&snapshots[i], 1}; /* one at a time: oldest files first */

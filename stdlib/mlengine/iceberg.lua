@@ -14,6 +14,7 @@ local iceberg = require "mle.iceberg"
 local json = require "mlengine.json"
 local point = require "mlengine.iceberg.point"
 local range_options = require "mlengine.iceberg.range"
+local scans = require "mlengine.iceberg.scan"
 local tracking = require "mlengine.iceberg.tracking"
 
 local M = {}
@@ -148,13 +149,6 @@ local function check_range(options)
   return options
 end
 
---- A time before the first snapshot is a beginning, but no end.
-local function end_of_range(self, to, branch)
-  local id = point.resolve(self, to, branch)
-  if id or not to then return id end
-  errors.raise("not found", ("table %s had no snapshot at %s"):format(self.name, to))
-end
-
 ---@class mlengine.iceberg.RangeOptions
 ---@field from? integer|string exclusive: a snapshot, a tag or a time; nil: from the beginning
 ---@field to? integer|string   inclusive; nil: the current snapshot
@@ -190,7 +184,7 @@ function Table:range(options)
   local branch = options.branch
   local since = range_options.since(options.since)
   local range = self.handle:range {
-    from = point.resolve(self, options.from, branch), to = end_of_range(self, options.to, branch), branch = branch,
+    from = point.resolve(self, options.from, branch), to = point.last(self, options.to, branch), branch = branch,
     on_non_append = options.on_non_append, on_gap = options.on_gap, on_rollback = options.on_rollback,
     schema = options.schema, max_snapshots = options.max_snapshots, max_rows = options.max_rows,
     without = options.without, last_snapshots = options.last and options.last.snapshots,
@@ -202,20 +196,6 @@ function Table:range(options)
   return range
 end
 
---- The run this is part of; nil outside a job.
-local function current_run()
-  local context = package.loaded["mlengine.context"]
-  local current = context and context.current()
-  return current and current.run_id and current or nil
-end
-
---- Rows of this version of the table as a frame; `what` is a range or { snapshot_id = }.
-local function read(self, what, columns)
-  local frames = require "mlengine.frame" -- first: it says how DuckDB is to be opened
-  local handle, rows = require("mle.iceberg_data").read(self.handle, what, columns)
-  return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(self, what, columns) })
-end
-
 ---The rows of a range as a frame with the fields `rows`, `range`, `empty`, `more`,
 ---`snapshots`, `tags` (for the MLflow run) and `dataset`. It is what was added: rows
 ---that a later snapshot deleted are still among them. With a window `rows` and
@@ -225,7 +205,7 @@ end
 function Table:increment(range)
   if not (range and range.snapshots) then range = self:range(range) end
   local what = range.window or range
-  local frame = read(self, what)
+  local frame = scans.read(self, what)
   frame.range, frame.snapshots, frame.more = range, what.snapshots, range.more
   frame.empty = range.rows == 0
   frame.tags = tracking.tags(self, range, frame.rows)
@@ -233,53 +213,31 @@ function Table:increment(range)
   return frame
 end
 
-local function quoted(names)
-  local list = {}
-  for i, name in ipairs(names) do list[i] = '"' .. name:gsub('"', '""') .. '"' end
-  return list
-end
-
---- In a job it is recorded which snapshot that was.
-local function scanned_snapshot(self, point_)
-  local function ask()
-    local id = end_of_range(self, point_) or (self.current_snapshot and self.current_snapshot.id)
-    return id, { table = self.name, table_uuid = self.uuid, catalog = self.catalog.named and self.catalog.name or nil, snapshot_id = id }
-  end
-  local current = current_run()
-  if not current then return (ask()) end
-  return current:recall("scan", ("%s@%s"):format(self.uuid, point_ or "now"), ask)
-end
-
 ---@class mlengine.iceberg.ScanOptions
 ---@field columns? string[]     all
----@field where? string         a SQL condition
----@field snapshot_id? integer|string a snapshot, a tag or a time; the current one
+---@field where? string         a SQL condition; files that cannot meet it are not opened
+---@field snapshot_id? integer|string a snapshot, a tag or a time, with the columns of then; the current one
+---@field branch? string        whose newest snapshot, or whose time, is meant; main
 
----All rows of a snapshot.
+---All rows of a snapshot, without those that were deleted.
 ---
 ---     trx:scan { columns = { "amount" }, where = "amount > 100" }
 ---@param options? mlengine.iceberg.ScanOptions
 ---@return mlengine.Frame
-function Table:scan(options)
-  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil" }, "table:scan")
-  local id = scanned_snapshot(self, options.snapshot_id)
-  if id then self:snapshot(id) end
-  local range = { to = id, snapshots = {}, full = true }
-  local frame = read(self, range, not options.where and options.columns or nil)
-  if options.where then
-    frame = frame:where(options.where)
-    if options.columns then frame = frame:select(quoted(options.columns)) end
-  end
-  frame.tags = tracking.tags(self, range, frame.rows)
-  frame.dataset = tracking.dataset(self, range, frame.rows, frame.tags)
-  return frame
-end
+function Table:scan(options) return scans.scan(self, options) end
+
+---What that scan would read, from metadata alone, and what its condition leaves out.
+---
+---     for _, skipped in ipairs(trx:plan({ where = "amount > 100" }).skipped) do print(skipped.path, skipped.by, skipped.why) end
+---@param options? mlengine.iceberg.ScanOptions
+---@return { rows: integer, bytes: integer, condition?: string, files: table[], skipped: { path: string, by: string, why: string }[] }
+function Table:plan(options) return scans.plan(self, options) end
 
 local COMMIT_KEY <const> = "mlengine.commit_key"
 
 --- Names an append for good: the n-th of its run. Nil outside a run.
 local function next_commit_key()
-  local current = current_run()
+  local current = scans.current_run()
   if not current or not current.key then return nil end
   current.appends = (current.appends or 0) + 1
   return ("%s/%d"):format(current.key, current.appends)
@@ -287,7 +245,7 @@ end
 
 --- The snapshot that an earlier attempt of this run has committed, though it died before it could say so.
 local function committed_before(table_, key)
-  local current = current_run()
+  local current = scans.current_run()
   if not key or not current or (current.attempt or 1) == 1 then return nil end
   table_:refresh()
   for _, snapshot in ipairs(table_:snapshots()) do
@@ -301,7 +259,7 @@ local function summary_of(properties)
     ["engine-name"] = "mlengine",
     ["engine-version"] = require "mlengine.version",
   }
-  local current = current_run()
+  local current = scans.current_run()
   if current then summary["mlengine.run_id"] = tostring(current.run_id) end
   for key, value in pairs(properties or {}) do
     if key == "operation" or key:find "^added%-" or key:find "^total%-" or key:find "^deleted%-" or key == "engine-name" then
@@ -341,7 +299,7 @@ end
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
   options = check.options(options, { properties = "table|nil" }, "table:append")
-  local current = current_run()
+  local current = scans.current_run()
   if current and current.rehearsal == "reproduce" then
     require("mlengine.log").info("%s: the append is left undone, a reproduction changes nothing", self.name)
     return nothing_appended(self)
@@ -494,7 +452,7 @@ function M.from_recipe(recipe)
   if loaded.uuid ~= recipe.uuid then
     errors.raise("refused", ("table %s is not the one this frame was read from (its UUID was %s, now %s)"):format(recipe.table, recipe.uuid, loaded.uuid))
   end
-  return read(loaded, recipe.range, recipe.columns)
+  return scans.read(loaded, recipe.range, recipe.columns, recipe.where)
 end
 
 return M

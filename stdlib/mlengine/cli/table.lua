@@ -7,7 +7,7 @@ local format = require "mlengine.format"
 local json = require "mlengine.json"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
-  .. " [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--json]"
+  .. " [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--where SQL] [--json]"
 
 -- ====== Finding the table ======
 
@@ -165,12 +165,36 @@ local function show_files(table_, given)
   print_files(files, table_.location)
 end
 
+local whose <const> = { ["manifest list"] = "manifest", partition = "file", bounds = "file" }
+
+--- Skipped manifests and files, those with the same reason together.
+local function print_skipped(plan)
+  local groups, order = {}, {}
+  for _, skipped in ipairs(plan.skipped) do
+    local key = ("%s\0%s"):format(skipped.by, skipped.why)
+    if not groups[key] then
+      groups[key] = { whose[skipped.by], skipped.by, skipped.why, 0 }
+      order[#order + 1] = groups[key]
+    end
+    groups[key][4] = groups[key][4] + 1
+  end
+  local rows = {}
+  for i, group in ipairs(order) do
+    rows[i] = { format.number(group[4]) .. " " .. group[1] .. (group[4] == 1 and "" or "s"), group[2], group[3] }
+  end
+  print_rows({ "left out", "by", "because nothing there has" }, rows)
+end
+
 local function show_plan(table_, given)
-  local id = to_id(given.snapshot, "--snapshot")
-  if id then table_:snapshot(id) end
-  local plan = table_.handle:plan { snapshot_id = id }
-  if given.json then return print(json.encode({ files = json.array(plan.files), rows = plan.rows, bytes = plan.bytes }, true)) end
+  local plan = table_:plan { snapshot_id = given.snapshot, branch = given.branch, where = given.where }
+  if given.json then
+    plan.files, plan.skipped = json.array(plan.files), json.array(plan.skipped)
+    return print(json.encode(plan, true))
+  end
   print_files(plan.files, table_.location)
+  if not given.where then return end
+  print(("\nprunes by: %s"):format(plan.condition or "nothing; each row is tested"))
+  print_skipped(plan)
 end
 
 local function show_increment(table_, given)
@@ -191,10 +215,10 @@ local actions <const> = {
 }
 
 --- Which options an action takes, besides --json.
-local takes <const> = { files = { "snapshot" }, plan = { "snapshot" }, increment = { "from", "to", "branch" } }
+local takes <const> = { files = { "snapshot" }, plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" } }
 
 local function check_options(action, given)
-  for _, name in ipairs { "from", "to", "branch", "snapshot" } do
+  for _, name in ipairs { "from", "to", "branch", "snapshot", "where" } do
     local known = false
     for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
     if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
@@ -216,14 +240,14 @@ return {
   history     what was current when
   refs        branches and tags
   files       live files, deletes too; with --json also metrics and bounds of each column
-  plan        the data files that a full scan reads
+  plan        the data files that a full scan reads; with --where also what the condition leaves out, and why
   increment   what was appended after --from, up to --to (default: all, up to now)
 
 A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
 CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name: a metadata file, or a table's folder.]],
   run = function(args)
     local given, names = arguments.parse(args, {
-      ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID",
+      ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID", ["--where"] = "SQL",
     }, usage, { 2, 2 })
     local action = actions[names[1]]
     if not action then

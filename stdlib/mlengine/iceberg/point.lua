@@ -88,4 +88,29 @@ function M.resolve(table_, point, branch)
     point, table_.name, check.hint(point, tags)))
 end
 
+---The same for the end of something: a time before the first snapshot is none.
+---@param table_ mlengine.iceberg.Table
+---@param point integer|string|nil
+---@param branch? string
+---@return integer?
+function M.last(table_, point, branch)
+  local id = M.resolve(table_, point, branch)
+  if id or not point then return id end
+  errors.raise("not found", ("table %s had no snapshot at %s"):format(table_.name, point))
+end
+
+---The newest snapshot of a branch; nil where the table has none.
+---@param table_ mlengine.iceberg.Table
+---@param branch? string main
+---@return integer?
+function M.head(table_, branch)
+  if not branch or branch == "main" then return table_.current_snapshot and table_.current_snapshot.id end
+  local names = {}
+  for _, ref in ipairs(table_:refs()) do
+    if ref.name == branch and ref.type == "branch" then return ref.snapshot_id end
+    if ref.type == "branch" then names[#names + 1] = ref.name end
+  end
+  errors.raise("not found", "table %s has no branch '%s'%s", table_.name, branch, check.hint(branch, names))
+end
+
 return M

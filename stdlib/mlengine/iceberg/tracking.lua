@@ -13,8 +13,9 @@ local MAIN <const> = "main"
 ---@param table_ mlengine.iceberg.Table
 ---@param range table
 ---@param columns? string[]
+---@param where? string a condition by which files were left out
 ---@return table
-function M.recipe(table_, range, columns)
+function M.recipe(table_, range, columns, where)
   local catalog = table_.catalog
   return {
     op = "iceberg.scan",
@@ -25,6 +26,7 @@ function M.recipe(table_, range, columns)
     uuid = table_.uuid,
     range = { from = range.from, to = range.to, snapshots = range.snapshots, full = range.full, schema_id = range.schema_id },
     columns = columns,
+    where = where,
   }
 end
 

@@ -88,8 +88,8 @@ function Table:refs() end
 function Table:range(options) end
 
 ---The data files that are read: of a range, or of one snapshot.
----@param what? { snapshot_id?: integer }|mlengine.iceberg.Range
----@return { rows: integer, bytes: integer, files: { path: string, rows: integer, bytes: integer, snapshot_id: integer }[] }
+---@param what? { snapshot_id?: integer, condition?: string }|mlengine.iceberg.Range
+---@return { rows: integer, bytes: integer, condition?: string, files: { path: string, rows: integer, bytes: integer, snapshot_id: integer, deletes: integer }[], skipped: { path: string, by: string, why: string }[] }
 function Table:plan(what) end
 
 ---@param snapshot_id? integer

@@ -4,7 +4,7 @@
 local M = {}
 
 ---@param table mle.iceberg.Table
----@param what? { snapshot_id?: integer }|mlengine.iceberg.Range
+---@param what? { snapshot_id?: integer, condition?: string }|mlengine.iceberg.Range
 ---@param columns? string[] all
 ---@return userdata frame
 ---@return integer rows
@@ -14,5 +14,10 @@ function M.read(table, what, columns) end
 ---@param frame userdata|mlengine.Frame
 ---@return mle.iceberg.Written
 function M.write(table, frame) end
+
+---DuckDB's reading of a predicate, for `what.condition`.
+---@param predicate string
+---@return string
+function M.condition(predicate) end
 
 return M

@@ -168,7 +168,7 @@ static void appends_chain_snapshots_and_sum_totals(void **state) {
   mle_increment range;
   mle_plan plan;
   must(mle_increment_resolve(third->metadata, &options, &arena, &range, err));
-  must(mle_increment_plan(third->metadata, &range, &plan, err));
+  must(mle_increment_plan(third->metadata, &range, NULL, &plan, err));
   assert_int_equal(plan.rows, 5);
   assert_true(plan.files[0].snapshot_id == b->id);
   mle_plan_release(&plan);
@@ -346,7 +346,7 @@ static mle_status whole_life(mle_error *err) {
   MLE_GO(make_table(catalog, NULL, 0, &table, err));
   MLE_GO(write_file(table, 5, &written, err));
   MLE_GO(mle_written_commit(written, catalog, table, NULL, 0, &next, NULL, err));
-  MLE_GO(mle_plan_snapshot(next->metadata, mle_metadata_current(next->metadata), &plan, err));
+  MLE_GO(mle_plan_snapshot(next->metadata, mle_metadata_current(next->metadata), NULL, &plan, err));
   if (plan.rows != 5) fail();
 done:
   mle_plan_release(&plan);

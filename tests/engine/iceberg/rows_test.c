@@ -108,7 +108,7 @@ static mle_status count_large(const mle_table *from, int64_t *out, mle_error *er
   mle_frame *all = NULL, *large = NULL;
   mle_plan plan;
   mle_status status;
-  MLE_TRY(mle_plan_snapshot(from->metadata, mle_metadata_current(from->metadata), &plan, err));
+  MLE_TRY(mle_plan_snapshot(from->metadata, mle_metadata_current(from->metadata), NULL, &plan, err));
   MLE_GO(mle_iceberg_read(session, from->metadata, from->metadata->schema, &plan, names, 1, &all,
                           err));
   MLE_GO(mle_frame_where(all, "id > 6", &large, err));

@@ -68,7 +68,7 @@ static inline mle_table *append(mle_catalog *catalog, mle_table *table, int64_t 
 
 static inline int64_t rows_of(const mle_table *table) {
   mle_plan plan;
-  must(mle_plan_snapshot(table->metadata, mle_metadata_current(table->metadata), &plan, err));
+  must(mle_plan_snapshot(table->metadata, mle_metadata_current(table->metadata), NULL, &plan, err));
   int64_t rows = plan.rows;
   mle_plan_release(&plan);
   return rows;
