@@ -24,7 +24,7 @@ from support import Project, rounds
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EVENTS = 14
-KEPT = []  # seeds of histories that failed once
+KEPT = [1011, 1063, 3057]  # seeds of histories that failed once
 
 SCRIPT = """
 local iceberg, job, mlflow = require "mlengine.iceberg", require "mlengine.job", require "mlengine.mlflow"
@@ -63,6 +63,7 @@ class World:
                                   warehouse="file://" + self.project.path(".mlengine/warehouse"))
         self.catalog.create_namespace("db")
         self.seen, self.given = {}, {}
+        self.renamed = set()  # and have read nothing under the new name yet
         self.create()
 
     def event(self, kind, **fields):
@@ -155,6 +156,8 @@ class World:
             if self.seen.get(run["run"]) == key:
                 continue
             self.seen[run["run"]] = key
+            if (run["outputs"] or {}).get("ids") and not run["rehearsal"]:
+                self.renamed.discard(run["consumer"])
             given = self.given.setdefault(run["run"], dict(o.split("=") for o in options if "=" in o))
             runs.append({"run": run["run"], "consumer": run["consumer"], "state": run["state"], "reason": run["reason"],
                          "rehearsal": run["rehearsal"], "ids": (run["outputs"] or {}).get("ids"), "options": given,
@@ -221,6 +224,8 @@ class World:
             self.try_again()
 
     def lose_state(self):
+        if self.renamed:
+            return  # a rename is remembered in the state alone until MLflow has a run under the new name, as the guide says
         self.project.history()  # what a killed run had committed is settled first: MLflow knows it then
         for name in os.listdir(self.project.path(".mlengine")):
             if name.startswith("state.db"):
@@ -242,6 +247,8 @@ class World:
         done = self.start("watermark", "adopt", "--consumer", new, "--table", "db.t", "--from", old)
         done.communicate(timeout=120)
         self.consumers[0] = new
+        self.renamed.discard(old)
+        self.renamed.add(new)
         if done.returncode == 0:
             self.event("adopt", consumer=new, old=old)
 
