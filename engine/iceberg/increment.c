@@ -24,12 +24,15 @@ static bool read_count(const mle_snapshot *snapshot, const char *key, int64_t *o
 }
 
 /* PyIceberg takes the parent's name away when it expires the parent: then only the
- * totals tell that rows were there before. */
+ * totals tell that rows were there before. What a compaction adds or a delete takes away was. */
 static bool had_rows_before(const mle_snapshot *first) {
-  int64_t total, added = 0;
+  int64_t total, added, deleted;
+  const char *operation = first->operation == NULL ? "" : first->operation;
+  if (strcmp(operation, "replace") == 0 || strcmp(operation, "delete") == 0) return true;
   if (!read_count(first, "total-records", &total)) return false;
-  read_count(first, "added-records", &added);
-  return total > (added < 0 ? 0 : added);
+  if (!read_count(first, "added-records", &added)) added = 0;
+  if (!read_count(first, "deleted-records", &deleted)) deleted = 0;
+  return total > added || deleted > 0;
 }
 
 static mle_status walk(const mle_metadata *m, const mle_snapshot *head, mle_arena *arena,

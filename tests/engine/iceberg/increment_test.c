@@ -183,6 +183,23 @@ static void a_gap_is_refused_or_reads_all(void **state) {
   assert_range(expired, RANGE_WITH(NONE, 3, .on_gap = MLE_GAP_FULL), "full of 3");
 }
 
+/* As PyIceberg leaves them: the oldest known does not name its parent. Reading from the beginning would
+ * pass over what a compaction moved, and what came before a delete. */
+static const step compacted[] = {{3, 0, "replace", 5}, {4, 3, "append", 1}};
+static const step deleted[] = {{3, 0, "delete", 0}, {4, 3, "append", 1}};
+
+static void a_gap_that_is_not_named_is_one(void **state) {
+  (void)state;
+  assert_refusal(resolve(compacted, COUNT(compacted), RANGE(NONE, NONE)), "before snapshot 3",
+                 "on_gap = \"full\"");
+  assert_refusal(resolve(deleted, COUNT(deleted), RANGE(NONE, NONE)), "before snapshot 3",
+                 "on_gap = \"full\"");
+  assert_refusal(resolve(compacted, COUNT(compacted), RANGE(2, NONE)), "before snapshot 3",
+                 "on_gap = \"full\"");
+  assert_range(compacted, RANGE_WITH(NONE, NONE, .on_gap = MLE_GAP_FULL), "full of 4");
+  assert_range(compacted, RANGE(3, NONE), "4");
+}
+
 /* ====== Rollbacks ====== */
 
 /* 3 was rolled back to 2, then 4 came. */
@@ -370,6 +387,7 @@ int main(void) {
       cmocka_unit_test(non_appends_are_skipped_or_included),
       cmocka_unit_test(the_parent_of_the_oldest_known_may_be_gone),
       cmocka_unit_test(a_gap_is_refused_or_reads_all),
+      cmocka_unit_test(a_gap_that_is_not_named_is_one),
       cmocka_unit_test(a_rollback_is_refused_or_resolved),
       cmocka_unit_test(an_expired_common_parent_still_counts),
       cmocka_unit_test(a_replaced_table_has_no_common_ancestor),

@@ -24,8 +24,7 @@ local function chain_of(world, id)
     chain[#chain + 1] = s
     s = snapshot_of(world, s.parent)
   end
-  local first = chain[#chain]
-  return chain, first ~= nil and s ~= nil and first.total > #first.ids
+  return chain, #chain > 0 and s ~= nil and next(s.live) ~= nil
 end
 
 local function position_in(chain, id)
@@ -165,6 +164,13 @@ end
 
 local function new_consumer() return { marks = {}, taken = {}, tracked = {}, pinned = {}, forgotten = {} } end
 
+local function copy_of(value)
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, item in pairs(value) do copy[key] = copy_of(item) end
+  return copy
+end
+
 local events = {}
 
 function events.create(worlds, _, event)
@@ -175,7 +181,7 @@ function events.snapshot(worlds, _, event)
   local live = {}
   for _, id in ipairs(event.live) do live[id] = true end
   worlds.now.snapshots[event.id] = {
-    id = event.id, parent = worlds.now.head, operation = event.operation, ids = event.ids, live = live, total = #event.live,
+    id = event.id, parent = worlds.now.head, operation = event.operation, ids = event.ids, live = live,
   }
   worlds.now.head = event.id
 end
@@ -197,9 +203,11 @@ end
 function events.adopt(worlds, consumers, event)
   local old = consumers[event.old]
   local uuid = worlds.now.uuid
-  consumers[event.consumer] = old
+  if event.old ~= event.consumer then
+    consumers[event.consumer] = copy_of(old) -- from here on there are two
+    return
+  end
   if old.forgotten[uuid] then old.marks[uuid], old.forgotten[uuid] = old.tracked[uuid], nil end
-  if event.old ~= event.consumer then consumers[event.old] = new_consumer() end
 end
 
 function events.runs(worlds, consumers, event, at)
