@@ -1,6 +1,7 @@
 # venv: pyiceberg
 """Random histories of a table and its consumers against a slow model in Lua (model.lua): each appended row is in exactly
-one succeeded run per consumer, or a refusal says why. A history is a seed; those that once failed are kept below."""
+one succeeded run per consumer, or a refusal says why. A history is a seed; those that once failed are kept below. The suite
+plays the same few each time, a soak new ones."""
 
 import json
 import os
@@ -24,7 +25,7 @@ from support import Project, rounds
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 EVENTS = 14
-KEPT = [1011, 1063, 3057, 20007, 20016]  # seeds of histories that failed once
+KEPT = [1011, 1063, 3057, 20007, 20016, 774982625]  # seeds of histories that failed once
 
 SCRIPT = """
 local iceberg, job, mlflow = require "mlengine.iceberg", require "mlengine.job", require "mlengine.mlflow"
@@ -238,7 +239,8 @@ class World:
             self.gather()
             done = self.start("watermark", "adopt", "--consumer", consumer, "--table", "db.t")
             done.communicate(timeout=120)
-            self.event("adopt", consumer=consumer, old=consumer)
+            if done.returncode == 0:  # else MLflow's last run ended at a snapshot that was expired since
+                self.event("adopt", consumer=consumer, old=consumer)
 
     def rename(self):
         old = self.consumers[0]
@@ -296,7 +298,7 @@ class Histories(unittest.TestCase):
         self.check(KEPT)
 
     def test_random_histories(self):
-        first = int(os.environ.get("MLENGINE_SEED", random.randrange(1 << 30)))
+        first = int(os.environ.get("MLENGINE_SEED", random.randrange(1 << 30) if os.environ.get("MLENGINE_SOAK") else 1))
         count = rounds(15, 2000, "histories")
         print(f"seeds {first} to {first + count - 1}", flush=True)
         self.assertGreater(self.check(range(first, first + count)), count)

@@ -1,12 +1,22 @@
 # venv: none
-"""vendor/fetch and vendor/bootstrap on a cache of their own: what is pinned, and nothing else, ends up in it."""
+"""vendor/fetch and vendor/bootstrap on a cache of their own: what is pinned, and nothing else, ends up in it.
 
+npm and pip are the real ones, and look for packages in a registry on loopback that has two small ones, so that no
+network is needed. What is really pinned is fetched by every first `bootstrap build`."""
+
+import base64
 import glob
+import hashlib
+import http.server
+import io
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
+import threading
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -14,6 +24,55 @@ from support import REPOSITORY
 
 SMALL = "uplot"  # by npm
 HEADERS = "xgboost"  # by pip, from a source archive
+
+
+def pack(top, files):
+    """A .tar.gz of these files below `top`."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, text in files.items():
+            info = tarfile.TarInfo(f"{top}/{name}")
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+class Registry(http.server.ThreadingHTTPServer):
+    """As npm and pip ask: one version of SMALL, one source archive of HEADERS, which nothing here can build."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Answer)
+        self.url = f"http://127.0.0.1:{self.server_address[1]}"
+        self.npm = pack("package", {"package.json": json.dumps({"name": SMALL, "version": "1.6.32"}), "LICENSE": "MIT", "README.md": "no",
+                                    "dist/uPlot.iife.min.js": "var uPlot;"})
+        self.sdist = pack("xgboost-3.2.0", {
+            "PKG-INFO": "Metadata-Version: 2.1\nName: xgboost\nVersion: 3.2.0\n",
+            "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "not_there"\n',
+            "cpp_src/LICENSE": "Apache", "cpp_src/include/xgboost/c_api.h": "int x;", "cpp_src/src/data.cc": "int y;"})
+        integrity = "sha512-" + base64.b64encode(hashlib.sha512(self.npm).digest()).decode()
+        version = {"name": SMALL, "version": "1.6.32",
+                   "dist": {"tarball": self.url + "/npm.tgz", "integrity": integrity, "shasum": hashlib.sha1(self.npm).hexdigest()}}
+        link = f'<a href="/xgboost-3.2.0.tar.gz#sha256={hashlib.sha256(self.sdist).hexdigest()}">xgboost-3.2.0.tar.gz</a>'
+        self.pages = {
+            "/" + SMALL: ("application/json", json.dumps({"name": SMALL, "dist-tags": {"latest": "1.6.32"}, "versions": {"1.6.32": version}}).encode()),
+            "/npm.tgz": ("application/octet-stream", self.npm),
+            "/simple/xgboost/": ("text/html", f"<!DOCTYPE html><html><body>{link}</body></html>".encode()),
+            "/xgboost-3.2.0.tar.gz": ("application/octet-stream", self.sdist),
+        }
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        kind, body = self.server.pages.get(self.path, (None, b""))
+        self.send_response(200 if kind else 404)
+        self.send_header("Content-Type", kind or "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args):
+        pass
 
 
 def without(folder, *programs):
@@ -27,14 +86,25 @@ def without(folder, *programs):
 
 
 class Fetch(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.registry = Registry()
+        cls.addClassCleanup(cls.registry.server_close)
+        cls.addClassCleanup(cls.registry.shutdown)
+
     def setUp(self):
         self.root = tempfile.mkdtemp(prefix="mlengine-test-")
         self.addCleanup(shutil.rmtree, self.root)
         self.cache = os.path.join(self.root, "cache")
         self.vendor = os.path.join(self.root, "vendor")
         shutil.copytree(os.path.join(REPOSITORY, "vendor"), self.vendor)
+        self.repin(SMALL, hashlib.sha256(self.registry.npm).hexdigest())
+        self.repin(HEADERS, hashlib.sha256(self.registry.sdist).hexdigest())
 
     def start(self, *args, **env):
+        url = self.registry.url
+        env = {"npm_config_registry": url, "npm_config_cache": os.path.join(self.root, "npm"), "npm_config_audit": "false",
+               "PIP_INDEX_URL": url + "/simple/", "PIP_NO_CACHE_DIR": "1", "no_proxy": "127.0.0.1", **env}
         return subprocess.Popen(["sh", os.path.join(self.vendor, "fetch"), *args], text=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, env={**os.environ, "MLENGINE_CACHE": self.cache, **env})
 
@@ -47,11 +117,11 @@ class Fetch(unittest.TestCase):
     def without_clients(self):
         return without(os.path.join(self.root, "bin"), "npm", "python3")
 
-    def repin(self, sha256):
-        """Pins SMALL to another sha256."""
+    def repin(self, name, sha256):
+        """Pins a package to another sha256."""
         path = os.path.join(self.vendor, "pins.txt")
         with open(path) as f:
-            lines = [l.replace(l.split()[4], sha256) if l.startswith(SMALL) else l for l in f]
+            lines = [l.replace(l.split()[4], sha256) if l.split()[:1] == [name] else l for l in f]
         with open(path, "w") as f:
             f.writelines(lines)
 
@@ -87,7 +157,7 @@ class Fetch(unittest.TestCase):
         self.assertEqual(self.fetch(SMALL, PATH=self.without_clients()), "")
 
     def test_an_archive_that_is_not_the_pinned_one_is_refused(self):
-        self.repin("0" * 64)
+        self.repin(SMALL, "0" * 64)
         said = self.fetch(SMALL, code=1)
         self.assertIn("expected sha256 " + "0" * 64, said)
         self.assertIn("could not fetch uplot", said)
