@@ -10,16 +10,18 @@
 #include "engine/base/alloc.h"
 #include "engine/base/pool.h"
 
-static atomic_int done, dropped, gate;
+static atomic_int begun, done, dropped, gate;
 
 static void work(void *context, bool is_dropped) {
   (void)context;
+  atomic_fetch_add(&begun, 1);
   while (!is_dropped && atomic_load(&gate) == 0) usleep(1000);
   atomic_fetch_add(is_dropped ? &dropped : &done, 1);
 }
 
 static int reset(void **state) {
   (void)state;
+  atomic_store(&begun, 0);
   atomic_store(&done, 0);
   atomic_store(&dropped, 0);
   atomic_store(&gate, 0);
@@ -49,7 +51,7 @@ static void a_full_pool_says_so_and_what_waits_is_dropped(void **state) {
   for (int i = 0; i < 3; i++) {
     assert_true(mle_pool_reserve(pool));
     mle_pool_submit(pool, work, NULL);
-    if (i == 0) usleep(50000); /* it runs, the others wait */
+    while (atomic_load(&begun) == 0) usleep(100); /* the first runs, the others wait */
   }
   assert_false(mle_pool_reserve(pool));
   assert_int_equal(mle_pool_load(pool), 3);
