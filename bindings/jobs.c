@@ -435,6 +435,13 @@ static int l_last_consumed(lua_State *L) {
 
 /* ====== History: JSON texts ====== */
 
+int mlb_push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err) {
+  mlb_try(L, status, err);
+  box->object = json;
+  lua_pushstring(L, json);
+  return 1;
+}
+
 /* Pushes what `read` gives, nil for NULL; `read` is called with the box on the stack. */
 #define RETURN_JSON(L, read)                           \
   do {                                                 \

@@ -17,4 +17,7 @@ mle_state *mlb_check_state(lua_State *L, int arg);
 /* A box for a lock. [-0, +1, m] */
 mlb_box *mlb_push_lock(lua_State *L);
 
+/* Ends a function that gives a JSON text: raises what failed, else puts the text into `box`, a text's, and pushes it. */
+int mlb_push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err);
+
 #endif

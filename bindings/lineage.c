@@ -13,13 +13,6 @@ static void release_text(void *text) { mle_free(text); }
 
 static const mlb_class text_class = {"mle.lineage.text", release_text};
 
-static int push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err) {
-  mlb_try(L, status, err);
-  box->object = json;
-  lua_pushstring(L, json);
-  return 1;
-}
-
 /* run_of(state, MLflow run) -> run, or nil */
 static int l_run_of(lua_State *L) {
   int64_t run;
@@ -38,7 +31,7 @@ static int l_readers(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_lineage_readers_json(state, snapshot, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 /* children(state, run) -> json */
@@ -49,7 +42,7 @@ static int l_children(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_lineage_children_json(state, run, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 /* notes(state, kind, name, value) -> json */
@@ -60,7 +53,7 @@ static int l_notes(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_lineage_notes_json(state, kind, name, value, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 static const luaL_Reg functions[] = {

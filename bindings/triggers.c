@@ -95,13 +95,6 @@ static int l_recover(lua_State *L) {
   return 0;
 }
 
-static int push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err) {
-  mlb_try(L, status, err);
-  box->object = json;
-  lua_pushstring(L, json);
-  return 1;
-}
-
 /* list(state, limit) -> json */
 static int l_list(lua_State *L) {
   mle_state *state = mlb_check_state(L, 1);
@@ -110,7 +103,7 @@ static int l_list(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_triggers_json(state, limit, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 /* live(state) -> json */
@@ -120,7 +113,7 @@ static int l_live(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_triggers_live_json(state, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 /* get(state, trigger) -> json */
@@ -131,7 +124,7 @@ static int l_get(lua_State *L) {
   char *json = NULL;
   mle_error err;
   mle_status status = mle_trigger_json(state, id, &json, &err);
-  return push_json(L, box, status, json, &err);
+  return mlb_push_json(L, box, status, json, &err);
 }
 
 /* ====== Cursors, running, stopping ====== */
