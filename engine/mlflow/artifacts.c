@@ -13,7 +13,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
-#include "engine/mlflow/percent.h"
+#include "engine/base/percent.h"
 #include "engine/mlflow/rules.h"
 
 #define DEPTH_MAX 32

@@ -8,8 +8,8 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
+#include "engine/base/percent.h"
 #include "engine/http/retry.h"
-#include "engine/mlflow/percent.h"
 
 #define ANSWER_MAX ((size_t)64 << 20)
 #define RETRY_BASE_MS 500

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "engine/mlflow/percent.h"
+#include "engine/base/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define ERROR_MAX ((size_t)64 << 10)

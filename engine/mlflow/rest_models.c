@@ -10,8 +10,8 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/hash.h"
+#include "engine/base/percent.h"
 #include "engine/mlflow/model_entry.h"
-#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define FOUND_MAX 100

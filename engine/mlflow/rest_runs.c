@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "engine/base/hash.h"
+#include "engine/base/percent.h"
 #include "engine/mlflow/metric_json.h"
-#include "engine/mlflow/percent.h"
 #include "engine/mlflow/rest.h"
 
 #define PAGE 1000

@@ -7,7 +7,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/file.h"
-#include "engine/mlflow/percent.h"
+#include "engine/base/percent.h"
 
 #define CREDENTIALS_MAX ((size_t)64 << 10)
 #define SECRET_MAX 4096

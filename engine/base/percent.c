@@ -1,4 +1,4 @@
-#include "engine/mlflow/percent.h"
+#include "engine/base/percent.h"
 
 #include <string.h>
 

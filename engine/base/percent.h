@@ -1,8 +1,8 @@
 /*
  * percent.h -- %20 and the like in URIs (RFC 3986, 2.1).
  */
-#ifndef MLE_MLFLOW_PERCENT_H
-#define MLE_MLFLOW_PERCENT_H
+#ifndef MLE_PERCENT_H
+#define MLE_PERCENT_H
 
 #include <stdbool.h>
 
