@@ -1,4 +1,4 @@
-/* iceberg_data.c -- mle.iceberg_data: rows in and out of tables, by engine/iceberg/{read,write}.h
+/* iceberg_data.c -- mle.iceberg_data: rows in and out of tables, by engine/iceberg/{read,changes,write}.h
  */
 
 #include <lauxlib.h>
@@ -8,6 +8,7 @@
 #include "bindings/iceberg.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/iceberg/changes.h"
 #include "engine/iceberg/read.h"
 #include "engine/iceberg/write.h"
 
@@ -72,6 +73,26 @@ static int l_read(lua_State *L) {
   return 2;
 }
 
+/* changes(table, range [, where]) -> frame; `range` as for mlb_range, and schema_id, condition,
+ * carry_over */
+static int l_changes(lua_State *L) {
+  const mle_table *table = mlb_check(L, 1, &mlb_table_class);
+  const mle_metadata *m = table->metadata;
+  mle_increment range;
+  mle_error err;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  const mle_schema *schema = schema_of(L, 2, m);
+  mle_changes_options options = {.where = luaL_optstring(L, 3, NULL),
+                                 .carried_over = mlb_opt_boolean(L, 2, "carry_over", false)};
+  if (!mlb_range(L, 2, m, &range)) range = (mle_increment){.to = MLE_NO_SNAPSHOT};
+  options.condition = mlb_condition(L, 2, schema);
+  mlb_box *box = mlb_push_frame(L);
+  mle_frame *frame;
+  mlb_try(L, mle_changes_read(mlb_session(L), m, schema, &range, &options, &frame, &err), &err);
+  box->object = frame;
+  return 1;
+}
+
 /* write(table, frame) -> written */
 static int l_write(lua_State *L) {
   const mle_table *table = mlb_check(L, 1, &mlb_table_class);
@@ -102,6 +123,7 @@ static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
     {"read", l_read},
+    {"changes", l_changes},
     {"write", l_write},
     {"condition", l_condition},
     {NULL, NULL},

@@ -11,14 +11,29 @@ struct mle_bitmap {
   roaring_bitmap_t *roaring;
 };
 
-mle_bitmap *mle_bitmap_new(void) {
-  mle_bitmap *bitmap = mle_alloc(sizeof *bitmap);
-  if (bitmap == NULL) return NULL;
-  bitmap->holders = 1;
-  bitmap->roaring = roaring_bitmap_create();
-  if (bitmap->roaring != NULL) return bitmap;
-  mle_free(bitmap);
-  return NULL;
+/* Takes the roaring bitmap, which may be NULL. */
+static mle_bitmap *hold(roaring_bitmap_t *roaring) {
+  mle_bitmap *bitmap = roaring == NULL ? NULL : mle_alloc(sizeof *bitmap);
+  if (bitmap == NULL) {
+    if (roaring != NULL) roaring_bitmap_free(roaring);
+    return NULL;
+  }
+  *bitmap = (mle_bitmap){.holders = 1, .roaring = roaring};
+  return bitmap;
+}
+
+mle_bitmap *mle_bitmap_new(void) { return hold(roaring_bitmap_create()); }
+
+mle_bitmap *mle_bitmap_minus(const mle_bitmap *a, const mle_bitmap *b) {
+  return hold(b == NULL ? roaring_bitmap_copy(a->roaring)
+                        : roaring_bitmap_andnot(a->roaring, b->roaring));
+}
+
+mle_bitmap *mle_bitmap_rest(const mle_bitmap *bitmap, uint32_t end) {
+  roaring_bitmap_t *all = roaring_bitmap_from_range(0, end, 1);
+  if (all == NULL) return mle_bitmap_new(); /* of nothing there is no range */
+  roaring_bitmap_andnot_inplace(all, bitmap->roaring);
+  return hold(all);
 }
 
 mle_bitmap *mle_bitmap_ref(mle_bitmap *bitmap) {

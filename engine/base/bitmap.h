@@ -32,6 +32,13 @@ int64_t mle_bitmap_count(const mle_bitmap *bitmap);
 /* How many of its numbers are below `end`. */
 int64_t mle_bitmap_below(const mle_bitmap *bitmap, int64_t end);
 
+/*
+ * New sets, NULL when out of memory: the numbers of `a` that `b` (NULL: the empty set) lacks;
+ * the numbers below `end` that the set lacks.
+ */
+mle_bitmap *mle_bitmap_minus(const mle_bitmap *a, const mle_bitmap *b);
+mle_bitmap *mle_bitmap_rest(const mle_bitmap *bitmap, uint32_t end);
+
 /* For each row whether it is not in the set. Rows that ascend are found fastest. */
 void mle_bitmap_missing(const mle_bitmap *bitmap, const int64_t *rows, size_t count, bool *out);
 

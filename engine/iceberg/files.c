@@ -255,6 +255,13 @@ static mle_status build(builder *b, mle_error *err) {
   return add_files(b, group_of, err);
 }
 
+/* Files of a snapshot that says mlengine made it have ids: we wrote them. */
+bool mle_files_ours(const mle_metadata *m, int64_t snapshot_id) {
+  const mle_snapshot *snapshot = mle_metadata_snapshot(m, snapshot_id);
+  const char *engine = snapshot == NULL ? NULL : mle_snapshot_summary(snapshot, "engine-name");
+  return engine != NULL && strcmp(engine, "mlengine") == 0;
+}
+
 mle_status mle_files_frame(mle_session *session, const mle_files_request *request,
                            mle_frame **out, mle_error *err) {
   builder b = {.request = request, .session = session, .arena = MLE_ARENA};

@@ -37,6 +37,9 @@ typedef struct mle_files_request {
   const mle_json *name_mapping;   /* for files without ids; NULL: none */
 } mle_files_request;
 
+/* Whether this program wrote the files of a snapshot. */
+bool mle_files_ours(const mle_metadata *metadata, int64_t snapshot_id);
+
 mle_status mle_files_frame(mle_session *session, const mle_files_request *request,
                            mle_frame **out, mle_error *err);
 

@@ -1,16 +1,7 @@
 #include "engine/iceberg/read.h"
 
-#include <string.h>
-
 #include "engine/iceberg/deletes.h"
 #include "engine/iceberg/files.h"
-
-/* Files of a snapshot that says mlengine made it have ids: we wrote them. */
-static bool is_ours(const mle_metadata *m, int64_t snapshot_id) {
-  const mle_snapshot *snapshot = mle_metadata_snapshot(m, snapshot_id);
-  const char *engine = snapshot == NULL ? NULL : mle_snapshot_summary(snapshot, "engine-name");
-  return engine != NULL && strcmp(engine, "mlengine") == 0;
-}
 
 static mle_status choose_fields(const mle_schema *schema, const char *const *names, size_t count,
                                 mle_arena *arena, mle_files_request *request, mle_error *err) {
@@ -36,7 +27,7 @@ static mle_status list_files(const mle_metadata *m, const mle_plan *plan, mle_bi
     const mle_plan_file *file = &plan->files[i];
     items[i] = (mle_files_item){.uri = file->uri,
                                 .record_count = file->record_count,
-                                .ours = is_ours(m, file->snapshot_id),
+                                .ours = mle_files_ours(m, file->snapshot_id),
                                 .spec_id = file->spec_id,
                                 .partition = file->partition,
                                 .number = i,

@@ -8,6 +8,7 @@
 --- Names are PyIceberg's. Everything but append, scan and increment reads metadata
 --- alone and starts in milliseconds.
 
+local changes = require "mlengine.iceberg.changes"
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
@@ -225,6 +226,16 @@ end
 ---@param options? mlengine.iceberg.ScanOptions
 ---@return mlengine.Frame
 function Table:scan(options) return scans.scan(self, options) end
+
+---What happened to rows between two snapshots: those that were inserted and deleted, by whatever kind of
+---snapshot and deletes. Beside the table's columns they have `_change_type` ("INSERT", "DELETE"), `_change_ordinal` (their
+---snapshot's number in the range) and `_commit_snapshot_id`, as Spark's changelog names them. The frame has `range`,
+---`snapshots`, `more`, `empty` and `tags`.
+---
+---     trx:changes { from = last_snapshot }:where "_change_type = 'DELETE'"
+---@param options? mlengine.iceberg.ChangesOptions
+---@return mlengine.Frame
+function Table:changes(options) return changes.scan(self, options) end
 
 ---What that scan would read, from metadata alone, and what its condition leaves out.
 ---
@@ -452,7 +463,8 @@ function M.from_recipe(recipe)
   if loaded.uuid ~= recipe.uuid then
     errors.raise("refused", ("table %s is not the one this frame was read from (its UUID was %s, now %s)"):format(recipe.table, recipe.uuid, loaded.uuid))
   end
-  return scans.read(loaded, recipe.range, recipe.columns, recipe.where)
+  local read = recipe.changes and changes.read or scans.read
+  return read(loaded, recipe.range, recipe.columns, recipe.where)
 end
 
 return M

@@ -30,6 +30,9 @@ local r = t:range { from = 1, to = 2, on_non_append = "skip", on_gap = "full", o
 local inc = t:increment(r)
 print(inc.rows, inc.range, inc.empty, inc.snapshots, inc.tags, inc.dataset, r.from, r.to, r.rows,
   r.snapshots, r.empty)
+local ch = t:changes { from = 1, to = "v1", branch = "main", columns = { "x" }, where = "x > 1", carry_over = true, on_gap = "full",
+  on_rollback = "common_ancestor", schema = "end", max_snapshots = 3 }
+print(ch.range, ch.snapshots, ch.more, ch.empty, ch.tags)
 local b = job.increment(t, { consumer = "c", initial = "latest", on_non_append = "error",
   on_gap = "error", on_rollback = "error" })
 local a, d = b:split { test = 0.3, seed = 1, by = "x", stratify = "y", after = "2024-01-01", column = "z" }

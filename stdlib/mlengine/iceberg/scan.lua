@@ -14,8 +14,11 @@ function M.current_run()
   return current and current.run_id and current or nil
 end
 
---- A copy of `what` that says which files a condition leaves out.
-local function narrowed(what, where)
+---A copy of `what` that says which files a condition leaves out.
+---@param what table
+---@param where? string
+---@return table
+function M.narrowed(what, where)
   if not where then return what end
   local copy = {}
   for key, value in pairs(what) do copy[key] = value end
@@ -32,7 +35,7 @@ end
 ---@return mlengine.Frame
 function M.read(table_, what, columns, where)
   local frames = require "mlengine.frame" -- first: it says how DuckDB is to be opened
-  local handle, rows = require("mle.iceberg_data").read(table_.handle, narrowed(what, where), columns)
+  local handle, rows = require("mle.iceberg_data").read(table_.handle, M.narrowed(what, where), columns)
   return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(table_, what, columns, where) })
 end
 
@@ -59,7 +62,10 @@ local function scanned_range(table_, options)
   return range
 end
 
-local function quoted(names)
+---Column names as SQL.
+---@param names string[]
+---@return string[]
+function M.quoted(names)
   local list = {}
   for i, name in ipairs(names) do list[i] = '"' .. name:gsub('"', '""') .. '"' end
   return list
@@ -74,7 +80,7 @@ function M.scan(table_, options)
   local frame = M.read(table_, range, not options.where and options.columns or nil, options.where)
   if options.where then
     frame = frame:where(options.where)
-    if options.columns then frame = frame:select(quoted(options.columns)) end
+    if options.columns then frame = frame:select(M.quoted(options.columns)) end
   end
   frame.tags = tracking.tags(table_, range, frame.rows)
   frame.dataset = tracking.dataset(table_, range, frame.rows, frame.tags)
@@ -87,7 +93,7 @@ end
 function M.plan(table_, options)
   options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil", branch = "string|nil" }, "table:plan")
   if options.where then require "mlengine.frame" end -- it says how DuckDB is to be opened
-  return table_.handle:plan(narrowed(scanned_range(table_, options), options.where))
+  return table_.handle:plan(M.narrowed(scanned_range(table_, options), options.where))
 end
 
 return M

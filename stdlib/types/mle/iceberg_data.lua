@@ -10,6 +10,13 @@ local M = {}
 ---@return integer rows
 function M.read(table, what, columns) end
 
+---What each snapshot of a range inserted and deleted.
+---@param table mle.iceberg.Table
+---@param range mlengine.iceberg.Range|{ condition?: string, carry_over?: boolean }
+---@param where? string
+---@return userdata frame
+function M.changes(table, range, where) end
+
 ---@param table mle.iceberg.Table
 ---@param frame userdata|mlengine.Frame
 ---@return mle.iceberg.Written

@@ -94,8 +94,28 @@ static void damaged_bytes_do_no_harm(void **state) {
   free(bytes);
 }
 
+static void differences_are_sets_of_their_own(void **state) {
+  (void)state;
+  mle_bitmap *a = mle_bitmap_new(), *b = mle_bitmap_new();
+  for (uint32_t i = 0; i < 10; i++) mle_bitmap_add(a, i * 1000);
+  mle_bitmap_add(b, 3000);
+  mle_bitmap_add(b, 3001);
+  mle_bitmap *less = mle_bitmap_minus(a, b), *same = mle_bitmap_minus(a, NULL);
+  assert_int_equal(mle_bitmap_count(less), 9);
+  assert_false(mle_bitmap_has(less, 3000));
+  assert_int_equal(mle_bitmap_count(same), 10);
+  mle_bitmap *rest = mle_bitmap_rest(less, 5000), *nothing = mle_bitmap_rest(b, 0);
+  assert_int_equal(mle_bitmap_count(rest), 5000 - 4);
+  assert_true(mle_bitmap_has(rest, 3000) && !mle_bitmap_has(rest, 4000) &&
+              !mle_bitmap_has(rest, 5000));
+  assert_int_equal(mle_bitmap_count(nothing), 0);
+  mle_bitmap *const all[] = {a, b, less, same, rest, nothing};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) mle_bitmap_free(all[i]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(differences_are_sets_of_their_own),
       cmocka_unit_test(a_set_answers_as_an_array_does),
       cmocka_unit_test(the_portable_format_is_read),
       cmocka_unit_test(damaged_bytes_do_no_harm),
