@@ -47,10 +47,30 @@ static mle_status put_columns(mle_frame *frame, mle_buffer *sql, mle_error *err)
   return MLE_OK;
 }
 
+#define ALIAS_MAX 256
+
+/* A name for whole rows. Where a column has it too, SQL means the column. */
+static mle_status find_alias(mle_frame *frame, char out[ALIAS_MAX], mle_error *err) {
+  const mle_frame_column *columns;
+  size_t count, longest = 0;
+  MLE_TRY(mle_frame_columns(frame, &columns, &count, err));
+  for (size_t i = 0; i < count; i++) {
+    size_t same = strspn(columns[i].name, "_");
+    if (same > longest) longest = same;
+  }
+  if (longest > ALIAS_MAX - 6)
+    return mle_fail(err, MLE_EUNSUPPORTED, "a column's name begins with more than 250 underscores");
+  memset(out, '_', longest + 1);
+  memcpy(out + longest + 1, "row", 4);
+  return MLE_OK;
+}
+
 static mle_status put_select(mle_frame *frame, int64_t rows, mle_buffer *sql, mle_error *err) {
-  MLE_TRY(mle_buffer_puts(sql, "SELECT CAST(to_json(t) AS VARCHAR) FROM (SELECT ", err));
+  char row[ALIAS_MAX];
+  MLE_TRY(find_alias(frame, row, err));
+  MLE_TRY(mle_buffer_printf(sql, err, "SELECT CAST(to_json(%s) AS VARCHAR) FROM (SELECT ", row));
   MLE_TRY(put_columns(frame, sql, err));
-  return mle_buffer_printf(sql, err, " FROM (%s) LIMIT %lld) t", frame->sql, (long long)rows);
+  return mle_buffer_printf(sql, err, " FROM (%s) LIMIT %lld) %s", frame->sql, (long long)rows, row);
 }
 
 mle_status mle_frame_collect(mle_frame *frame, int64_t rows, mle_buffer *out, mle_error *err) {

@@ -76,6 +76,20 @@ static void columns_and_mistakes_are_named(void **state) {
   mle_session_close(session);
 }
 
+/* SQL means the column where a row and a column have one name. */
+static void rows_are_collected_whatever_their_columns_are_called(void **state) {
+  (void)state;
+  mle_session *session = open_session(1);
+  mle_frame *frame = numbers(session, "select 1::bigint as t, 2::bigint as _row, 3::bigint as __row");
+  mle_buffer text = MLE_BUFFER(1 << 20);
+  mle_error err;
+  assert_int_equal(mle_frame_collect(frame, 5, &text, &err), MLE_OK);
+  assert_string_equal(text.data, "{\"t\":1,\"_row\":2,\"__row\":3}\n");
+  mle_buffer_release(&text);
+  mle_frame_free(frame);
+  mle_session_close(session);
+}
+
 /* Splits, pins and streams; frees whatever was made. */
 static mle_status work(mle_session *session, mle_error *err) {
   mle_frame *all = NULL, *some = NULL, *pin = NULL, *train = NULL, *test = NULL;
@@ -122,6 +136,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(streams_keep_plan_order_on_any_number_of_threads),
       cmocka_unit_test(columns_and_mistakes_are_named),
+      cmocka_unit_test(rows_are_collected_whatever_their_columns_are_called),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
