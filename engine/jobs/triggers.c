@@ -13,6 +13,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+#include "engine/jobs/lock.h"
 
 #define LOCK "trigger"
 #define NUMBER_TEXT 24
@@ -204,14 +205,20 @@ mle_status mle_pipeline_is_running(mle_state *state, const char *pipeline, bool 
 
 /* ====== Being asked to stop ====== */
 
+/* While an engine waits to try a run again, it holds the run's lock. */
 mle_status mle_stop_ask(mle_state *state, int64_t run, const char *who, mle_error *err) {
   mle_db *db = mle_state_db(state);
+  char name[24];
+  bool held;
+  snprintf(name, sizeof name, "%lld", (long long)run);
+  MLE_TRY(mle_lock_is_held(mle_state_folder(state), "run", name, &held, err));
   MLE_TRY(mle_db_run(db, err,
-                     "insert into stops (run, attempt, who, at) select id, attempt, ?, ? from runs where id = ? and"
-                     " state in ('starting', 'running') on conflict (run) do update set at = excluded.at,"
+                     "insert into stops (run, attempt, who, at) select id, attempt, ?1, ?2 from runs where id = ?3 and"
+                     " (state in ('starting', 'running') or (?4 and state in ('failed', 'timed-out')))"
+                     " on conflict (run) do update set at = excluded.at,"
                      " who = case attempt when excluded.attempt then who else excluded.who end,"
                      " attempt = excluded.attempt",
-                     "sii", who, mle_now_ms(), run));
+                     "siii", who, mle_now_ms(), run, (int64_t)held));
   if (mle_db_changes(db) == 1) return MLE_OK;
   return mle_fail(err, MLE_ECONFLICT, "run %lld is not running", (long long)run);
 }

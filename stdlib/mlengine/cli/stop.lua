@@ -7,9 +7,11 @@ local triggers = require "mle.triggers"
 local usage <const> = "mlengine stop RUN"
 local PAUSE_S <const>, WAIT_S <const> = 0.1, 30
 
+--- One that failed is not over while its engine waits to try it again, with the run's lock.
 local function is_over(state, run)
+  local held = state:is_alive(run)
   local now = json.decode(state:result(run)).state
-  return now ~= "starting" and now ~= "running", now
+  return now ~= "starting" and now ~= "running" and not held, now
 end
 
 return {

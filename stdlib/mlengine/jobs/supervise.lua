@@ -237,13 +237,13 @@ local function record_usage(state, run, used, spec)
   state:used(run, usage.record(used, spec.resources.memory))
 end
 
---- The locks are the child's from now on.
+--- The consumer's lock is the child's from now on; the run's belongs to both, so that nobody else may try it
+--- again before this engine has made up its mind.
 local function launch(state_folder, spec, attempt)
   local ok, child = pcall(start, state_folder, spec, attempt)
   if ok and attempt.consumer then
     attempt.consumer:describe(("run %d (process %d)"):format(attempt.run, child:id()))
   end
-  attempt.lock:close()
   if attempt.consumer then attempt.consumer:close() end
   return ok, child
 end
@@ -262,7 +262,6 @@ local function carry_out(state, state_folder, spec, attempt, reporter)
   local code, signal = follow(watch, timeout, reporter, spec)
   local silent = state:finish(run, judge(watch, code, signal, spec.resources.memory)) -- false when its process has said how it ended
   record_usage(state, run, child:used(), spec)
-  state:forget_lock(run)
   settle.run(state, run, silent and settle.KILLED or nil)
   return result_of(state, run, watch)
 end
@@ -273,14 +272,30 @@ local function next_attempt(state, spec, run, place)
   return { run = run, number = number, lock = lock, consumer = consumer, place = place }
 end
 
---- Waits, and says whether to go on.
-local function wait_for(spec, ms)
+--- Waits; says whether to go on, or who asked for the end of the run.
+local function wait_for(state, spec, attempt, ms)
+  attempt.lock:describe(("process %d, which will try it again"):format(system.pid()))
   local till = system.monotonic_ns() + ms * 1000000
   while system.monotonic_ns() < till do
-    if process.asked() or (spec.abandoned and spec.abandoned()) then return false end
+    local who = triggers.who_stops(state, attempt.run)
+    if who or process.asked() or (spec.abandoned and spec.abandoned()) then return false, who end
     system.sleep(math.min(TICK_MS, ms) / 1000)
   end
   return not process.asked()
+end
+
+local function leave(state, attempt)
+  attempt.lock:close()
+  state:forget_lock(attempt.run)
+end
+
+--- Ends a run that was to be tried again: its next attempt, which does not take place.
+local function give_up(state, attempt, who)
+  attempt.lock:close()
+  local _, lock = state:try_again(attempt.run)
+  state:finish(attempt.run, "stopped", ("stopped by %s while it waited to be tried again"):format(who))
+  leave(state, { run = attempt.run, lock = lock })
+  return result_of(state, attempt.run)
 end
 
 --- Goes on trying while the job's `retries` say so.
@@ -290,9 +305,17 @@ local function persist(state, state_folder, spec, attempt, reporter)
     result = carry_out(state, state_folder, spec, attempt, reporter)
     tried = tried + 1
     local wait_ms = not result.asked and retries.wait(spec.retries, tried, result)
-    if not wait_ms then return result end
-    reporter:trying_again(spec, result, attempt.number, wait_ms)
-    if not wait_for(spec, wait_ms) then return result end
+    local go_on, who = wait_ms, nil
+    if wait_ms then
+      reporter:trying_again(spec, result, attempt.number, wait_ms)
+      go_on, who = wait_for(state, spec, attempt, wait_ms)
+    end
+    if who then return give_up(state, attempt, who) end
+    if not go_on then
+      leave(state, attempt)
+      return result
+    end
+    attempt.lock:close()
     attempt = next_attempt(state, spec, attempt.run, attempt.place)
   end
 end

@@ -163,6 +163,7 @@ local function prepare(self, options)
   local found = #options.files > 0 and options.files or pipelines.find()
   self.pipelines = pipelines.new(found)
   self.pipelines:load(#options.files > 0)
+  if #options.files == 0 then self.pipelines:watch() end
   self.listener = open_listener(options.listen or serve.listen_text(config.up()))
   local host, port = self.listener:address()
   self.host, self.port = host, port

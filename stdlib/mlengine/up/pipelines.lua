@@ -12,6 +12,7 @@ local system = require "mle.system"
 local M = {}
 
 local DEPTH <const> = 4
+local LOOK_NS <const> = 2 * 10 ^ 9 // 1 | 0 -- between two looks for new files
 
 ---@class mlengine.up.Entry
 ---@field file string      in the project
@@ -20,21 +21,33 @@ local DEPTH <const> = 4
 ---@field data? table
 ---@field error? string
 ---@field stamp integer
+---@field known? boolean   false until it was loaded once
 
 ---@class mlengine.up.Pipelines
 ---@field entries mlengine.up.Entry[]
 ---@field by_name table<string, mlengine.up.Entry>
 ---@field version integer goes up with each change
+---@field looked? table<string, integer> what was seen of the project's other Lua files; nil: only the given ones count
+---@field look_at? integer
 local Pipelines = {}
 Pipelines.__index = Pipelines
+
+local function project_files()
+  local here = project.current()
+  return files.lua_in(here.root, here.config and DEPTH or 1)
+end
+
+local function is_pipeline(path)
+  local ok, text = pcall(script.read, path)
+  return ok and loader.is_pipeline(text)
+end
 
 ---The project's pipelines, by the texts of its Lua files.
 ---@return string[] absolute paths
 function M.find()
-  local here, found = project.current(), {}
-  for _, path in ipairs(files.lua_in(here.root, here.config and DEPTH or 1)) do
-    local ok, text = pcall(script.read, path)
-    if ok and loader.is_pipeline(text) then found[#found + 1] = path end
+  local found = {}
+  for _, path in ipairs(project_files()) do
+    if is_pipeline(path) then found[#found + 1] = path end
   end
   return found
 end
@@ -55,7 +68,7 @@ function M.new(paths)
   local self = setmetatable({ entries = {}, by_name = {}, version = 0 }, Pipelines)
   for i, path in ipairs(paths) do
     local absolute = system.absolute(path)
-    self.entries[i] = { file = files.in_project(absolute), path = absolute, stamp = stamp(absolute) }
+    self.entries[i] = { file = files.in_project(absolute), path = absolute, stamp = stamp(absolute), known = true }
   end
   return self
 end
@@ -105,6 +118,55 @@ local function changed(self)
   return found
 end
 
+-- ====== Files that come and go ======
+
+local function drop(self, entry)
+  if entry.name then self.by_name[entry.name] = nil end
+  self.version = self.version + 1
+  log.info("%s is gone%s", entry.file, entry.name and (": nothing starts pipeline '%s' any more"):format(entry.name) or "")
+end
+
+--- Forgets entries whose files were removed.
+local function drop_gone(self)
+  for i = #self.entries, 1, -1 do
+    local entry = self.entries[i]
+    if not system.stat(entry.path) then
+      table.remove(self.entries, i)
+      drop(self, entry)
+    end
+  end
+end
+
+--- Entries for pipelines that were not there before: only files that are new, or were saved, are read.
+local function appeared(self)
+  local known, looked, found = {}, {}, {}
+  for _, entry in ipairs(self.entries) do known[entry.path] = true end
+  for _, path in ipairs(project_files()) do
+    local info = not known[path] and system.stat(path)
+    if info then
+      looked[path] = info.mtime_ns + info.size
+      if looked[path] ~= self.looked[path] and is_pipeline(path) then
+        found[#found + 1] = { file = files.in_project(path), path = path, stamp = stamp(path) }
+      end
+    end
+  end
+  self.looked = looked
+  return found
+end
+
+---Looks out for pipelines that are added to the project, or removed, from now on.
+function Pipelines:watch() self.looked, self.look_at = {}, 0 end
+
+local function look(self)
+  local now = system.monotonic_ns()
+  if not self.looked or now < self.look_at then return {} end
+  self.look_at = now + LOOK_NS
+  drop_gone(self)
+  local found = appeared(self)
+  table.move(found, 1, #found, #self.entries + 1, self.entries)
+  return found
+end
+
 local function begin(self, entries)
   local paths = {}
   for i, entry in ipairs(entries) do paths[i] = entry.path end
@@ -114,10 +176,11 @@ end
 local function say(entries)
   for _, entry in ipairs(entries) do
     if entry.error then
-      log.warning("%s; the form before is kept", entry.error)
+      log.warning("%s%s", entry.error, entry.name and "; the form before is kept" or "")
     else
-      log.info("%s was read again: pipeline '%s', %d jobs", entry.file, entry.name, #entry.data.jobs)
+      log.info("%s was read%s: pipeline '%s', %d jobs", entry.file, entry.known and " again" or "", entry.name, #entry.data.jobs)
     end
+    entry.known = true
   end
 end
 
@@ -129,6 +192,8 @@ function Pipelines:is_loading() return self.loading ~= nil end
 function Pipelines:tick()
   if not self.loading then
     local entries = changed(self)
+    local new = look(self)
+    table.move(new, 1, #new, #entries + 1, entries)
     if #entries > 0 then begin(self, entries) end
     return
   end

@@ -147,7 +147,10 @@ static void runs_are_asked_to_stop(void **unused) {
   assert_string_equal(who, "bob");
   mle_free(who);
   assert_int_equal(mle_stop_ask(state, 99, "ann", &err), MLE_ECONFLICT);
+  must(mle_run_end(state, run, "failed", "", NULL, &ended, &err), &err);
+  must(mle_stop_ask(state, run, "ann", &err), &err); /* its engine waits to try it again */
   mle_lock_free(lock);
+  assert_int_equal(mle_stop_ask(state, run, "ann", &err), MLE_ECONFLICT);
 }
 
 static void what_ran_is_counted(void **unused) {

@@ -1,5 +1,5 @@
 # venv: none
-"""Laws of a pipeline's order, on random graphs with random outcomes, against a slow oracle: parents first, no job before its
+"""T19. Laws of a pipeline's order, on random graphs with random outcomes, against a slow oracle: parents first, no job before its
 needs, conditions kept, what is skipped passed on; and a resumed pipeline ends as one that nothing had gone wrong in."""
 
 import os

@@ -1,5 +1,5 @@
 # venv: none
-"""SIGKILL at any moment, to the engine, the job, or both: each row is in exactly one succeeded run."""
+"""T1. SIGKILL at any moment, to the engine, the job, or both: each row is in exactly one succeeded run."""
 
 import os
 import random

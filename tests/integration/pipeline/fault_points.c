@@ -11,6 +11,7 @@
  *     FAULT_AFTER    1: the call is carried out first
  *     FAULT_ERRNO    the number of the error: the call fails with it, and nothing is killed
  *     FAULT_LASTS    1: so do all that follow, as on a full disk; unlink always works there
+ *     FAULT_SLOW     each fsync takes so many milliseconds longer
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -102,12 +103,18 @@ static int reached(const char *call, const char *path) {
   if (what == IS_LAST) kill(getpid(), SIGKILL);\
   return done
 
+static void be_slow(const char *path) {
+  if (flag("FAULT_SLOW") > 0 && inside(path)) usleep((useconds_t)flag("FAULT_SLOW") * 1000);
+}
+
 int fsync(int fd) {
   char path[PATH_MAX];
+  be_slow(path_of(fd, path));
   POINT(path_of(fd, path), fsync, int, (int), (fd));
 }
 int fdatasync(int fd) {
   char path[PATH_MAX];
+  be_slow(path_of(fd, path));
   POINT(path_of(fd, path), fdatasync, int, (int), (fd));
 }
 int rename(const char *from, const char *to) { POINT(to, rename, int, (const char *, const char *), (from, to)); }

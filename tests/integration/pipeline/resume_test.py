@@ -86,7 +86,7 @@ return require("mlengine.pipeline").new { name = "Flaky", jobs = {
 
 
 class FaultPoints(FaultCase):
-    """Ends the engine, and each job, by SIGKILL before and after each write that lasts."""
+    """T1. Ends the engine, and each job, by SIGKILL before and after each write that lasts."""
 
     def test_killed_at_each_write(self):
         """The engine's process, and each job's, before and after each write."""

@@ -1,5 +1,5 @@
 # venv: none
-"""What mlengine up starts by itself: by the clock, which the tests set, and when a table has a new snapshot."""
+"""T18. What mlengine up starts by itself: by the clock, which the tests set, and when a table has a new snapshot."""
 
 import os
 import shutil

@@ -1,5 +1,5 @@
 # venv: none
-"""Cron in time zones against a slow oracle: every minute is looked at, with Python's zoneinfo.
+"""T18. Cron in time zones against a slow oracle: every minute is looked at, with Python's zoneinfo.
 
 The oracle knows nothing of spans or rules: it asks for each minute what the clock shows, whether it showed that before
 (fold), and which minutes of the clock were passed over since the minute before.

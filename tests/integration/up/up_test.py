@@ -125,6 +125,20 @@ class Engines(Case):
         until("the run", lambda: [r for r in p.runs(state="running")])
         return trigger
 
+    def test_pipelines_come_and_go_while_it_runs(self):
+        p = self.slow()
+        p.up("--no-serve")
+        p.write("more.lua", SLOW.replace('"Slow"', '"More"').replace('"B"', '"More B"'))
+        until("the new pipeline", lambda: "More" in [x["pipeline"] for x in p.get("/api/v1/pipelines")])
+        p.write("go", "end")
+        self.assertEqual(p.ended(p.trigger("More"))["outcome"], "succeeded")
+        p.write("broken.lua", "return require('mlengine.pipeline').new {")
+        until("what is wrong with it", lambda: [x["error"] for x in p.get("/api/v1/pipelines") if x["file"] == "broken.lua"])
+        os.remove(p.path("more.lua"))
+        os.remove(p.path("broken.lua"))
+        until("their end", lambda: [x["pipeline"] for x in p.get("/api/v1/pipelines")] == ["Slow"])
+        self.assertEqual(p.call("POST", "/api/v1/pipelines/More/trigger", {})[0], 404)
+
     def test_logs_are_followed_while_the_run_goes_on(self):
         p = self.slow()
         p.up("--no-serve")
