@@ -39,7 +39,7 @@ class Disk(FaultCase):
         self.check(20, "calls with a full disk", errno=errno.ENOSPC, lasts=True)
 
     def test_read_only_from_each_call_on(self):
-        self.check(6, "calls with a read-only disk", errno=errno.EROFS, lasts=True)
+        self.check(4, "calls with a read-only disk", errno=errno.EROFS, lasts=True)
 
     def test_one_io_error(self):
         self.check(20, "calls with an I/O error", errno=errno.EIO)
@@ -48,7 +48,7 @@ class Disk(FaultCase):
         """From too few to say anything to just enough; the engine and all that it starts."""
         wanted = self.undisturbed()
         limits = list(range(5, 65))
-        count = rounds(5, len(limits), "limits of descriptors")
+        count = rounds(4, len(limits), "limits of descriptors")
         ended = set()
         for i in range(count):
             limit = limits[i * len(limits) // count]
