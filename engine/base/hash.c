@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-static void to_hex(const unsigned char *bytes, size_t len, char *out) {
+void mle_hex(const void *from, size_t len, char *out) {
   static const char digits[] = "0123456789abcdef";
+  const unsigned char *bytes = from;
   for (size_t i = 0; i < len; i++) {
     out[2 * i] = digits[bytes[i] >> 4];
     out[2 * i + 1] = digits[bytes[i] & 15];
@@ -20,7 +22,15 @@ mle_status mle_sha256_hex(const void *bytes, size_t len, char out[MLE_SHA256_HEX
   out[0] = '\0';
   if (EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL) != 1)
     return mle_nomem(err, "computing a SHA-256");
-  to_hex(digest, sizeof digest, out);
+  mle_hex(digest, sizeof digest, out);
+  return MLE_OK;
+}
+
+mle_status mle_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                           unsigned char out[MLE_SHA256_BYTES], mle_error *err) {
+  unsigned int size;
+  if (HMAC(EVP_sha256(), key, (int)key_len, bytes, len, out, &size) == NULL)
+    return mle_nomem(err, "computing an HMAC");
   return MLE_OK;
 }
 
@@ -47,7 +57,7 @@ static void random_uuid(unsigned char bytes[16]) {
 char *mle_uuid_hex(char out[MLE_UUID_TEXT]) {
   unsigned char bytes[16];
   random_uuid(bytes);
-  to_hex(bytes, sizeof bytes, out);
+  mle_hex(bytes, sizeof bytes, out);
   return out;
 }
 

@@ -15,6 +15,15 @@
 /* Writes the SHA-256 of the bytes as 64 lower-case hex digits and a NUL. */
 mle_status mle_sha256_hex(const void *bytes, size_t len, char out[MLE_SHA256_HEX], mle_error *err);
 
+#define MLE_SHA256_BYTES 32
+
+/* HMAC-SHA-256 (RFC 2104) of the bytes; `out` may be the key. */
+mle_status mle_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
+                           unsigned char out[MLE_SHA256_BYTES], mle_error *err);
+
+/* Lower-case hex digits and a NUL: 2 * len + 1 bytes. */
+void mle_hex(const void *bytes, size_t len, char *out);
+
 /* Fills `out` from the kernel's random source; ends the process if there is none. */
 void mle_random_bytes(void *out, size_t len);
 

@@ -221,6 +221,10 @@ typedef struct mle_parquet_stats {
 
 void mle_parquet_stats_release(mle_parquet_stats *stats);
 
+/* A path for a file of the caller's in the session's temporary folder, which is there; owned
+ * by the caller, who removes the file. One that is left ends with the session. */
+mle_status mle_frame_temporary(const mle_frame *frame, char **out, mle_error *err);
+
 /*
  * Writes the rows to a new Parquet file (zstd), synced to disk, which has its
  * name only once it is whole. `field_ids` is the inside of DuckDB's FIELD_IDS,

@@ -7,6 +7,7 @@
 #include "engine/base/buffer.h"
 #include "engine/base/hash.h"
 #include "engine/frame/query.h"
+#include "engine/frame/remote.h"
 #include "engine/frame/source.h"
 
 enum { FILES_AT_ONCE = 500, DEPTH_MAX = 60 };
@@ -144,7 +145,10 @@ static mle_status read_some(mle_session *session, const char *const *paths, size
   mle_connection *connection = NULL;
   rows r = {.chunk = NULL};
   mle_status status;
-  for (size_t i = 0; i < count; i++) files[i] = (mle_scan_file){.path = paths[i]};
+  for (size_t i = 0; i < count; i++) {
+    files[i] = (mle_scan_file){.path = paths[i]};
+    MLE_TRY(mle_remotes_add(mle_session_remotes(session), paths[i], err));
+  }
   const mle_scan scan = {.files = files, .num_files = count};
   MLE_GO(mle_source_new(&scan, 0, count, 0, &source, err));
   snprintf(sql, sizeof sql,

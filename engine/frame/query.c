@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/cancel.h"
+#include "engine/frame/remote.h"
 
 mle_status mle_query(mle_connection *c, const char *sql, duckdb_result *out, mle_error *err) {
   if (duckdb_query(c->handle, sql, out) == DuckDBSuccess) return MLE_OK;
@@ -134,6 +135,7 @@ mle_status mle_query_fail(mle_connection *c, const char *message, mle_error *err
   mle_fail(err, status, "%s", "");
   if (err == NULL) return status;
   keep_lines(err, message);
+  mle_remotes_failed(mle_session_remotes(c->session), err);
   if (broken) return mle_context(err, "DuckDB failed inside and was started anew");
   return status;
 }

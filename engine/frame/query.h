@@ -33,6 +33,9 @@ void mle_disconnect(mle_connection *c); /* NULL is ignored */
 mle_session *mle_session_ref(mle_session *session);
 int mle_session_threads(const mle_session *session);
 
+const char *mle_session_temp_folder(const mle_session *session);
+struct mle_remotes *mle_session_remotes(mle_session *session);
+
 /* Lets results of this connection run ahead by enough bytes to keep all threads busy. */
 mle_status mle_connection_stream(mle_connection *c, mle_error *err);
 

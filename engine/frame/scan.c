@@ -3,6 +3,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/frame/recipe.h"
+#include "engine/frame/remote.h"
 
 /* What a group holds of a column; all zero without groups. */
 static const mle_scan_stored *stored_in(const mle_scan_group *group, size_t column) {
@@ -203,6 +204,8 @@ mle_status mle_frame_scan(mle_session *session, const mle_scan *scan, mle_frame 
   int64_t live;
   *out = NULL;
   MLE_TRY(check_scan(scan, err));
+  for (size_t i = 0; i < scan->num_files; i++)
+    MLE_TRY(mle_remotes_add(mle_session_remotes(session), scan->files[i].path, err));
   MLE_GO(make_sources(scan, &source, &live, err));
   MLE_GO(scan_text(scan, source, false, &sql, err));
   MLE_GO(scan_text(scan, source, true, &positioned, err));

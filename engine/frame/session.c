@@ -15,6 +15,7 @@
 #include "engine/base/file.h"
 #include "engine/frame/functions.h"
 #include "engine/frame/query.h"
+#include "engine/frame/remote.h"
 
 #define WATCH_EVERY_NS 50000000 /* between two looks at the request to stop */
 
@@ -30,6 +31,7 @@ struct mle_session {
   int threads;
   int64_t memory_max;
   char *temp_folder; /* of this session alone */
+  mle_remotes *remotes;
   pthread_mutex_t lock; /* guards all below */
   pthread_cond_t changed;
   database *database; /* NULL until the first connection */
@@ -170,7 +172,7 @@ static mle_status connect_locked(mle_session *session, mle_connection *c, mle_er
   return MLE_OK;
 }
 
-mle_status mle_connect(mle_session *session, mle_connection **out, mle_error *err) {
+static mle_status connect_new(mle_session *session, mle_connection **out, mle_error *err) {
   *out = NULL;
   if (mle_cancelled()) return mle_cancel_fail(err, "reading rows");
   mle_connection *c = mle_calloc(1, sizeof *c);
@@ -201,6 +203,16 @@ void mle_disconnect(mle_connection *c) {
   if (last) close_database(c->database);
   mle_free(c);
   mle_session_close(session);
+}
+
+/* What is on other machines can be read as soon as there is a connection. */
+mle_status mle_connect(mle_session *session, mle_connection **out, mle_error *err) {
+  MLE_TRY(connect_new(session, out, err));
+  mle_status status = mle_remotes_ready(session->remotes, *out, err);
+  if (status == MLE_OK) return MLE_OK;
+  mle_disconnect(*out);
+  *out = NULL;
+  return status;
 }
 
 int mle_connection_generation(const mle_connection *c) { return c->database->generation; }
@@ -236,7 +248,10 @@ mle_status mle_session_open(const mle_session_options *options, mle_session **ou
   mle_session *session = mle_calloc(1, sizeof *session);
   if (session == NULL) return mle_nomem(err, "opening DuckDB");
   session->temp_folder = own_temp_folder(options->temp_folder);
-  if (session->temp_folder == NULL) {
+  session->remotes = mle_remotes_new();
+  if (session->temp_folder == NULL || session->remotes == NULL) {
+    mle_remotes_free(session->remotes);
+    mle_free(session->temp_folder);
     mle_free(session);
     return mle_nomem(err, "opening DuckDB");
   }
@@ -256,6 +271,10 @@ mle_session *mle_session_ref(mle_session *session) {
 
 int mle_session_threads(const mle_session *session) { return session->threads; }
 
+const char *mle_session_temp_folder(const mle_session *session) { return session->temp_folder; }
+
+mle_remotes *mle_session_remotes(mle_session *session) { return session->remotes; }
+
 static void stop_watcher(mle_session *session) {
   if (!session->watching) return;
   pthread_mutex_lock(&session->lock);
@@ -272,6 +291,7 @@ void mle_session_close(mle_session *session) {
   mle_remove_tree(session->temp_folder, NULL);
   pthread_cond_destroy(&session->changed);
   pthread_mutex_destroy(&session->lock);
+  mle_remotes_free(session->remotes);
   mle_free(session->temp_folder);
   mle_free(session);
 }

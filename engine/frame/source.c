@@ -9,6 +9,7 @@
 #include "engine/base/alloc.h"
 #include "engine/frame/empty_parquet.h"
 #include "engine/frame/functions.h"
+#include "engine/store/store.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list and the empty file */
 static mle_source *sources;
@@ -31,8 +32,9 @@ static const char *empty_file(void) {
 
 /* ====== Sources ====== */
 
-/* DuckDB takes paths for globs: [x] matches exactly x. */
+/* DuckDB takes paths for globs: [x] matches exactly x. Remote ones it takes as they are (remote.c). */
 static char *pattern_of(const char *path) {
+  if (mle_store_is_remote(path)) return mle_strdup(path);
   char *pattern = mle_alloc(3 * strlen(path) + 1), *to = pattern;
   if (pattern == NULL) return NULL;
   for (; *path != '\0'; path++) {

@@ -226,6 +226,14 @@ done:
   return status == MLE_OK ? MLE_OK : mle_context(err, "writing %s", path);
 }
 
+mle_status mle_frame_temporary(const mle_frame *frame, char **out, mle_error *err) {
+  char unique[MLE_UUID_TEXT];
+  const char *folder = mle_session_temp_folder(frame->session);
+  MLE_TRY(mle_make_folders(folder, 0700, err));
+  *out = mle_format("%s/%s.parquet", folder, mle_uuid_hex(unique));
+  return *out == NULL ? mle_nomem(err, "writing a file") : MLE_OK;
+}
+
 mle_status mle_frame_write(mle_frame *frame, const char *path, const char *options,
                            mle_error *err) {
   return write_file(frame, path, options, NULL, err);

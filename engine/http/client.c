@@ -207,6 +207,8 @@ static void set_options(mle_http_client *client, const mle_http_request *request
   curl->easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
   bool hurry = mle_cancelled() && request->total_ms > LAST_WORDS_MS;
   curl->easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(hurry ? LAST_WORDS_MS : request->total_ms));
+  if (request->proxy != NULL) curl->easy_setopt(easy, CURLOPT_PROXY, request->proxy);
+  if (request->path_as_is) curl->easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
   if (request->unix_socket != NULL)
     curl->easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
   curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);

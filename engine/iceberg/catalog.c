@@ -8,6 +8,8 @@
 
 #include "engine/base/alloc.h"
 #include "engine/iceberg/catalog_class.h"
+#include "engine/iceberg/metadata_file.h"
+#include "engine/store/grant.h"
 #include "engine/store/store.h"
 
 #define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
@@ -16,13 +18,6 @@ static const mle_catalog_class *const classes[] = {&mle_catalog_sql, &mle_catalo
                                                  &mle_catalog_static};
 
 /* ====== Small parts ====== */
-
-const char *mle_property_find(const mle_property *properties, size_t count, const char *key) {
-  for (size_t i = 0; i < count; i++)
-    if (strcmp(properties[i].key, key) == 0)
-      return properties[i].value[0] == '\0' ? NULL : properties[i].value;
-  return NULL;
-}
 
 const char *mle_table_label(const mle_table_name *name, char text[MLE_TABLE_LABEL]) {
   snprintf(text, MLE_TABLE_LABEL, "%s.%s", name->space, name->name);
@@ -176,6 +171,20 @@ static mle_status parse_rewrites(const mle_property *properties, size_t count, m
   return status == MLE_OK ? MLE_OK : mle_context(err, "location-rewrite");
 }
 
+static mle_status copy_properties(mle_catalog *catalog, const mle_property *properties,
+                                  size_t count, mle_error *err) {
+  catalog->memory = MLE_ARENA;
+  catalog->properties = mle_arena_array(&catalog->memory, count, sizeof *catalog->properties);
+  if (catalog->properties == NULL) return mle_nomem(err, "opening a catalog");
+  for (size_t i = 0; i < count; i++) {
+    mle_property *to = &catalog->properties[i];
+    MLE_TRY(mle_arena_copy(&catalog->memory, properties[i].key, &to->key, err));
+    MLE_TRY(mle_arena_copy(&catalog->memory, properties[i].value, &to->value, err));
+  }
+  catalog->num_properties = count;
+  return MLE_OK;
+}
+
 mle_status mle_catalog_open(const char *name, const mle_property *properties, size_t count,
                             mle_catalog **out, mle_error *err) {
   const mle_catalog_class *class;
@@ -190,7 +199,8 @@ mle_status mle_catalog_open(const char *name, const mle_property *properties, si
   catalog->class = class;
   catalog->name = mle_strdup(name);
   catalog->warehouse = warehouse == NULL ? NULL : without_slash(warehouse);
-  status = parse_rewrites(properties, count, &catalog->rewrites, err);
+  status = copy_properties(catalog, properties, count, err);
+  if (status == MLE_OK) status = parse_rewrites(properties, count, &catalog->rewrites, err);
   if (status != MLE_OK) {
     mle_catalog_close(catalog);
     return mle_context(err, "catalog '%s'", name);
@@ -208,6 +218,7 @@ void mle_catalog_close(mle_catalog *catalog) {
   mle_free(catalog->name);
   mle_free(catalog->warehouse);
   mle_json_free(catalog->rewrites);
+  mle_arena_release(&catalog->memory);
   catalog->class->close(catalog);
 }
 
@@ -274,11 +285,11 @@ static mle_status check_version(const mle_table_request *request, mle_error *err
 static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
                                const mle_table_request *request, const char *location,
                                mle_arena *arena, mle_error *err) {
-  const char *path;
   mle_new_table table = {.location = location,
                          .properties = request->properties,
                          .num_properties = request->num_properties};
-  MLE_TRY(mle_store_local_path(location, &path, err));
+  MLE_TRY(mle_store_check(location, err));
+  MLE_TRY(mle_catalog_reach(catalog, location, err));
   MLE_TRY(mle_schema_from_columns(request->columns, request->num_columns, arena, &table.schema,
                                   &table.last_column_id, err));
   MLE_TRY(make_namespace(catalog, name->space, err));
@@ -310,6 +321,54 @@ mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *
   return catalog->class->load(catalog, name, out, err);
 }
 
+static mle_status reach_prefix(const mle_catalog *catalog, const char *owner, const char *prefix,
+                               bool weak, mle_error *err) {
+  const mle_grant_request request = {.prefix = prefix, .properties = catalog->properties,
+                                     .num_properties = catalog->num_properties, .owner = owner,
+                                     .weak = weak};
+  return mle_store_grant(&request, err);
+}
+
+/* "s3://b/t/metadata/00001-x.metadata.json" is of the table s3://b/t/. */
+static size_t folder_len(const char *uri) {
+  size_t len = strlen(uri);
+  const char *slash = strrchr(uri, '/');
+  bool file = mle_metadata_file_named(slash);
+  if (file) len = (size_t)(slash - uri);
+  if (file && len > 9 && strncmp(slash - 9, "/metadata", 9) == 0) len -= 9;
+  while (len > 0 && uri[len - 1] == '/') len--;
+  return len;
+}
+
+/* As in PyIceberg the properties hold for all files of the table, wherever they are: the table's
+ * folder is this catalog's, its bucket and all others are unless another one came first. */
+mle_status mle_catalog_reach(const mle_catalog *catalog, const char *uri, mle_error *err) {
+  if (!mle_store_needs_grant(uri)) return MLE_OK;
+  mle_arena arena = MLE_ARENA;
+  const char *bucket = strstr(uri, "://") + 3;
+  const char *owner = mle_arena_format(&arena, "catalog '%s'", catalog->name);
+  const char *table = mle_arena_format(&arena, "%.*s/", (int)folder_len(uri), uri);
+  const char *whole = mle_arena_format(&arena, "s3://%.*s/", (int)strcspn(bucket, "/"), bucket);
+  mle_status status = owner == NULL || table == NULL || whole == NULL
+                          ? mle_nomem(err, "loading a table") : MLE_OK;
+  if (status == MLE_OK) status = reach_prefix(catalog, owner, table, false, err);
+  if (status == MLE_OK) status = reach_prefix(catalog, owner, whole, true, err);
+  if (status == MLE_OK) status = reach_prefix(catalog, owner, "s3://", true, err);
+  mle_arena_release(&arena);
+  return status;
+}
+
+/* Where else the table keeps its files. */
+static mle_status reach_folders(const mle_catalog *catalog, const mle_metadata *m, mle_error *err) {
+  static const char *const names[] = {"write.data.path", "write.metadata.path"};
+  MLE_TRY(mle_catalog_reach(catalog, m->location, err));
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    const char *folder = mle_metadata_property(m, names[i], NULL);
+    if (folder != NULL) MLE_TRY(mle_catalog_reach(catalog, folder, err));
+  }
+  return MLE_OK;
+}
+
 static mle_status rewrite_locations(const mle_json *rewrites, mle_metadata *m, mle_error *err) {
   mle_json_at root = mle_json_root(rewrites), item;
   size_t count = 0, room = (size_t)mle_json_count(&root);
@@ -327,8 +386,11 @@ mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, ml
   *out = NULL;
   MLE_TRY(check_table(name, err));
   MLE_TRY(catalog->class->load(catalog, name, out, err));
-  if (catalog->rewrites == NULL) return MLE_OK;
-  mle_status status = rewrite_locations(catalog->rewrites, (*out)->metadata, err);
+  mle_status status = MLE_OK;
+  if (catalog->rewrites != NULL)
+    status = rewrite_locations(catalog->rewrites, (*out)->metadata, err);
+  else
+    status = reach_folders(catalog, (*out)->metadata, err);
   if (status == MLE_OK) return MLE_OK;
   mle_table_free(*out);
   *out = NULL;

@@ -32,15 +32,15 @@ struct mle_catalog {
   const mle_catalog_class *class;
   char *name;
   char *warehouse; /* URI without a final slash, or NULL */
+  mle_arena memory;   /* of the two below */
+  mle_property *properties; /* a copy of what it was opened with */
+  size_t num_properties;
   mle_json *rewrites; /* location-rewrite: an object of prefix to replacement, or NULL */
 };
 
 extern const mle_catalog_class mle_catalog_sql;
 extern const mle_catalog_class mle_catalog_hadoop;
 extern const mle_catalog_class mle_catalog_static;
-
-/* A property's value; NULL when absent or empty. */
-const char *mle_property_find(const mle_property *properties, size_t count, const char *key);
 
 /* Reads the metadata at `location` into a table of that name. */
 mle_status mle_table_read(const mle_table_name *name, const char *location, mle_table **out,
@@ -65,6 +65,10 @@ mle_status mle_catalog_settle(mle_catalog *catalog, const mle_table *base, int64
 /* After a commit: removes the metadata files that only the log of `base` has, where the table's
  * write.metadata.delete-after-commit.enabled says so. What cannot be removed stays. */
 void mle_catalog_remove_old(const mle_table *base, const mle_table *next);
+
+/* Lets the objects of a table be reached with the catalog's properties (engine/store/grant.h).
+ * `uri` is the table's folder, or a file in its metadata folder. Nothing to do for local ones. */
+mle_status mle_catalog_reach(const mle_catalog *catalog, const char *uri, mle_error *err);
 
 mle_status mle_names_add(mle_names *names, const char *name, mle_error *err);
 

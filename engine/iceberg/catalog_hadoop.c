@@ -66,6 +66,11 @@ static mle_status open_hadoop(const mle_property *properties, size_t count, mle_
     return mle_fail(err, MLE_EINVAL,
                     "the property warehouse is missing: the folder that namespaces and tables "
                     "are in");
+  if (mle_store_is_remote(warehouse))
+    return mle_fail(err, MLE_EUNSUPPORTED,
+                    "a Hadoop directory on '%s': an object store has no step that both Java's commit "
+                    "and ours would respect, so commits would be lost; use a SQL or REST catalog, or "
+                    "read one table with type = static", warehouse);
   MLE_TRY(mle_store_local_path(warehouse, &path, err));
   *out = mle_calloc(1, sizeof **out);
   return *out == NULL ? no_memory(err) : MLE_OK;

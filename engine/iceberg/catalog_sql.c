@@ -239,7 +239,8 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
                        mle_error *err) {
   char *location;
   MLE_TRY(find_location(cast(catalog), name, &location, err));
-  mle_status status = mle_table_read(name, location, out, err);
+  mle_status status = mle_catalog_reach(catalog, location, err);
+  if (status == MLE_OK) status = mle_table_read(name, location, out, err);
   mle_free(location);
   return status;
 }

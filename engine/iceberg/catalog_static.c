@@ -52,12 +52,12 @@ static char *name_of_table(const char *uri) {
 
 static mle_status open_static(const mle_property *properties, size_t count, mle_catalog **out,
                               mle_error *err) {
-  const char *uri = mle_property_find(properties, count, "uri"), *path;
+  const char *uri = mle_property_find(properties, count, "uri");
   *out = NULL;
   if (uri == NULL)
     return mle_fail(err, MLE_EINVAL,
                     "the property uri is missing: a metadata file, or the folder of a table");
-  MLE_TRY(mle_store_local_path(uri, &path, err));
+  MLE_TRY(mle_store_check(uri, err));
   static_catalog *c = mle_calloc(1, sizeof *c);
   if (c == NULL) return mle_nomem(err, "opening a catalog");
   size_t len = strlen(uri);
@@ -98,6 +98,7 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
   if (strcmp(name->space, SPACE) != 0 || strcmp(name->name, c->table) != 0)
     return mle_catalog_not_found(catalog, name, err);
   mle_metadata_file newest = {NULL, 0};
+  MLE_TRY(mle_catalog_reach(catalog, c->uri, err));
   bool is_file = mle_metadata_file_named(mle_path_name(c->uri));
   if (!is_file) MLE_TRY(mle_metadata_file_find(c->uri, &newest, err));
   mle_status status = mle_table_read(name, is_file ? c->uri : newest.location, out, err);

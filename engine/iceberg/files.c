@@ -101,7 +101,7 @@ static mle_status look_at_files(builder *b, mle_error *err) {
   for (size_t i = 0; i < q->num_files; i++) {
     b->layout_of[i] = q->files[i].ours && !all ? NONE : count;
     if (b->layout_of[i] == NONE) continue;
-    MLE_TRY(mle_store_local_path(q->files[i].uri, &paths[count++], err));
+    MLE_TRY(mle_store_data_path(q->files[i].uri, &paths[count++], err));
   }
   if (count == 0) return MLE_OK;
   MLE_TRY(mle_layouts_read(b->session, paths, count, &b->arena, &b->layouts, err));
@@ -235,7 +235,7 @@ static mle_status add_files(builder *b, const size_t *group_of, mle_error *err) 
       mle_scan_file *to = &files[b->scan.num_files++];
       *to = (mle_scan_file){.record_count = item->record_count, .number = item->number,
                             .group = group, .dead = item->dead};
-      MLE_TRY(mle_store_local_path(item->uri, &to->path, err));
+      MLE_TRY(mle_store_data_path(item->uri, &to->path, err));
       MLE_TRY(set_constants(b, item, &b->scan.groups[group], to, err));
     }
   return MLE_OK;

@@ -14,14 +14,11 @@
 #ifndef MLE_ICEBERG_METADATA_H
 #define MLE_ICEBERG_METADATA_H
 
+#include "engine/base/property.h"
 #include "engine/iceberg/manifest.h"
 #include "engine/iceberg/schema.h"
 
 #define MLE_NO_SNAPSHOT MLE_NULL_LONG
-
-typedef struct mle_property {
-  const char *key, *value;
-} mle_property;
 
 typedef struct mle_partition_field {
   int source_id, field_id;

@@ -5,10 +5,12 @@
 #include <strings.h>
 
 #include "engine/base/alloc.h"
+#include "engine/store/store.h"
 #include "engine/base/cancel.h"
 #include "engine/base/hash.h"
 #include "engine/iceberg/prune.h"
 #include "engine/iceberg/value.h"
+#include "engine/store/store.h"
 
 /* ====== A set of paths ====== */
 
@@ -263,11 +265,22 @@ static bool may_have_live(const mle_manifest_file *manifest) {
   return manifest->added_files != 0 || manifest->existing_files != 0; /* unknown counts as some */
 }
 
+/* Manifests that will be needed are read many at once where each takes a request. */
+static mle_status fetch_manifests(const mle_manifest_list *list, mle_arena *arena, mle_error *err) {
+  const char **uris = mle_arena_array(arena, list->count, sizeof *uris);
+  size_t count = 0;
+  if (uris == NULL) return mle_nomem(err, "planning a scan");
+  for (size_t i = 0; i < list->count; i++)
+    if (may_have_live(&list->files[i])) uris[count++] = list->files[i].path;
+  return mle_store_fetch(uris, count, err);
+}
+
 static mle_status plan_list(mle_plan *plan, const mle_metadata *m, const mle_snapshot *snapshot,
                             mle_error *err) {
   mle_manifest_list list;
   const selection all = {NULL, 0};
   MLE_TRY(mle_snapshot_manifests(m, snapshot, &plan->arena, &list, err));
+  MLE_TRY(fetch_manifests(&list, &plan->arena, err));
   for (size_t i = 0; i < list.count; i++) {
     const mle_manifest_file *manifest = &list.files[i];
     if (!may_have_live(manifest)) continue;
@@ -306,25 +319,60 @@ mle_status mle_plan_snapshot(const mle_metadata *metadata, const mle_snapshot *s
 
 /* ====== What snapshots added ====== */
 
+static bool may_have_added(const mle_manifest_file *manifest, const selection *wanted) {
+  if (manifest->content != MLE_MANIFEST_DATA || manifest->added_files == 0) return false;
+  return manifest->added_snapshot_id == MLE_NULL_LONG || has_snapshot(wanted, manifest->added_snapshot_id);
+}
+
 static mle_status plan_added(mle_plan *plan, const mle_metadata *m, const mle_snapshot *snapshot,
                              const selection *wanted, path_set *seen, mle_error *err) {
   mle_manifest_list list;
   MLE_TRY(mle_snapshot_manifests(m, snapshot, &plan->arena, &list, err));
   for (size_t i = 0; i < list.count; i++) {
     const mle_manifest_file *manifest = &list.files[i];
-    if (manifest->content != MLE_MANIFEST_DATA || manifest->added_files == 0) continue;
-    bool unknown = manifest->added_snapshot_id == MLE_NULL_LONG;
-    if (!unknown && !has_snapshot(wanted, manifest->added_snapshot_id)) continue;
+    if (!may_have_added(manifest, wanted)) continue;
     MLE_TRY(add_manifest(plan, m, manifest, wanted, seen, err));
   }
   return MLE_OK;
 }
 
+/* The lists of a table on another machine, then what they name, each many at once. What is wrong
+ * with one of them is said when it is needed. */
+static mle_status fetch_added(const mle_metadata *m, const int64_t *ids, size_t count, mle_error *err) {
+  if (count < 2 || m->num_rewrites > 0 || !mle_store_is_remote(m->location)) return MLE_OK;
+  mle_arena arena = MLE_ARENA;
+  const char **uris = mle_arena_array(&arena, count, sizeof *uris), **files = NULL;
+  size_t num_uris = 0, num_files = 0;
+  mle_status status = uris == NULL ? mle_nomem(err, "planning a scan") : MLE_OK;
+  for (size_t i = 0; i < count && status == MLE_OK; i++) {
+    const mle_snapshot *snapshot = mle_metadata_snapshot(m, ids[i]);
+    if (snapshot != NULL && snapshot->manifest_list != NULL) uris[num_uris++] = snapshot->manifest_list;
+  }
+  MLE_GO(status);
+  MLE_GO(mle_store_fetch(uris, num_uris, err));
+  for (size_t i = 0; i < count; i++) {
+    const mle_snapshot *snapshot = mle_metadata_snapshot(m, ids[i]);
+    const selection wanted = {&ids[i], 1};
+    mle_manifest_list list;
+    if (snapshot == NULL || mle_snapshot_manifests(m, snapshot, &arena, &list, NULL) != MLE_OK) continue;
+    for (size_t j = 0; j < list.count; j++) {
+      if (!may_have_added(&list.files[j], &wanted)) continue;
+      files = mle_arena_grow(&arena, files, num_files, sizeof *files);
+      if (files == NULL) MLE_GO(mle_nomem(err, "planning a scan"));
+      files[num_files++] = list.files[j].path;
+    }
+  }
+  status = mle_store_fetch(files, num_files, err);
+done:
+  mle_arena_release(&arena);
+  return status;
+}
+
 mle_status mle_plan_added(const mle_metadata *metadata, const int64_t *snapshots, size_t count,
                           const mle_condition *condition, mle_plan *out, mle_error *err) {
   path_set seen = {NULL, 0, 0};
-  mle_status status = MLE_OK;
   *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
+  mle_status status = fetch_added(metadata, snapshots, count, err);
   for (size_t i = 0; i < count && status == MLE_OK; i++) {
     const mle_snapshot *snapshot = mle_metadata_snapshot(metadata, snapshots[i]);
     const selection wanted = {&snapshots[i], 1}; /* one at a time: oldest files first */

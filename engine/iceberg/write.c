@@ -201,12 +201,34 @@ static mle_status make_folder(const char *path, mle_error *err) {
   return status;
 }
 
-static mle_status write_file(const mle_metadata *m, mle_frame *frame, const char *local,
+/* A remote file is written here first: what fails then leaves nothing there, and what its own
+ * statistics need is read without a request. */
+static mle_status write_remote(mle_frame *frame, const char *uri, const char *ids,
+                               mle_parquet_stats *stats, mle_error *err) {
+  char *local;
+  MLE_TRY(mle_frame_temporary(frame, &local, err));
+  mle_status status = mle_frame_write_parquet(frame, local, ids, stats, err);
+  if (status == MLE_OK) status = mle_store_upload(uri, local, err);
+  mle_file_remove(local, NULL);
+  mle_free(local);
+  return status;
+}
+
+static mle_status write_local(mle_frame *frame, const char *uri, const char *ids,
+                              mle_parquet_stats *stats, mle_error *err) {
+  const char *path;
+  MLE_TRY(mle_store_local_path(uri, &path, err));
+  MLE_TRY(make_folder(path, err));
+  return mle_frame_write_parquet(frame, path, ids, stats, err);
+}
+
+static mle_status write_file(const mle_metadata *m, mle_frame *frame, const char *uri,
                              mle_parquet_stats *stats, mle_error *err) {
   mle_buffer ids = MLE_BUFFER(MLE_TYPE_TEXT_MAX);
   mle_status status = mle_sql_field_ids(m->schema, &ids, err);
-  if (status == MLE_OK) status = make_folder(local, err);
-  if (status == MLE_OK) status = mle_frame_write_parquet(frame, local, ids.data, stats, err);
+  if (status == MLE_OK)
+    status = mle_store_is_remote(uri) ? write_remote(frame, uri, ids.data, stats, err)
+                                      : write_local(frame, uri, ids.data, stats, err);
   mle_buffer_release(&ids);
   return status;
 }
@@ -224,7 +246,6 @@ static mle_status describe(const mle_metadata *m, const mle_parquet_stats *stats
 
 static mle_status write_rows(const mle_metadata *m, mle_frame *frame, mle_written *written,
                              mle_error *err) {
-  const char *local;
   mle_parquet_stats stats = {0};
   mle_frame *conformed;
   MLE_TRY(conform(m->schema, frame, &written->arena, &conformed, err));
@@ -234,8 +255,7 @@ static mle_status write_rows(const mle_metadata *m, mle_frame *frame, mle_writte
   if (path == NULL || written->files == NULL) MLE_GO(mle_nomem(err, "writing a data file"));
   written->files[0] = mle_manifest_entry_none.file;
   written->files[0].path = path;
-  MLE_GO(mle_store_local_path(path, &local, err));
-  MLE_GO(write_file(m, conformed, local, &stats, err));
+  MLE_GO(write_file(m, conformed, path, &stats, err));
   written->num_files = 1; /* from here on, freeing `written` removes the file */
   MLE_GO(describe(m, &stats, written, err));
   if (stats.record_count > 0) goto done;

@@ -1,15 +1,16 @@
 #include "engine/store/store.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
+#include "engine/store/cache.h"
+#include "engine/store/grant.h"
+#include "engine/store/local.h"
+#include "engine/store/parallel.h"
+#include "engine/store/s3.h"
 
-#define DEPTH_MAX 64
+#define FETCHED_AT_ONCE 16
 
 /* ====== URIs ====== */
 
@@ -28,154 +29,135 @@ static const char *find_local_path(const char *uri) {
   return NULL;
 }
 
-mle_status mle_store_local_path(const char *uri, const char **out, mle_error *err) {
+bool mle_store_is_remote(const char *uri) { return mle_store_needs_grant(uri); }
+
+/* The path of a local object, or NULL for one on S3; all other schemes are refused. */
+static mle_status find_place(const char *uri, const char **out, mle_error *err) {
   *out = find_local_path(uri);
-  if (*out != NULL) return MLE_OK;
+  if (*out != NULL || mle_store_is_remote(uri)) return MLE_OK;
   const char *colon = strstr(uri, "://");
   if (colon == NULL || after(uri, "file:") != NULL)
-    return mle_fail(err, MLE_EINVAL, "'%s' is neither an absolute path nor a file: URI", uri);
+    return mle_fail(err, MLE_EINVAL, "'%s' is neither an absolute path nor a URI with a scheme", uri);
   return mle_fail(err, MLE_EUNSUPPORTED,
-                  "'%s': this version reads and writes local files only, not %.*s://", uri,
+                  "'%s': this version reads and writes local files and s3://, not %.*s://", uri,
                   (int)(colon - uri), uri);
+}
+
+mle_status mle_store_check(const char *uri, mle_error *err) {
+  const char *path;
+  return find_place(uri, &path, err);
+}
+
+mle_status mle_store_local_path(const char *uri, const char **out, mle_error *err) {
+  MLE_TRY(find_place(uri, out, err));
+  if (*out != NULL) return MLE_OK;
+  return mle_fail(err, MLE_EUNSUPPORTED, "'%s' is not on this machine, which is needed here", uri);
+}
+
+mle_status mle_store_data_path(const char *uri, const char **out, mle_error *err) {
+  MLE_TRY(find_place(uri, out, err));
+  if (*out == NULL) *out = uri;
+  return MLE_OK;
 }
 
 /* ====== Objects ====== */
 
 mle_status mle_store_read(const char *uri, mle_buffer *out, mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  return mle_file_read(path, out, err);
+  MLE_TRY(find_place(uri, &path, err));
+  return path != NULL ? mle_file_read(path, out, err) : mle_s3_read(uri, out, err);
 }
 
 mle_status mle_store_read_range(const char *uri, int64_t offset, size_t len, mle_buffer *out,
                                 mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  return mle_file_read_range(path, offset, len, out, err);
-}
-
-static mle_status make_folder_of(const char *path, mle_error *err) {
-  const char *slash = strrchr(path, '/');
-  if (slash == path) return MLE_OK;
-  char *folder = mle_strndup(path, (size_t)(slash - path));
-  if (folder == NULL) return mle_nomem(err, "creating a folder");
-  mle_status status = mle_make_folders(folder, 0755, err);
-  mle_free(folder);
-  return status;
+  MLE_TRY(find_place(uri, &path, err));
+  return path != NULL ? mle_file_read_range(path, offset, len, out, err)
+                      : mle_s3_read_range(uri, offset, len, out, err);
 }
 
 mle_status mle_store_create(const char *uri, const void *bytes, size_t len, mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  MLE_TRY(make_folder_of(path, err));
-  return mle_file_create(path, bytes, len, 0644, err);
+  MLE_TRY(find_place(uri, &path, err));
+  return path != NULL ? mle_local_create(path, bytes, len, err)
+                      : mle_s3_create(uri, bytes, len, err);
 }
 
 mle_status mle_store_replace(const char *uri, const void *bytes, size_t len, mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  MLE_TRY(make_folder_of(path, err));
-  return mle_file_replace(path, bytes, len, 0644, err);
+  MLE_TRY(find_place(uri, &path, err));
+  return path != NULL ? mle_local_replace(path, bytes, len, err)
+                      : mle_s3_replace(uri, bytes, len, err);
+}
+
+mle_status mle_store_upload(const char *uri, const char *from, mle_error *err) {
+  MLE_TRY(mle_store_check(uri, err));
+  if (!mle_store_is_remote(uri))
+    return mle_fail(err, MLE_EINVAL, "'%s' is on this machine already", uri);
+  return mle_s3_upload(uri, from, err);
 }
 
 mle_status mle_store_remove(const char *uri, mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  return mle_file_remove(path, err);
+  MLE_TRY(find_place(uri, &path, err));
+  return path != NULL ? mle_file_remove(path, err) : mle_s3_remove(uri, err);
 }
 
 mle_status mle_store_exists(const char *uri, bool *out, mle_error *err) {
   const char *path;
+  int64_t size;
   *out = false;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
+  MLE_TRY(find_place(uri, &path, err));
+  if (path == NULL) return mle_s3_stat(uri, out, &size, err);
   *out = mle_file_exists(path);
   return MLE_OK;
 }
 
 mle_status mle_store_size(const char *uri, int64_t *out, mle_error *err) {
   const char *path;
+  bool exists;
   *out = 0;
-  MLE_TRY(mle_store_local_path(uri, &path, err));
-  return mle_file_size(path, out, err);
+  MLE_TRY(find_place(uri, &path, err));
+  if (path != NULL) return mle_file_size(path, out, err);
+  MLE_TRY(mle_s3_stat(uri, &exists, out, err));
+  return exists ? MLE_OK : mle_fail(err, MLE_ENOTFOUND, "'%s' does not exist", uri);
+}
+
+/* ====== Many at once ====== */
+
+static mle_status fetch_one(void *context, size_t index, mle_error *err) {
+  const char *const *uris = context;
+  mle_buffer bytes = MLE_BUFFER(MLE_CACHE_BYTES / 8);
+  mle_status status = MLE_OK;
+  if (mle_store_is_remote(uris[index]) && mle_cache_takes(uris[index]))
+    status = mle_s3_read(uris[index], &bytes, err);
+  mle_buffer_release(&bytes);
+  return status == MLE_ECANCELLED ? status : MLE_OK; /* who needs it will say what is wrong */
+}
+
+mle_status mle_store_fetch(const char *const *uris, size_t count, mle_error *err) {
+  union {
+    const void *from;
+    void *to;
+  } cast = {uris};
+  if (count < 2 || !mle_store_is_remote(uris[0])) return MLE_OK;
+  return mle_parallel(count, FETCHED_AT_ONCE, fetch_one, cast.to, err);
 }
 
 /* ====== Listing ====== */
 
-typedef struct listing {
-  mle_store_visit visit;
-  void *context;
-  size_t prefix; /* bytes of a URI before its path */
-} listing;
-
-static mle_status list_folder(const listing *l, const char *folder, int depth, mle_error *err);
-
-/* The next entry that is not the folder itself or its parent; NULL after the last. */
-static struct dirent *next_entry(DIR *dir) {
-  struct dirent *entry = readdir(dir);
-  while (entry != NULL && (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0))
-    entry = readdir(dir);
-  return entry;
-}
-
-/* Sets `out` to NULL where there is no such folder. */
-static mle_status open_folder(const char *folder, const char *path, DIR **out, mle_error *err) {
-  *out = opendir(path);
-  if (*out != NULL || errno == ENOENT || errno == ENOTDIR) return MLE_OK;
-  return mle_fail(err, MLE_EIO, "cannot list '%s': %s", folder, strerror(errno));
-}
-
-static mle_status list_entry(const listing *l, const char *folder, const char *name, int depth,
-                             mle_error *err) {
-  char *uri = mle_format("%s/%s", folder, name);
-  if (uri == NULL) return mle_nomem(err, "listing a folder");
-  struct stat info;
-  mle_status status = MLE_OK;
-  if (lstat(uri + l->prefix, &info) != 0)
-    status = MLE_OK; /* removed since the folder was read */
-  else if (S_ISDIR(info.st_mode))
-    status = list_folder(l, uri, depth + 1, err);
-  else if (S_ISREG(info.st_mode))
-    status = l->visit(l->context, uri, info.st_size, err);
-  mle_free(uri);
-  return status;
-}
-
-static mle_status list_folder(const listing *l, const char *folder, int depth, mle_error *err) {
-  if (depth > DEPTH_MAX)
-    return mle_fail(err, MLE_EREFUSED, "'%s' is nested more than %d folders deep", folder,
-                    DEPTH_MAX);
-  DIR *dir;
-  MLE_TRY(open_folder(folder, folder + l->prefix, &dir, err));
-  if (dir == NULL) return MLE_OK;
-  mle_status status = MLE_OK;
-  for (struct dirent *entry; status == MLE_OK && (entry = next_entry(dir)) != NULL;)
-    status = list_entry(l, folder, entry->d_name, depth, err);
-  closedir(dir);
-  return status;
-}
-
 mle_status mle_store_list(const char *folder, mle_store_visit visit, void *context,
                           mle_error *err) {
   const char *path;
-  MLE_TRY(mle_store_local_path(folder, &path, err));
-  listing l = {visit, context, (size_t)(path - folder)};
-  return list_folder(&l, folder, 0, err);
+  MLE_TRY(find_place(folder, &path, err));
+  return path != NULL ? mle_local_list(folder, path, visit, context, err)
+                      : mle_s3_list(folder, visit, context, err);
 }
 
 mle_status mle_store_list_names(const char *folder, mle_store_visit_name visit, void *context,
                                 mle_error *err) {
   const char *path;
-  DIR *dir;
-  MLE_TRY(mle_store_local_path(folder, &path, err));
-  MLE_TRY(open_folder(folder, path, &dir, err));
-  if (dir == NULL) return MLE_OK;
-  mle_status status = MLE_OK;
-  for (struct dirent *entry; status == MLE_OK && (entry = next_entry(dir)) != NULL;) {
-    struct stat info;
-    if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue; /* gone */
-    if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode))
-      status = visit(context, entry->d_name, S_ISDIR(info.st_mode), err);
-  }
-  closedir(dir);
-  return status;
+  MLE_TRY(find_place(folder, &path, err));
+  return path != NULL ? mle_local_list_names(folder, path, visit, context, err)
+                      : mle_s3_list_names(folder, visit, context, err);
 }

@@ -41,6 +41,13 @@ static void what_is_not_local_is_refused_by_name(void **state) {
   mle_error err;
   assert_int_equal(mle_store_local_path("s3://b/x", &path, &err), MLE_EUNSUPPORTED);
   assert_non_null(strstr(err.message, "s3://"));
+  static const char *const schemes[] = {"gs://b/x", "abfss://c@a/x", "hdfs://n/x", "oss://b/x"};
+  for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++) {
+    bool exists;
+    assert_int_equal(mle_store_exists(schemes[i], &exists, &err), MLE_EUNSUPPORTED);
+    assert_non_null(strstr(err.message, "and s3://, not "));
+    assert_int_equal(mle_store_data_path(schemes[i], &path, &err), MLE_EUNSUPPORTED);
+  }
   static const char *const bad[] = {"a/b", "", "file:a", "file://host/a", "file://"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_int_equal(mle_store_local_path(bad[i], &path, &err), MLE_EINVAL);
