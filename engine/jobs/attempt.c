@@ -69,6 +69,11 @@ mle_status mle_run_key(mle_state *state, int64_t run, char **out, mle_error *err
 
 mle_status mle_run_pinned_json(mle_state *state, int64_t run, const mle_watermark_key *key,
                                char **out, mle_error *err) {
+  *out = NULL;
+  MLE_TRY(mle_db_run(mle_state_db(state), err,
+                     "update ranges set attempt = (select attempt from runs where id = ?1)"
+                     " where run = ?1 and consumer = ?2 and table_uuid = ?3 and branch = ?4",
+                     "isss", run, key->consumer, key->table_uuid, key->branch));
   return mle_db_get_text(mle_state_db(state), out, err,
                          "select json_object('expected', expected, 'from', from_id, 'to', to_id,"
                          " 'rows', rows, 'schema_id', schema_id, 'read', json(read)) from ranges"

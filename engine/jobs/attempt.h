@@ -29,7 +29,10 @@ mle_status mle_run_try_again(mle_state *state, int64_t run, mle_lock **out_lock,
 /* The run's key, owned by the caller; NULL for a run that is not there. */
 mle_status mle_run_key(mle_state *state, int64_t run, char **out, mle_error *err);
 
-/* The range an earlier attempt recorded: {expected, from, to, rows, read}; NULL for none. */
+/*
+ * The range an earlier attempt recorded: {expected, from, to, rows, read}; NULL for none. From
+ * now on it is this attempt's: what only an earlier one read is not consumed with the run.
+ */
 mle_status mle_run_pinned_json(mle_state *state, int64_t run, const mle_watermark_key *key,
                                char **out, mle_error *err);
 

@@ -132,7 +132,8 @@ static mle_status insert_range(mle_db *db, int64_t run, const mle_run_range *r, 
   return mle_db_run(
       db, err,
       "insert into ranges (run, consumer, table_uuid, branch, table_name, expected, from_id,"
-      " to_id, rows, schema_id, read, held) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      " to_id, rows, schema_id, read, held, attempt) values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+      " ?10, ?11, ?12, ifnull((select attempt from runs where id = ?1), 1))",
       "isssssssisss", run, r->consumer, r->table_uuid, r->branch, r->table_name,
       optional(r->has_expected, r->expected, expected), optional(r->has_from, r->from, from),
       optional(r->has_to, r->to, to), r->rows, optional(r->fields != NULL, r->schema_id, schema),
@@ -244,11 +245,21 @@ static mle_status insert_actions(mle_db *db, int64_t run, const mle_run_action *
   return MLE_OK;
 }
 
+/* What an earlier attempt was to read and this one did not, its table dropped perhaps: nothing
+ * of it is consumed. */
+static mle_status forget_unread(mle_db *db, int64_t run, mle_error *err) {
+  return mle_db_run(db, err,
+                    "delete from ranges where run = ?1"
+                    " and attempt < (select attempt from runs where id = ?1)",
+                    "i", run);
+}
+
 /* Called inside the transaction, after the row was updated. */
 static mle_status commit_run(mle_state *state, int64_t run, bool only_empty,
                              const mle_run_action *actions, size_t count, mle_error *err) {
   mle_db *db = mle_state_db(state);
   if (mle_db_changes(db) != 1) return fail_ended(state, run, err);
+  MLE_TRY(forget_unread(db, run, err));
   MLE_TRY(advance_all(db, run, only_empty, err));
   return insert_actions(db, run, actions, count, err);
 }

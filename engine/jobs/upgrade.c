@@ -151,6 +151,11 @@ static mle_status add_resumed(mle_db *db, mle_error *err) {
                        err);
 }
 
+/* Which attempt read a range; what only an earlier one read is not consumed. */
+static mle_status add_range_attempts(mle_db *db, mle_error *err) {
+  return mle_db_script(db, "alter table ranges add column attempt integer not null default 1;", err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
@@ -159,6 +164,7 @@ static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     add_attempts,
     add_usage,
     add_resumed,
+    add_range_attempts,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -60,6 +60,32 @@ static void an_attempt_keeps_the_range_and_consumes_it_once(void **unused) {
   mle_lock_free(lock);
 }
 
+/* The table was dropped and made again between the attempts: the second one reads the new. */
+static void what_only_an_earlier_attempt_read_is_not_consumed(void **unused) {
+  (void)unused;
+  static const mle_watermark_key new_key = {"Fraud/Retrain", "u-2", "main"};
+  mle_lock *lock;
+  mle_error err;
+  int64_t attempt, snapshot, run = start_run(NULL, &lock);
+  bool found;
+  mle_run_range range = range_to_41();
+  must(mle_run_pin_range(state, run, &range, &err), &err);
+  end(run, "failed");
+  mle_lock_free(lock);
+  must(mle_run_try_again(state, run, &lock, &attempt, &err), &err);
+  must(mle_run_start(state, run, 1, &err), &err);
+  range.table_uuid = "u-2";
+  range.to = 7;
+  must(mle_run_pin_range(state, run, &range, &err), &err);
+  must(mle_run_succeed(state, run, "{}", NULL, 0, &err), &err);
+  must(mle_watermark_find(state, &key, &found, &snapshot, &err), &err);
+  assert_false(found);
+  must(mle_watermark_find(state, &new_key, &found, &snapshot, &err), &err);
+  assert_true(found);
+  assert_int_equal(snapshot, 7);
+  mle_lock_free(lock);
+}
+
 static void only_what_did_not_succeed_is_tried_again(void **unused) {
   (void)unused;
   mle_lock *lock, *second;
@@ -166,6 +192,7 @@ static void memory_may_end_anywhere(void **unused) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       TEST(an_attempt_keeps_the_range_and_consumes_it_once),
+      TEST(what_only_an_earlier_attempt_read_is_not_consumed),
       TEST(only_what_did_not_succeed_is_tried_again),
       TEST(a_run_whose_process_lives_is_left_alone),
       TEST(a_pipeline_goes_on_unless_it_succeeded),
