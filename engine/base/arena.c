@@ -104,6 +104,13 @@ void mle_arena_clear(mle_arena *arena) {
   newest->used = 0;
 }
 
+void mle_arena_join(mle_arena *arena, mle_arena *from) {
+  mle_arena_block **last = &arena->blocks;
+  while (*last != NULL) last = &(*last)->older;
+  *last = from->blocks;
+  from->blocks = NULL;
+}
+
 void mle_arena_release(mle_arena *arena) {
   free_blocks(arena->blocks);
   arena->blocks = NULL;

@@ -45,6 +45,9 @@ void *mle_arena_grow(mle_arena *arena, void *items, size_t count, size_t size);
 /* Forgets all but keeps a block's memory for what comes next. */
 void mle_arena_clear(mle_arena *arena);
 
+/* Takes over all that `from` has, which stays where it is; `from` is empty then. */
+void mle_arena_join(mle_arena *arena, mle_arena *from);
+
 /* Frees all; the arena is empty and usable again. */
 void mle_arena_release(mle_arena *arena);
 

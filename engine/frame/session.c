@@ -1,7 +1,6 @@
 #include "engine/frame/session.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/base/file.h"
+#include "engine/base/parallel.h"
 #include "engine/frame/functions.h"
 #include "engine/frame/query.h"
 #include "engine/frame/remote.h"
@@ -225,12 +225,6 @@ void mle_connection_broken(mle_connection *c) {
 
 /* ====== Sessions ====== */
 
-static int usable_processors(void) {
-  cpu_set_t cpus;
-  if (sched_getaffinity(0, sizeof cpus, &cpus) != 0) return 1;
-  return CPU_COUNT(&cpus);
-}
-
 static int64_t half_of_memory(void) {
   return (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 2;
 }
@@ -256,7 +250,7 @@ mle_status mle_session_open(const mle_session_options *options, mle_session **ou
     return mle_nomem(err, "opening DuckDB");
   }
   session->holders = 1;
-  session->threads = options->threads > 0 ? options->threads : usable_processors();
+  session->threads = options->threads > 0 ? options->threads : (int)mle_processors();
   session->memory_max = options->memory_max > 0 ? options->memory_max : half_of_memory();
   pthread_mutex_init(&session->lock, NULL);
   pthread_cond_init(&session->changed, NULL);

@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/parallel.h"
 #include "engine/store/cache.h"
-#include "engine/store/parallel.h"
 
 #define SMALL_ANSWER ((size_t)256 << 10)
 #define RANGE_BYTES ((size_t)8 << 20) /* of one request; larger objects come in several at once */
@@ -42,7 +42,8 @@ static mle_status get_range(const char *uri, int64_t offset, size_t len, bool ma
                   uri, len, offset, out->body.len, out->status);
 }
 
-static mle_status read_one(void *context, size_t index, mle_error *err) {
+static mle_status read_one(void *context, unsigned worker, size_t index, mle_error *err) {
+  (void)worker;
   const ranges *r = context;
   size_t from = index * RANGE_BYTES, len = r->len - from < RANGE_BYTES ? r->len - from : RANGE_BYTES;
   mle_http_response response = {0};
@@ -57,7 +58,7 @@ mle_status mle_s3_read_range(const char *uri, int64_t offset, size_t len, mle_bu
   if (len == 0) return MLE_OK;
   MLE_TRY(mle_buffer_reserve(out, len, err));
   ranges r = {uri, offset, out->data + out->len, len};
-  MLE_TRY(mle_parallel((len + RANGE_BYTES - 1) / RANGE_BYTES, RANGES_AT_ONCE, read_one, &r, err));
+  MLE_TRY(mle_parallel(RANGES_AT_ONCE, (len + RANGE_BYTES - 1) / RANGE_BYTES, read_one, &r, err));
   out->len += len;
   out->data[out->len] = '\0';
   return MLE_OK;

@@ -5,8 +5,8 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
+#include "engine/base/parallel.h"
 #include "engine/base/percent.h"
-#include "engine/store/parallel.h"
 #include "engine/store/s3.h"
 
 #define PART_BYTES ((int64_t)16 << 20)
@@ -41,7 +41,8 @@ static mle_status put_part(upload *u, size_t index, const mle_buffer *bytes, mle
   return status;
 }
 
-static mle_status send_part(void *context, size_t index, mle_error *err) {
+static mle_status send_part(void *context, unsigned worker, size_t index, mle_error *err) {
+  (void)worker;
   upload *u = context;
   int64_t offset = (int64_t)index * u->part, left = u->size - offset;
   mle_buffer bytes = MLE_BUFFER((size_t)u->part + 1);
@@ -129,7 +130,7 @@ static mle_status upload_parts(upload *u, mle_error *err) {
   if (u->etags == NULL) return mle_nomem(err, "writing to S3");
   mle_status status = begin(u, err);
   if (status == MLE_OK) {
-    status = mle_parallel(u->count, PARTS_AT_ONCE, send_part, u, err);
+    status = mle_parallel(PARTS_AT_ONCE, u->count, send_part, u, err);
     if (status == MLE_OK) status = complete(u, err);
     if (status != MLE_OK) drop(u);
   }

@@ -7,10 +7,8 @@
 #include "engine/store/cache.h"
 #include "engine/store/grant.h"
 #include "engine/store/local.h"
-#include "engine/store/parallel.h"
 #include "engine/store/s3.h"
 
-#define FETCHED_AT_ONCE 16
 
 /* ====== URIs ====== */
 
@@ -121,27 +119,6 @@ mle_status mle_store_size(const char *uri, int64_t *out, mle_error *err) {
   if (path != NULL) return mle_file_size(path, out, err);
   MLE_TRY(mle_s3_stat(uri, &exists, out, err));
   return exists ? MLE_OK : mle_fail(err, MLE_ENOTFOUND, "'%s' does not exist", uri);
-}
-
-/* ====== Many at once ====== */
-
-static mle_status fetch_one(void *context, size_t index, mle_error *err) {
-  const char *const *uris = context;
-  mle_buffer bytes = MLE_BUFFER(MLE_CACHE_BYTES / 8);
-  mle_status status = MLE_OK;
-  if (mle_store_is_remote(uris[index]) && mle_cache_takes(uris[index]))
-    status = mle_s3_read(uris[index], &bytes, err);
-  mle_buffer_release(&bytes);
-  return status == MLE_ECANCELLED ? status : MLE_OK; /* who needs it will say what is wrong */
-}
-
-mle_status mle_store_fetch(const char *const *uris, size_t count, mle_error *err) {
-  union {
-    const void *from;
-    void *to;
-  } cast = {uris};
-  if (count < 2 || !mle_store_is_remote(uris[0])) return MLE_OK;
-  return mle_parallel(count, FETCHED_AT_ONCE, fetch_one, cast.to, err);
 }
 
 /* ====== Listing ====== */

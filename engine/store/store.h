@@ -40,10 +40,6 @@ mle_status mle_store_remove(const char *uri, mle_error *err);
 mle_status mle_store_exists(const char *uri, bool *out, mle_error *err);
 mle_status mle_store_size(const char *uri, int64_t *out, mle_error *err);
 
-/* Reads remote objects that never change, many at once, into memory, where mle_store_read
- * finds them. Others are left alone; what fails is left for who needs it. */
-mle_status mle_store_fetch(const char *const *uris, size_t count, mle_error *err);
-
 /* Is called for each object; a failure ends the listing and is what it returns. */
 typedef mle_status (*mle_store_visit)(void *context, const char *uri, int64_t size, mle_error *err);
 

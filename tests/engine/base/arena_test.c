@@ -46,11 +46,27 @@ static void out_of_memory_gives_null(void **state) {
   mle_arena_release(&arena);
 }
 
+static void joined_arenas_die_together(void **state) {
+  (void)state;
+  mle_arena arena = MLE_ARENA, other = MLE_ARENA, empty = MLE_ARENA;
+  char *first = mle_arena_text(&arena, "first", 5), *second = mle_arena_text(&other, "second", 6);
+  mle_arena_join(&arena, &other);
+  mle_arena_join(&arena, &empty);
+  mle_arena_join(&empty, &arena);
+  assert_null(other.blocks);
+  assert_null(arena.blocks);
+  assert_string_equal(first, "first");
+  assert_string_equal(second, "second");
+  assert_string_equal(mle_arena_text(&empty, "third", 5), "third");
+  mle_arena_release(&empty);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(memory_is_zeroed_and_aligned),
       cmocka_unit_test(sizes_that_overflow_give_null),
       cmocka_unit_test(out_of_memory_gives_null),
+      cmocka_unit_test(joined_arenas_die_together),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
