@@ -31,31 +31,33 @@ static bool is_long_integer(const char *number, size_t len) {
   return true;
 }
 
+/* Nothing but the integers is changed: what lies between two of them is copied as one. */
 mle_status mle_json_quote_integers(const char *text, size_t len, mle_buffer *out, mle_error *err) {
   int depth = 0;
-  for (size_t at = 0; at < len;) {
-    size_t end = at + 1;
+  size_t copied = 0;
+  for (size_t at = 0, end; at < len; at = end) {
     char c = text[at];
-    bool quote = false;
+    end = at + 1;
     if (c == '"') {
       end = string_end(text, len, at);
       if (at + 1 < len && text[at + 1] == MLE_JSON_INTEGER_MARK)
         return mle_fail(err, MLE_EFORMAT, "byte %zu: a string may not begin with U+007F", at);
     } else if (c == '-' || isdigit((unsigned char)c)) {
       end = number_end(text, len, at + 1);
-      quote = is_long_integer(text + at, end - at);
+      if (!is_long_integer(text + at, end - at)) continue;
+      MLE_TRY(mle_buffer_append(out, text + copied, at - copied, err));
+      MLE_TRY(mle_buffer_append(out, "\"\x7f", 2, err));
+      MLE_TRY(mle_buffer_append(out, text + at, end - at, err));
+      MLE_TRY(mle_buffer_append(out, "\"", 1, err));
+      copied = end;
     } else if (c == '[' || c == '{') {
       if (++depth > DEPTH_MAX)
         return mle_fail(err, MLE_EFORMAT, "byte %zu: nested more than %d levels", at, DEPTH_MAX);
     } else if (c == ']' || c == '}') {
       depth--;
     }
-    if (quote) MLE_TRY(mle_buffer_append(out, "\"\x7f", 2, err));
-    MLE_TRY(mle_buffer_append(out, text + at, end - at, err));
-    if (quote) MLE_TRY(mle_buffer_append(out, "\"", 1, err));
-    at = end;
   }
-  return MLE_OK;
+  return mle_buffer_append(out, text + copied, len - copied, err);
 }
 
 char *mle_double_text(double value, char out[MLE_NUMBER_TEXT]) {
