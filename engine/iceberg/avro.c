@@ -21,16 +21,23 @@
 static const char magic[4] = {'O', 'b', 'j', 1};
 
 struct mle_avro_reader {
+  const mle_avro_record *record;
+  const char *start;     /* of the container */
+  size_t from, to;       /* blocks that begin there are read */
   mle_avro_cursor file;  /* where the next block begins */
   mle_avro_cursor block; /* the next record; its arena is `records` */
+  size_t block_at;       /* its place in the file */
   int64_t left;          /* records not read yet of the block */
   mle_avro_codec codec;
+  mle_avro_inflater inflater;
   const char *sync;
   size_t num_meta;
   mle_avro_pair *meta;
+  const char *schema_text; /* of `schema`, which the next file may have, too */
   mle_avro_node *schema;
   mle_buffer inflated;
-  mle_arena arena;   /* metadata and schema */
+  mle_arena shape;   /* the schema */
+  mle_arena arena;   /* the file's metadata */
   mle_arena records; /* what the last record points to */
 };
 
@@ -45,8 +52,7 @@ static mle_status copy_view(mle_avro_reader *r, const char **out) {
 
 /* Each block of pairs is as long as an array's; see next_block in avro_decode.c. */
 static mle_status read_meta(mle_avro_reader *r) {
-  r->meta = mle_arena_array(&r->arena, META_MAX, sizeof *r->meta);
-  if (r->meta == NULL) return mle_nomem(r->file.err, "reading Avro");
+  r->num_meta = 0;
   for (;;) {
     int64_t count, size;
     MLE_TRY(mle_avro_long(&r->file, &count));
@@ -56,6 +62,9 @@ static mle_status read_meta(mle_avro_reader *r) {
     if (count > (int64_t)(META_MAX - r->num_meta))
       return mle_fail(r->file.err, MLE_EFORMAT, "more than %d pairs of metadata", META_MAX);
     for (; count > 0; count--, r->num_meta++) {
+      mle_avro_pair *longer = mle_arena_grow(&r->arena, r->meta, r->num_meta, sizeof *longer);
+      if (longer == NULL) return mle_nomem(r->file.err, "reading Avro");
+      r->meta = longer;
       MLE_TRY(copy_view(r, &r->meta[r->num_meta].key));
       MLE_TRY(copy_view(r, &r->meta[r->num_meta].value));
     }
@@ -68,18 +77,41 @@ const char *mle_avro_meta(const mle_avro_reader *reader, const char *key) {
   return NULL;
 }
 
-static mle_status read_header(mle_avro_reader *r, const mle_avro_record *record, mle_error *err) {
+/* The schema of the file before is kept when this one has it, too. */
+static mle_status read_schema(mle_avro_reader *r, mle_error *err) {
+  const char *text = mle_avro_meta(r, "avro.schema");
+  if (text == NULL) return mle_fail(err, MLE_EFORMAT, "no Avro schema in the file");
+  if (r->schema_text != NULL && strcmp(r->schema_text, text) == 0) return MLE_OK;
+  r->schema_text = NULL;
+  mle_arena_clear(&r->shape);
+  MLE_TRY(mle_avro_schema_parse(text, strlen(text), &r->shape, &r->schema, err));
+  MLE_TRY(mle_avro_schema_bind(r->schema, r->record, err));
+  return mle_arena_copy(&r->shape, text, &r->schema_text, err);
+}
+
+static mle_status read_header(mle_avro_reader *r, mle_error *err) {
   const char *found;
   if (mle_avro_take(&r->file, sizeof magic, &found) != MLE_OK ||
       memcmp(found, magic, sizeof magic) != 0)
     return mle_fail(err, MLE_EFORMAT, "not an Avro file");
   MLE_TRY(read_meta(r));
   MLE_TRY(mle_avro_take(&r->file, SYNC_SIZE, &r->sync));
-  const char *schema = mle_avro_meta(r, "avro.schema");
-  if (schema == NULL) return mle_fail(err, MLE_EFORMAT, "no Avro schema in the file");
   MLE_TRY(mle_avro_find_codec(mle_avro_meta(r, "avro.codec"), &r->codec, err));
-  MLE_TRY(mle_avro_schema_parse(schema, strlen(schema), &r->arena, &r->schema, err));
-  return mle_avro_schema_bind(r->schema, record, err);
+  return read_schema(r, err);
+}
+
+mle_status mle_avro_reopen(mle_avro_reader *r, const char *bytes, size_t len, mle_error *err) {
+  mle_arena_clear(&r->arena);
+  r->meta = NULL;
+  r->num_meta = 0;
+  r->left = 0;
+  r->start = bytes;
+  r->from = 0;
+  r->to = SIZE_MAX;
+  r->file = (mle_avro_cursor){.at = bytes, .end = bytes + len, .arena = &r->arena, .err = err};
+  mle_status status = read_header(r, err);
+  if (status != MLE_OK) r->file.at = r->file.end; /* a file that cannot be read has no records */
+  return status;
 }
 
 mle_status mle_avro_open(const char *bytes, size_t len, const mle_avro_record *record,
@@ -87,11 +119,13 @@ mle_status mle_avro_open(const char *bytes, size_t len, const mle_avro_record *r
   *out = NULL;
   mle_avro_reader *r = mle_calloc(1, sizeof *r);
   if (r == NULL) return mle_nomem(err, "reading Avro");
+  r->record = record;
+  r->shape = MLE_ARENA;
   r->arena = MLE_ARENA;
   r->records = MLE_ARENA;
+  r->block.arena = &r->records;
   r->inflated = MLE_BUFFER(BLOCK_MAX);
-  r->file = (mle_avro_cursor){.at = bytes, .end = bytes + len, .arena = &r->arena, .err = err};
-  mle_status status = read_header(r, record, err);
+  mle_status status = mle_avro_reopen(r, bytes, len, err);
   if (status == MLE_OK)
     *out = r;
   else
@@ -99,35 +133,70 @@ mle_status mle_avro_open(const char *bytes, size_t len, const mle_avro_record *r
   return status;
 }
 
+void mle_avro_only(mle_avro_reader *r, const int32_t *ids, size_t count) {
+  r->block.only = ids;
+  r->block.num_only = count;
+}
+
+void mle_avro_window(mle_avro_reader *r, size_t from, size_t to) {
+  r->from = from;
+  r->to = to;
+}
+
+/* The next block in the window; none leaves `left` 0. */
+static mle_status find_block(mle_avro_reader *r, mle_bytes *out, mle_error *err) {
+  const char *sync;
+  for (;;) {
+    size_t at = (size_t)(r->file.at - r->start);
+    r->left = 0;
+    if (r->file.at == r->file.end || at >= r->to) return MLE_OK;
+    MLE_TRY(mle_avro_long(&r->file, &r->left));
+    MLE_TRY(mle_avro_view(&r->file, out));
+    MLE_TRY(mle_avro_take(&r->file, SYNC_SIZE, &sync));
+    if (at < r->from) continue;
+    if (memcmp(sync, r->sync, SYNC_SIZE) != 0)
+      return mle_fail(err, MLE_EFORMAT, "a block does not end with the sync marker");
+    if (r->left != 0) return MLE_OK;
+  }
+}
+
 static mle_status next_block(mle_avro_reader *r, mle_error *err) {
   mle_bytes data;
-  const char *sync;
-  MLE_TRY(mle_avro_long(&r->file, &r->left));
-  MLE_TRY(mle_avro_view(&r->file, &data));
-  MLE_TRY(mle_avro_take(&r->file, SYNC_SIZE, &sync));
-  if (memcmp(sync, r->sync, SYNC_SIZE) != 0)
-    return mle_fail(err, MLE_EFORMAT, "a block does not end with the sync marker");
+  MLE_TRY(find_block(r, &data, err));
+  if (r->left == 0) return MLE_OK;
   if (r->codec != CODEC_NULL) {
     mle_buffer_clear(&r->inflated);
-    MLE_TRY(mle_avro_decompress(r->codec, data, &r->inflated, err));
+    MLE_TRY(mle_avro_decompress(&r->inflater, r->codec, data, &r->inflated, err));
     data = (mle_bytes){r->inflated.data, r->inflated.len};
   }
   if (r->left < 0 || (uint64_t)r->left > data.len)
     return mle_fail(err, MLE_EFORMAT, "a block claims more records than it has bytes");
-  r->block = (mle_avro_cursor){.at = data.data, .end = data.data + data.len, .arena = &r->records};
+  r->block.at = data.data;
+  r->block.end = data.data + data.len;
+  r->block.depth = 0;
   return MLE_OK;
+}
+
+/* Data of a block is compressed: its own place is all that can be told. */
+static mle_status fail_at(mle_status status, size_t block, mle_error *err) {
+  mle_context(err, "the block at byte %zu", block);
+  return status;
 }
 
 mle_status mle_avro_next(mle_avro_reader *r, void *item, bool *found, mle_error *err) {
   *found = false;
-  r->file.err = err;
-  while (r->left == 0) {
-    if (r->file.at == r->file.end) return MLE_OK;
-    MLE_TRY(next_block(r, err));
+  r->file.err = r->block.err = err;
+  if (r->left == 0) {
+    size_t at = (size_t)(r->file.at - r->start);
+    mle_status status = next_block(r, err);
+    if (status != MLE_OK) r->left = 0;
+    if (status != MLE_OK) return fail_at(status, at, err);
+    if (r->left == 0) return MLE_OK;
+    r->block_at = at;
   }
   mle_arena_clear(&r->records);
-  r->block.err = err;
-  MLE_TRY(mle_avro_decode(&r->block, r->schema, item));
+  mle_status status = mle_avro_decode(&r->block, r->schema, item, r->left == 1);
+  if (status != MLE_OK) return fail_at(status, r->block_at, err);
   r->left--;
   *found = true;
   return MLE_OK;
@@ -136,7 +205,9 @@ mle_status mle_avro_next(mle_avro_reader *r, void *item, bool *found, mle_error 
 void mle_avro_close(mle_avro_reader *r) {
   if (r == NULL) return;
   mle_buffer_release(&r->inflated);
+  mle_avro_inflater_release(&r->inflater);
   mle_arena_release(&r->records);
   mle_arena_release(&r->arena);
+  mle_arena_release(&r->shape);
   mle_free(r);
 }

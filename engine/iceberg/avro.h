@@ -124,6 +124,18 @@ typedef struct mle_avro_reader mle_avro_reader;
 mle_status mle_avro_open(const char *bytes, size_t len, const mle_avro_record *record,
                          mle_avro_reader **out, mle_error *err);
 
+/* Goes on with another container. What files of one writer have in common is not done again. */
+mle_status mle_avro_reopen(mle_avro_reader *reader, const char *bytes, size_t len, mle_error *err);
+
+/* Of maps only the pairs with these keys are read. The ids stay the caller's, and must stay. */
+void mle_avro_only(mle_avro_reader *reader, const int32_t *ids, size_t count);
+
+/*
+ * Leaves out the blocks that do not begin in [from, to) of the file: readers whose ranges
+ * meet read each record once.
+ */
+void mle_avro_window(mle_avro_reader *reader, size_t from, size_t to);
+
 /* A text of the file's metadata, as "partition-spec-id"; NULL when absent. */
 const char *mle_avro_meta(const mle_avro_reader *reader, const char *key);
 

@@ -1,10 +1,14 @@
 #include "engine/iceberg/avro_codec.h"
 
 #define ZLIB_CONST
+#include <libdeflate.h>
+#include <pthread.h>
 #include <snappy-c.h>
 #include <string.h>
 #include <zlib.h>
 #include <zstd.h>
+
+#include "engine/base/alloc.h"
 
 static const char *const codec_names[] = {"null", "deflate", "zstandard", "snappy"};
 
@@ -25,48 +29,55 @@ static mle_status bad_block(mle_error *err, mle_avro_codec codec) {
   return mle_fail(err, MLE_EFORMAT, "a block is not valid %s data", codec_names[codec]);
 }
 
-/* `window` is zlib's: -15 raw, 31 gzip. */
-static mle_status inflate_block(mle_bytes in, int window, mle_buffer *out, mle_error *err) {
-  z_stream stream = {.next_in = (const Bytef *)in.data, .avail_in = (uInt)in.len};
-  if (inflateInit2(&stream, window) != Z_OK) return mle_nomem(err, "inflating a block");
-  mle_status status = MLE_OK;
-  int code = Z_OK;
-  while (code == Z_OK && status == MLE_OK) {
-    size_t want = out->len < 4096 ? 4 * in.len + 4096 : out->len;
-    if (want > out->max - out->len) want = out->max - out->len;
-    if (want == 0)
-      status = mle_fail(err, MLE_EREFUSED, "a block is larger than %zu bytes", out->max);
-    if (status == MLE_OK) status = mle_buffer_reserve(out, want, err);
-    if (status != MLE_OK) break;
-    stream.next_out = (Bytef *)out->data + out->len;
-    stream.avail_out = (uInt)want;
-    code = inflate(&stream, Z_NO_FLUSH);
-    size_t got = want - stream.avail_out;
-    out->len += got;
-    if (code == Z_OK && got == 0 && stream.avail_in == 0) code = Z_DATA_ERROR;
+static pthread_once_t hooked = PTHREAD_ONCE_INIT;
+
+static void hook_allocator(void) { libdeflate_set_memory_allocator(mle_alloc, mle_free); }
+
+typedef enum libdeflate_result (*inflate_whole)(struct libdeflate_decompressor *, const void *,
+                                                size_t, void *, size_t, size_t *);
+
+/* The size is not told: where the room is too small it is made larger, and all done again. */
+static mle_status inflate_block(mle_avro_inflater *inflater, inflate_whole function, mle_bytes in,
+                                mle_buffer *out, mle_error *err) {
+  pthread_once(&hooked, hook_allocator);
+  if (inflater->deflate == NULL) inflater->deflate = libdeflate_alloc_decompressor();
+  if (inflater->deflate == NULL) return mle_nomem(err, "inflating a block");
+  size_t room = 4 * in.len + 4096, before = out->capacity > 0 ? out->capacity - 1 : 0;
+  for (room = room > before ? room : before;; room *= 4) {
+    if (room > out->max) room = out->max;
+    MLE_TRY(mle_buffer_reserve(out, room, err));
+    enum libdeflate_result result =
+        function(inflater->deflate, in.data, in.len, out->data, room, &out->len);
+    if (result == LIBDEFLATE_SUCCESS) return MLE_OK;
+    out->len = 0;
+    if (result != LIBDEFLATE_INSUFFICIENT_SPACE) return bad_block(err, CODEC_DEFLATE);
+    if (room == out->max)
+      return mle_fail(err, MLE_EREFUSED, "a block is larger than %zu bytes", out->max);
   }
-  inflateEnd(&stream);
-  if (status == MLE_OK && code != Z_STREAM_END) return bad_block(err, CODEC_DEFLATE);
-  return status;
 }
 
-static mle_status unzstd_block(mle_bytes in, mle_buffer *out, mle_error *err) {
-  ZSTD_DStream *stream = ZSTD_createDStream();
-  if (stream == NULL) return mle_nomem(err, "decompressing a block");
+static mle_status unzstd_block(mle_avro_inflater *inflater, mle_bytes in, mle_buffer *out,
+                               mle_error *err) {
+  if (inflater->zstd == NULL) inflater->zstd = ZSTD_createDCtx();
+  if (inflater->zstd == NULL) return mle_nomem(err, "decompressing a block");
+  ZSTD_DCtx_reset(inflater->zstd, ZSTD_reset_session_only);
   ZSTD_inBuffer input = {in.data, in.len, 0};
-  mle_status status = MLE_OK;
   size_t code = 1;
-  while (status == MLE_OK && code != 0) {
-    status = mle_buffer_reserve(out, 64 << 10, err);
-    if (status != MLE_OK) break;
+  while (code != 0) {
+    MLE_TRY(mle_buffer_reserve(out, 64 << 10, err));
     ZSTD_outBuffer output = {out->data + out->len, 64 << 10, 0};
-    code = ZSTD_decompressStream(stream, &output, &input);
+    code = ZSTD_decompressStream(inflater->zstd, &output, &input);
     out->len += output.pos;
     bool stuck = output.pos == 0 && input.pos == input.size && code != 0;
-    if (ZSTD_isError(code) || stuck) status = bad_block(err, CODEC_ZSTD);
+    if (ZSTD_isError(code) || stuck) return bad_block(err, CODEC_ZSTD);
   }
-  ZSTD_freeDStream(stream);
-  return status;
+  return MLE_OK;
+}
+
+void mle_avro_inflater_release(mle_avro_inflater *inflater) {
+  libdeflate_free_decompressor(inflater->deflate);
+  ZSTD_freeDCtx(inflater->zstd);
+  *inflater = (mle_avro_inflater){NULL, NULL};
 }
 
 static mle_status unsnap_block(mle_bytes in, mle_buffer *out, mle_error *err) {
@@ -85,18 +96,19 @@ static mle_status unsnap_block(mle_bytes in, mle_buffer *out, mle_error *err) {
   return want == found ? MLE_OK : mle_fail(err, MLE_EFORMAT, "a block has a wrong checksum");
 }
 
-mle_status mle_avro_decompress(mle_avro_codec codec, mle_bytes in, mle_buffer *out,
-                               mle_error *err) {
-  if (in.len > UINT32_MAX) return bad_block(err, codec);
+mle_status mle_avro_decompress(mle_avro_inflater *inflater, mle_avro_codec codec, mle_bytes in,
+                               mle_buffer *out, mle_error *err) {
   MLE_TRY(mle_buffer_reserve(out, 0, err));
-  if (codec == CODEC_DEFLATE) return inflate_block(in, -15, out, err);
-  if (codec == CODEC_ZSTD) return unzstd_block(in, out, err);
+  if (codec == CODEC_DEFLATE)
+    return inflate_block(inflater, libdeflate_deflate_decompress, in, out, err);
+  if (codec == CODEC_ZSTD) return unzstd_block(inflater, in, out, err);
   return unsnap_block(in, out, err);
 }
 
 mle_status mle_gunzip(mle_bytes in, mle_buffer *out, mle_error *err) {
-  if (in.len > UINT32_MAX) return mle_fail(err, MLE_EREFUSED, "more than 4 GiB of gzip data");
-  mle_status status = inflate_block(in, 31, out, err);
+  mle_avro_inflater inflater = {NULL, NULL};
+  mle_status status = inflate_block(&inflater, libdeflate_gzip_decompress, in, out, err);
+  mle_avro_inflater_release(&inflater);
   return status == MLE_EFORMAT ? mle_fail(err, status, "not valid gzip data") : status;
 }
 

@@ -135,13 +135,86 @@ static mle_status next_block(mle_avro_cursor *c, size_t *out) {
 static mle_status skip(mle_avro_cursor *c, const mle_avro_node *node);
 static mle_status skip_members(mle_avro_cursor *c, const mle_avro_node *record);
 
+static mle_status skip_number(mle_avro_cursor *c) {
+  if (c->at < c->end && (*c->at & 0x80) == 0) {
+    c->at++;
+    return MLE_OK;
+  }
+  const char *at = c->at, *end = left(c) > 10 ? at + 10 : c->end;
+  while (at < end && (*at & 0x80) != 0) at++;
+  if (at == end) return truncated(c);
+  c->at = at + 1;
+  return MLE_OK;
+}
+
+static bool is_number(const mle_avro_node *node) {
+  return node->type == AVRO_INT || node->type == AVRO_LONG;
+}
+
+static bool is_view(const mle_avro_node *node) {
+  return node->type == AVRO_BYTES || node->type == AVRO_STRING;
+}
+
+/* The last byte of a number is the one without the high bit: eight bytes are looked at together. */
+static mle_status skip_numbers(mle_avro_cursor *c, size_t count) {
+  const char *at = c->at;
+  while (count >= 8 && c->end - at >= 8) {
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    bytes = (~bytes & UINT64_C(0x8080808080808080)) >> 7;
+    count -= (size_t)((bytes * UINT64_C(0x0101010101010101)) >> 56);
+    at += 8;
+  }
+  for (; count > 0; at++) {
+    if (at == c->end) return truncated(c);
+    count -= (*at & 0x80) == 0;
+  }
+  c->at = at;
+  return MLE_OK;
+}
+
+/* Pairs of a number and bytes; most lengths take one byte. */
+static mle_status skip_views(mle_avro_cursor *c, size_t count) {
+  mle_bytes ignored;
+  for (; count > 0; count--) {
+    MLE_TRY(skip_number(c));
+    size_t room = left(c), len = room > 0 ? (uint8_t)*c->at >> 1 : 0;
+    if (room > 0 && (*c->at & 0x81) == 0 && len < room)
+      c->at += 1 + len;
+    else
+      MLE_TRY(mle_avro_view(c, &ignored));
+  }
+  return MLE_OK;
+}
+
+/* The maps of metrics are most of a manifest, and this most of a plan's time. */
+static bool skip_metrics(mle_avro_cursor *c, const mle_avro_node *node, size_t count,
+                         mle_status *out) {
+  const mle_avro_node *item = node->members[0].type;
+  if (node->type != AVRO_ARRAY) return false;
+  bool pairs = item->type == AVRO_RECORD && item->count == 2 && is_number(item->members[0].type);
+  const mle_avro_node *value = pairs ? item->members[1].type : item;
+  if (is_number(value))
+    *out = skip_numbers(c, pairs ? 2 * count : count);
+  else if (pairs && is_view(value))
+    *out = skip_views(c, count);
+  else
+    return false;
+  return true;
+}
+
 static mle_status skip_blocks(mle_avro_cursor *c, const mle_avro_node *node) {
   const mle_avro_node *item = node->members[0].type;
   mle_bytes key;
+  mle_status status;
   for (;;) {
     size_t count;
     MLE_TRY(next_block(c, &count));
     if (count == 0) return MLE_OK;
+    if (skip_metrics(c, node, count, &status)) {
+      MLE_TRY(status);
+      continue;
+    }
     for (; count > 0; count--) {
       const char *before = c->at;
       if (node->type == AVRO_MAP) MLE_TRY(mle_avro_view(c, &key));
@@ -151,20 +224,11 @@ static mle_status skip_blocks(mle_avro_cursor *c, const mle_avro_node *node) {
   }
 }
 
-static mle_status skip_number(mle_avro_cursor *c) {
-  const char *at = c->at, *end = left(c) > 10 ? at + 10 : c->end;
-  while (at < end && (*at & 0x80) != 0) at++;
-  if (at == end) return truncated(c);
-  c->at = at + 1;
-  return MLE_OK;
-}
-
-/* Metrics are most of a manifest: these few lines are most of a plan's time. */
 static mle_status skip_leaf(mle_avro_cursor *c, const mle_avro_node *node) {
   const char *ignored;
   mle_bytes bytes;
-  if (node->type == AVRO_INT || node->type == AVRO_LONG) return skip_number(c);
-  if (node->type == AVRO_BYTES || node->type == AVRO_STRING) return mle_avro_view(c, &bytes);
+  if (is_number(node)) return skip_number(c);
+  if (is_view(node)) return mle_avro_view(c, &bytes);
   switch (node->type) {
     case AVRO_NULL: return MLE_OK;
     case AVRO_BOOLEAN: return mle_avro_take(c, 1, &ignored);
@@ -223,7 +287,7 @@ static mle_status decode_item(mle_avro_cursor *c, const mle_avro_node *node,
   switch (field->kind) {
     case MLE_AVRO_INTS: return decode_int(c, item);
     case MLE_AVRO_LONGS: return mle_avro_long(c, item);
-    case MLE_AVRO_RECORDS: return mle_avro_decode(c, node, item);
+    case MLE_AVRO_RECORDS: return mle_avro_decode(c, node, item, false);
     default: return decode_pair(c, node, field->kind, item);
   }
 }
@@ -238,11 +302,47 @@ static size_t item_size(const mle_avro_field *field) {
   }
 }
 
+static bool is_wanted(const mle_avro_cursor *c, int32_t key) {
+  for (size_t i = 0; i < c->num_only; i++)
+    if (c->only[i] == key) return true;
+  return false;
+}
+
+/* Only the pairs of wanted keys; the others' values are not looked at. */
+static mle_status decode_wanted(mle_avro_cursor *c, const mle_avro_node *array,
+                                const mle_avro_field *field, mle_list *out) {
+  size_t size = item_size(field), count = 0, more;
+  char *items = NULL;
+  do {
+    MLE_TRY(next_block(c, &more));
+    for (size_t i = 0; i < more; i++) {
+      const mle_avro_node *pair = array->members[0].type;
+      const char *begin = c->at;
+      int32_t key;
+      MLE_TRY(choose(c, &pair));
+      if (pair->type == AVRO_NULL) continue;
+      MLE_TRY(decode_key(c, pair->members[0].type, &key));
+      if (!is_wanted(c, key)) {
+        MLE_TRY(skip(c, pair->members[1].type));
+        continue;
+      }
+      items = mle_arena_grow(c->arena, items, count, size);
+      if (items == NULL) return no_memory(c);
+      c->at = begin;
+      MLE_TRY(decode_item(c, array->members[0].type, field, items + count++ * size));
+    }
+  } while (more > 0);
+  *out = (mle_list){items == NULL ? "" : items, count};
+  return MLE_OK;
+}
+
 /* Most lists come as one block; a further one moves the items to a larger array. */
 static mle_status decode_list(mle_avro_cursor *c, const mle_avro_node *array,
                               const mle_avro_field *field, mle_list *out) {
   size_t size = item_size(field);
   mle_list list = {"", 0}; /* empty, but not null */
+  bool is_map = field->kind == MLE_AVRO_LONG_MAP || field->kind == MLE_AVRO_BYTES_MAP;
+  if (is_map && c->only != NULL) return decode_wanted(c, array, field, out);
   for (;;) {
     size_t more;
     MLE_TRY(next_block(c, &more));
@@ -303,15 +403,18 @@ static mle_status decode_field(mle_avro_cursor *c, const mle_avro_node *node,
     case MLE_AVRO_LONG: return mle_avro_long(c, at);
     case MLE_AVRO_TEXT: return decode_text(c, at);
     case MLE_AVRO_BYTES: return decode_bytes(c, node, at);
-    case MLE_AVRO_RECORD: return mle_avro_decode(c, node, at);
     case MLE_AVRO_TUPLE: return decode_tuple(c, node, at);
     default: return decode_list(c, node, field, at);
   }
 }
 
-/* Recursion follows our tables, which end; only skip() follows the file's schema. */
-mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void *item) {
-  for (size_t i = 0; i < record->count; i++) {
+/*
+ * Recursion follows our tables, which end; only skip() follows the file's schema. Behind the
+ * last value that is wanted of a block nobody reads on: then `last` says so.
+ */
+mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void *item, bool last) {
+  size_t count = last ? record->num_bound : record->count;
+  for (size_t i = 0; i < count; i++) {
     const mle_avro_member *member = &record->members[i];
     const mle_avro_node *node = member->type;
     if (member->target == NULL) {
@@ -320,9 +423,13 @@ mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void
     }
     MLE_TRY(choose(c, &node));
     if (node->type == AVRO_NULL) continue;
-    mle_status status =
-        decode_field(c, node, member->target, (char *)item + member->target->offset);
-    if (status != MLE_OK) return mle_context(c->err, "field '%s'", member->name);
+    void *at = (char *)item + member->target->offset;
+    mle_status status = member->target->kind == MLE_AVRO_RECORD
+                            ? mle_avro_decode(c, node, at, last && i + 1 == count)
+                            : decode_field(c, node, member->target, at);
+    if (status == MLE_OK) continue;
+    mle_context(c->err, "field '%s'", member->name);
+    return status;
   }
   return MLE_OK;
 }

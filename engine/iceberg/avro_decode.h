@@ -14,13 +14,18 @@ typedef struct mle_avro_cursor {
   mle_arena *arena;
   mle_error *err;
   int depth;
+  const int32_t *only; /* keys of maps that are read; NULL: all */
+  size_t num_only;
 } mle_avro_cursor;
 
 mle_status mle_avro_long(mle_avro_cursor *c, int64_t *out);
 mle_status mle_avro_view(mle_avro_cursor *c, mle_bytes *out); /* a length and that many bytes */
 mle_status mle_avro_take(mle_avro_cursor *c, size_t len, const char **out);
 
-/* Reads a record whose node is bound into the struct at `item`. */
-mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void *item);
+/*
+ * Reads a record whose node is bound into the struct at `item`. With `last` nothing of the
+ * block is read after it, and the cursor may be left before its end.
+ */
+mle_status mle_avro_decode(mle_avro_cursor *c, const mle_avro_node *record, void *item, bool last);
 
 #endif

@@ -285,7 +285,9 @@ mle_status mle_avro_schema_bind(mle_avro_node *node, const mle_avro_record *reco
   for (size_t i = 0; i < node->count; i++) {
     mle_avro_member *member = &node->members[i];
     member->target = find_target(record, member, by_name);
-    if (member->target != NULL) MLE_TRY(bind_member(member, err));
+    if (member->target == NULL) continue;
+    node->num_bound = i + 1;
+    MLE_TRY(bind_member(member, err));
   }
   return MLE_OK;
 }

@@ -29,6 +29,7 @@ struct mle_avro_node {
   size_t size;                  /* fixed */
   size_t count;                 /* record: members; union: branches; array and map: 1 */
   mle_avro_member *members;
+  size_t num_bound;             /* record: members up to the last one that has a target */
   const mle_avro_record *bound; /* the table it was resolved against */
 };
 

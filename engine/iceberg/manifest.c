@@ -29,8 +29,7 @@ static mle_status keep_bytes(mle_arena *arena, mle_bytes *bytes, mle_error *err)
   return bytes->data == NULL ? mle_nomem(err, "reading a manifest list") : MLE_OK;
 }
 
-/* Copies what a row points to from the reader's memory into `arena`. */
-static mle_status keep_manifest(mle_arena *arena, mle_manifest_file *file, mle_error *err) {
+mle_status mle_manifest_keep(mle_arena *arena, mle_manifest_file *file, mle_error *err) {
   MLE_TRY(mle_arena_copy(arena, file->path, &file->path, err));
   MLE_TRY(keep_bytes(arena, &file->key_metadata, err));
   if (file->partitions.items == NULL) return MLE_OK;
@@ -46,28 +45,57 @@ static mle_status keep_manifest(mle_arena *arena, mle_manifest_file *file, mle_e
   return MLE_OK;
 }
 
-static mle_status read_rows(mle_avro_reader *reader, mle_arena *arena, mle_manifest_list *out,
-                            mle_error *err) {
+static mle_status visit_rows(mle_avro_reader *reader, mle_manifest_visit visit, void *context,
+                             mle_error *err) {
   for (;;) {
     bool found;
     mle_manifest_file file = mle_manifest_file_none;
     MLE_TRY(mle_avro_next(reader, &file, &found, err));
     if (!found) return MLE_OK;
     MLE_TRY(check_manifest(&file, err));
-    MLE_TRY(keep_manifest(arena, &file, err));
-    mle_manifest_file *longer = mle_arena_grow(arena, out->files, out->count, sizeof *longer);
-    if (longer == NULL) return mle_nomem(err, "reading a manifest list");
-    out->files = longer;
-    out->files[out->count++] = file;
+    MLE_TRY(visit(context, &file, err));
   }
+}
+
+static mle_status visit_bytes(mle_bytes bytes, mle_avro_reader **reader, mle_manifest_visit visit,
+                              void *context, mle_error *err) {
+  MLE_TRY(*reader == NULL
+              ? mle_avro_open(bytes.data, bytes.len, &mle_record_manifest_file, reader, err)
+              : mle_avro_reopen(*reader, bytes.data, bytes.len, err));
+  return visit_rows(*reader, visit, context, err);
+}
+
+mle_status mle_manifest_list_visit(const char *uri, mle_avro_reader **reader,
+                                   mle_manifest_visit visit, void *context, mle_error *err) {
+  mle_buffer bytes = MLE_BUFFER(FILE_MAX);
+  mle_status status = mle_store_read(uri, &bytes, err);
+  if (status == MLE_OK)
+    status = visit_bytes((mle_bytes){bytes.data, bytes.len}, reader, visit, context, err);
+  mle_buffer_release(&bytes);
+  return status == MLE_OK ? MLE_OK : mle_context(err, "manifest list '%s'", uri);
+}
+
+typedef struct collected {
+  mle_arena *arena;
+  mle_manifest_list *list;
+} collected;
+
+static mle_status collect(void *context, const mle_manifest_file *file, mle_error *err) {
+  const collected *to = context;
+  mle_manifest_list *list = to->list;
+  mle_manifest_file *longer = mle_arena_grow(to->arena, list->files, list->count, sizeof *longer);
+  if (longer == NULL) return mle_nomem(err, "reading a manifest list");
+  list->files = longer;
+  list->files[list->count] = *file;
+  return mle_manifest_keep(to->arena, &list->files[list->count++], err);
 }
 
 mle_status mle_manifest_list_parse(mle_bytes bytes, mle_arena *arena, mle_manifest_list *out,
                                    mle_error *err) {
-  mle_avro_reader *reader;
+  mle_avro_reader *reader = NULL;
+  collected to = {arena, out};
   *out = (mle_manifest_list){NULL, 0};
-  MLE_TRY(mle_avro_open(bytes.data, bytes.len, &mle_record_manifest_file, &reader, err));
-  mle_status status = read_rows(reader, arena, out, err);
+  mle_status status = visit_bytes(bytes, &reader, collect, &to, err);
   mle_avro_close(reader);
   if (status != MLE_OK) *out = (mle_manifest_list){NULL, 0};
   return status;
@@ -75,22 +103,25 @@ mle_status mle_manifest_list_parse(mle_bytes bytes, mle_arena *arena, mle_manife
 
 mle_status mle_manifest_list_read(const char *uri, mle_arena *arena, mle_manifest_list *out,
                                   mle_error *err) {
-  mle_buffer bytes = MLE_BUFFER(FILE_MAX);
+  mle_avro_reader *reader = NULL;
+  collected to = {arena, out};
   *out = (mle_manifest_list){NULL, 0};
-  mle_status status = mle_store_read(uri, &bytes, err);
-  if (status == MLE_OK)
-    status = mle_manifest_list_parse((mle_bytes){bytes.data, bytes.len}, arena, out, err);
-  mle_buffer_release(&bytes);
-  return status == MLE_OK ? MLE_OK : mle_context(err, "manifest list '%s'", uri);
+  mle_status status = mle_manifest_list_visit(uri, &reader, collect, &to, err);
+  mle_avro_close(reader);
+  if (status != MLE_OK) *out = (mle_manifest_list){NULL, 0};
+  return status;
 }
 
 /* ====== Manifest ====== */
 
 struct mle_manifest_reader {
+  mle_manifest_columns columns;
   mle_manifest_file manifest; /* what entries inherit from */
   mle_buffer bytes;           /* of the file, when it was read here */
-  mle_avro_reader *avro;
+  mle_avro_reader *avro;      /* NULL until a first file could be opened */
   char *path;                 /* for messages */
+  const int32_t *only;
+  size_t num_only;
 };
 
 /*
@@ -126,56 +157,86 @@ static mle_status check_entry(const mle_manifest_entry *entry, mle_error *err) {
   return MLE_OK;
 }
 
-static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes,
-                             mle_manifest_columns columns, mle_error *err) {
-  const mle_avro_record *record =
-      columns == MLE_MANIFEST_PLAN ? &mle_record_entry_plan : &mle_record_entry;
-  mle_status status = mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err);
-  const char *spec = status == MLE_OK ? mle_avro_meta(reader->avro, "partition-spec-id") : NULL;
+static const mle_avro_record *record_of(mle_manifest_columns columns) {
+  return columns == MLE_MANIFEST_PLAN    ? &mle_record_entry_plan
+         : columns == MLE_MANIFEST_PRUNE ? &mle_record_entry_prune
+                                         : &mle_record_entry;
+}
+
+static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes, mle_error *err) {
+  const mle_avro_record *record = record_of(reader->columns);
+  MLE_TRY(reader->avro == NULL
+              ? mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err)
+              : mle_avro_reopen(reader->avro, bytes.data, bytes.len, err));
+  mle_avro_only(reader->avro, reader->only, reader->num_only);
+  const char *spec = mle_avro_meta(reader->avro, "partition-spec-id");
   if (spec != NULL) reader->manifest.spec_id = (int32_t)strtol(spec, NULL, 10);
+  return MLE_OK;
+}
+
+static mle_status begin(mle_manifest_reader *reader, const mle_manifest_file *manifest,
+                        mle_error *err) {
+  char *path = mle_strdup(manifest->path);
+  if (path == NULL) return mle_nomem(err, "reading a manifest");
+  mle_free(reader->path);
+  reader->path = path;
+  reader->manifest = *manifest;
+  mle_buffer_clear(&reader->bytes);
+  return MLE_OK;
+}
+
+mle_status mle_manifest_reopen_bytes(mle_manifest_reader *reader, mle_bytes bytes,
+                                     const mle_manifest_file *manifest, size_t from, size_t to,
+                                     mle_error *err) {
+  MLE_TRY(begin(reader, manifest, err));
+  mle_status status = open_bytes(reader, bytes, err);
+  if (status != MLE_OK) return mle_context(err, "manifest '%s'", reader->path);
+  mle_avro_window(reader->avro, from, to);
+  return MLE_OK;
+}
+
+mle_status mle_manifest_reopen(mle_manifest_reader *reader, const mle_manifest_file *manifest,
+                               mle_error *err) {
+  MLE_TRY(begin(reader, manifest, err));
+  if (mle_store_read(manifest->path, &reader->bytes, err) != MLE_OK)
+    return mle_context(err, "manifest");
+  mle_status status = open_bytes(reader, (mle_bytes){reader->bytes.data, reader->bytes.len}, err);
   return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
 }
 
-static mle_manifest_reader *new_reader(const mle_manifest_file *manifest) {
-  mle_manifest_reader *reader = mle_calloc(1, sizeof *reader);
-  if (reader == NULL) return NULL;
-  reader->manifest = *manifest;
-  reader->bytes = MLE_BUFFER(FILE_MAX);
-  reader->path = mle_strdup(manifest->path);
-  if (reader->path != NULL) return reader;
-  mle_free(reader);
-  return NULL;
+mle_status mle_manifest_new(mle_manifest_columns columns, mle_manifest_reader **out,
+                            mle_error *err) {
+  *out = mle_calloc(1, sizeof **out);
+  if (*out == NULL) return mle_nomem(err, "reading a manifest");
+  (*out)->columns = columns;
+  (*out)->bytes = MLE_BUFFER(FILE_MAX);
+  return MLE_OK;
 }
 
 mle_status mle_manifest_open_bytes(mle_bytes bytes, const mle_manifest_file *manifest,
                                    mle_manifest_columns columns, mle_manifest_reader **out,
                                    mle_error *err) {
+  MLE_TRY(mle_manifest_new(columns, out, err));
+  mle_status status = mle_manifest_reopen_bytes(*out, bytes, manifest, 0, SIZE_MAX, err);
+  if (status == MLE_OK) return MLE_OK;
+  mle_manifest_close(*out);
   *out = NULL;
-  mle_manifest_reader *reader = new_reader(manifest);
-  if (reader == NULL) return mle_nomem(err, "reading a manifest");
-  mle_status status = open_bytes(reader, bytes, columns, err);
-  if (status == MLE_OK)
-    *out = reader;
-  else
-    mle_manifest_close(reader);
   return status;
 }
 
 mle_status mle_manifest_open(const mle_manifest_file *manifest, mle_manifest_columns columns,
                              mle_manifest_reader **out, mle_error *err) {
+  MLE_TRY(mle_manifest_new(columns, out, err));
+  mle_status status = mle_manifest_reopen(*out, manifest, err);
+  if (status == MLE_OK) return MLE_OK;
+  mle_manifest_close(*out);
   *out = NULL;
-  mle_manifest_reader *reader = new_reader(manifest);
-  if (reader == NULL) return mle_nomem(err, "reading a manifest");
-  mle_status status = mle_store_read(manifest->path, &reader->bytes, err);
-  if (status != MLE_OK)
-    mle_context(err, "manifest");
-  else
-    status = open_bytes(reader, (mle_bytes){reader->bytes.data, reader->bytes.len}, columns, err);
-  if (status == MLE_OK)
-    *out = reader;
-  else
-    mle_manifest_close(reader);
   return status;
+}
+
+void mle_manifest_only(mle_manifest_reader *reader, const int32_t *ids, size_t count) {
+  reader->only = ids;
+  reader->num_only = count;
 }
 
 mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *out, bool *found,

@@ -78,13 +78,37 @@ extern const mle_manifest_file mle_manifest_file_none;
 mle_status mle_manifest_list_read(const char *uri, mle_arena *arena, mle_manifest_list *out,
                                   mle_error *err);
 
-/* PLAN skips metrics and bounds; ALL reads every field. */
-typedef enum mle_manifest_columns { MLE_MANIFEST_PLAN, MLE_MANIFEST_ALL } mle_manifest_columns;
+/* Is called for each row of a list, which lives until it returns; a failure ends the list. */
+typedef mle_status (*mle_manifest_visit)(void *context, const mle_manifest_file *file,
+                                         mle_error *err);
+
+/* Reads list after list: `*reader`, NULL at first, is kept between them, and closed by the caller. */
+mle_status mle_manifest_list_visit(const char *uri, mle_avro_reader **reader,
+                                   mle_manifest_visit visit, void *context, mle_error *err);
+
+/* Copies what a row points to into `arena`. */
+mle_status mle_manifest_keep(mle_arena *arena, mle_manifest_file *file, mle_error *err);
+
+/* PLAN skips metrics and bounds; PRUNE reads those that conditions ask for; ALL every field. */
+typedef enum mle_manifest_columns {
+  MLE_MANIFEST_PLAN, MLE_MANIFEST_PRUNE, MLE_MANIFEST_ALL
+} mle_manifest_columns;
 
 typedef struct mle_manifest_reader mle_manifest_reader;
 
 mle_status mle_manifest_open(const mle_manifest_file *manifest, mle_manifest_columns columns,
                              mle_manifest_reader **out, mle_error *err);
+
+/* A reader of no manifest yet: for mle_manifest_reopen. */
+mle_status mle_manifest_new(mle_manifest_columns columns, mle_manifest_reader **out,
+                            mle_error *err);
+
+/* Goes on with another manifest: what the two have in common is not done again. */
+mle_status mle_manifest_reopen(mle_manifest_reader *reader, const mle_manifest_file *manifest,
+                               mle_error *err);
+
+/* Metrics and bounds of these columns alone. The ids stay the caller's, and must stay. */
+void mle_manifest_only(mle_manifest_reader *reader, const int32_t *ids, size_t count);
 
 /* What the entry points to lives until the next call. */
 mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *out, bool *found,
@@ -100,6 +124,11 @@ mle_status mle_manifest_open_bytes(mle_bytes bytes, const mle_manifest_file *man
                                    mle_error *err);
 mle_status mle_manifest_list_parse(mle_bytes bytes, mle_arena *arena, mle_manifest_list *out,
                                    mle_error *err);
+
+/* Goes on with the entries of blocks that begin in [from, to) of `bytes`; see mle_avro_window. */
+mle_status mle_manifest_reopen_bytes(mle_manifest_reader *reader, mle_bytes bytes,
+                                     const mle_manifest_file *manifest, size_t from, size_t to,
+                                     mle_error *err);
 
 /* ====== Writing (format version 2) ====== */
 

@@ -97,7 +97,8 @@ static const mle_avro_field data_file_fields[] = {
 };
 #define NUM_V3 4
 
-/* Metrics are most of a manifest's bytes, and planning needs none of them. */
+/* Metrics are most of a manifest's bytes, and planning needs none of them, or those of a few columns. */
+#define NUM_PLAN 6
 static const mle_avro_field plan_file_fields[] = {
     {"content", 134, MLE_AVRO_INT, .required = true, AT(content)},
     {"file_path", 100, MLE_AVRO_TEXT, .required = true, AT(path)},
@@ -105,6 +106,13 @@ static const mle_avro_field plan_file_fields[] = {
     {"partition", 102, MLE_AVRO_TUPLE, .required = true, AT(partition)},
     {"record_count", 103, MLE_AVRO_LONG, .required = true, AT(record_count)},
     {"file_size_in_bytes", 104, MLE_AVRO_LONG, .required = true, AT(file_size)},
+    {"value_counts", 109, MLE_AVRO_LONG_MAP, AT(value_counts), .element_id = 119, .value_id = 120},
+    {"null_value_counts", 110, MLE_AVRO_LONG_MAP, AT(null_counts), .element_id = 121,
+     .value_id = 122},
+    {"nan_value_counts", 137, MLE_AVRO_LONG_MAP, AT(nan_counts), .element_id = 138,
+     .value_id = 139},
+    {"lower_bounds", 125, MLE_AVRO_BYTES_MAP, AT(lower_bounds), .element_id = 126, .value_id = 127},
+    {"upper_bounds", 128, MLE_AVRO_BYTES_MAP, AT(upper_bounds), .element_id = 129, .value_id = 130},
 };
 #undef AT
 
@@ -112,8 +120,9 @@ static const mle_avro_record data_file_record = {"r2", data_file_fields, COUNT(d
                                                  NULL};
 static const mle_avro_record data_file_record_v2 = {"r2", data_file_fields,
                                                     COUNT(data_file_fields) - NUM_V3, 0, NULL};
-static const mle_avro_record plan_file_record = {"r2", plan_file_fields, COUNT(plan_file_fields), 0,
-                                                 NULL};
+static const mle_avro_record plan_file_record = {"r2", plan_file_fields, NUM_PLAN, 0, NULL};
+static const mle_avro_record prune_file_record = {"r2", plan_file_fields, COUNT(plan_file_fields), 0,
+                                                  NULL};
 
 #define AT(member) .offset = offsetof(mle_manifest_entry, member)
 #define ENTRY_FIELDS(data_file)                                                         \
@@ -127,8 +136,10 @@ static const mle_avro_record plan_file_record = {"r2", plan_file_fields, COUNT(p
 static const mle_avro_field entry_fields[] = {ENTRY_FIELDS(data_file_record)};
 static const mle_avro_field entry_fields_v2[] = {ENTRY_FIELDS(data_file_record_v2)};
 static const mle_avro_field entry_fields_plan[] = {ENTRY_FIELDS(plan_file_record)};
+static const mle_avro_field entry_fields_prune[] = {ENTRY_FIELDS(prune_file_record)};
 #undef AT
 
 const mle_avro_record mle_record_entry = {"manifest_entry", entry_fields, 5, 0, NULL};
 const mle_avro_record mle_record_entry_v2 = {"manifest_entry", entry_fields_v2, 5, 0, NULL};
 const mle_avro_record mle_record_entry_plan = {"manifest_entry", entry_fields_plan, 5, 0, NULL};
+const mle_avro_record mle_record_entry_prune = {"manifest_entry", entry_fields_prune, 5, 0, NULL};

@@ -14,5 +14,6 @@ extern const mle_avro_record mle_record_manifest_file_v2; /* for writing */
 extern const mle_avro_record mle_record_entry;            /* all versions, for reading */
 extern const mle_avro_record mle_record_entry_v2;         /* for writing */
 extern const mle_avro_record mle_record_entry_plan;       /* without metrics, for planning */
+extern const mle_avro_record mle_record_entry_prune;      /* with counts and bounds as well */
 
 #endif
