@@ -1,16 +1,30 @@
+/*
+ * plan.c -- from snapshots to files, in three steps:
+ *
+ *   lists      each snapshot's manifest list: which manifests may have what is wanted
+ *   manifests  their entries, into one part for every few manifests or piece of a large one
+ *   merge      the parts in their order, so that threads make no difference
+ */
 #include "engine/iceberg/plan.h"
 
 #include <inttypes.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine/base/alloc.h"
-#include "engine/store/store.h"
 #include "engine/base/cancel.h"
 #include "engine/base/hash.h"
+#include "engine/base/parallel.h"
+#include "engine/iceberg/plan_part.h"
 #include "engine/iceberg/prune.h"
-#include "engine/iceberg/value.h"
 #include "engine/store/store.h"
+
+#define THREADS_MAX 16 /* where each waits for its own request; else as many as processors, at most */
+#define THREADS_LOCAL 8
+#define PART_BYTES ((int64_t)128 << 10) /* of manifests, that one thread takes at once */
+#define PART_MANIFESTS 32 /* and 1 where each takes a request */
+#define PIECES_MAX 64 /* of one manifest */
+
+static mle_status no_memory(mle_error *err) { return mle_nomem(err, "planning a scan"); }
 
 /* ====== A set of paths ====== */
 
@@ -29,7 +43,7 @@ static size_t find_slot(const path_set *set, const char *path) {
 static mle_status grow_set(path_set *set, mle_error *err) {
   path_set wider = {.capacity = set->capacity == 0 ? 64 : set->capacity * 2};
   wider.slots = mle_calloc(wider.capacity, sizeof *wider.slots);
-  if (wider.slots == NULL) return mle_nomem(err, "planning a scan");
+  if (wider.slots == NULL) return no_memory(err);
   for (size_t i = 0; i < set->capacity; i++)
     if (set->slots[i] != NULL) wider.slots[find_slot(&wider, set->slots[i])] = set->slots[i];
   wider.count = set->count;
@@ -48,246 +62,224 @@ static mle_status add_path(path_set *set, const char *path, bool *out_new, mle_e
   return MLE_OK;
 }
 
-static bool has_path(const path_set *set, const char *path) {
-  return set->capacity > 0 && set->slots[find_slot(set, path)] != NULL;
+/* ====== The whole ====== */
+
+/* One snapshot's manifest list, and what it has of interest. */
+typedef struct listed {
+  const mle_snapshot *snapshot;
+  int64_t snapshot_id; /* of the entries that are wanted; MLE_NO_SNAPSHOT: all that are live */
+  mle_manifest_file *manifests;
+  size_t num_manifests;
+  mle_plan_skipped *skipped;
+  size_t num_skipped;
+} listed;
+
+typedef struct planning {
+  mle_plan *plan;
+  mle_plan_request request;
+  listed *lists;
+  size_t num_lists;
+  mle_avro_reader *list_readers[THREADS_MAX];
+  mle_plan_worker workers[THREADS_MAX];
+  unsigned threads;
+  size_t part_manifests;
+  mle_plan_source *sources;
+  size_t num_sources;
+  size_t *starts; /* of each part among the sources, and where the last one ends */
+  mle_plan_part *parts;
+  size_t num_parts;
+} planning;
+
+/* ====== Lists ====== */
+
+typedef struct list_visit {
+  planning *p;
+  listed *list;
+  mle_arena *arena;
+} list_visit;
+
+/* Counts that are not known count as some. */
+static bool is_wanted(const listed *list, const mle_manifest_file *manifest) {
+  if (list->snapshot_id == MLE_NO_SNAPSHOT)
+    return manifest->added_files != 0 || manifest->existing_files != 0;
+  bool unknown = manifest->added_snapshot_id == MLE_NULL_LONG;
+  return manifest->content == MLE_MANIFEST_DATA && manifest->added_files != 0 &&
+         (unknown || manifest->added_snapshot_id == list->snapshot_id);
 }
 
-/* ====== Files ====== */
-
-static mle_status check_format(const mle_data_file *file, const char *what, mle_error *err) {
-  if (file->format != NULL && strcasecmp(file->format, "parquet") == 0) return MLE_OK;
-  return mle_fail(err, MLE_EUNSUPPORTED, "the %s file '%s' is %.20s; this version reads Parquet",
-                  what, file->path, file->format == NULL ? "of no format" : file->format);
+static mle_status note_skipped(const list_visit *v, const char *path, const mle_condition *why,
+                               mle_error *err) {
+  listed *l = v->list;
+  mle_plan_skipped *skipped = mle_arena_grow(v->arena, l->skipped, l->num_skipped, sizeof *skipped);
+  if (skipped == NULL) return no_memory(err);
+  l->skipped = skipped;
+  skipped[l->num_skipped] = (mle_plan_skipped){MLE_SKIPPED_MANIFEST, NULL, why};
+  return mle_arena_copy(v->arena, path, &skipped[l->num_skipped++].path, err);
 }
 
-static mle_status check_file(const mle_data_file *file, mle_error *err) {
-  if (file->content != MLE_FILE_DATA)
-    return mle_fail(err, MLE_EFORMAT, "the delete file '%s' stands in a data manifest", file->path);
-  return check_format(file, "data", err);
+static mle_status visit_manifest(void *context, const mle_manifest_file *manifest, mle_error *err) {
+  const list_visit *v = context;
+  const mle_metadata *m = v->p->request.metadata;
+  const mle_condition *why = NULL;
+  listed *l = v->list;
+  if (!is_wanted(l, manifest)) return MLE_OK;
+  if (manifest->content == MLE_MANIFEST_DATA)
+    why = mle_prune_manifest(v->p->request.condition, mle_metadata_spec(m, manifest->spec_id),
+                             manifest);
+  if (why != NULL) return note_skipped(v, manifest->path, why, err);
+  mle_manifest_file *manifests =
+      mle_arena_grow(v->arena, l->manifests, l->num_manifests, sizeof *manifests);
+  if (manifests == NULL) return no_memory(err);
+  l->manifests = manifests;
+  mle_manifest_file *kept = &manifests[l->num_manifests];
+  *kept = *manifest;
+  kept->partitions = (mle_list){NULL, 0}; /* have done their service */
+  MLE_TRY(mle_manifest_keep(v->arena, kept, err));
+  l->num_manifests++;
+  return mle_metadata_uri(m, kept->path, v->arena, &kept->path, err);
 }
 
-static mle_status add_file(mle_plan *plan, const mle_manifest_entry *entry, int32_t spec_id,
-                           const mle_metadata *m, mle_error *err) {
-  const mle_data_file *file = &entry->file;
-  MLE_TRY(check_file(file, err));
-  mle_plan_file *files = mle_arena_grow(&plan->arena, plan->files, plan->num_files, sizeof *files);
-  if (files == NULL) return mle_nomem(err, "planning a scan");
-  plan->files = files;
-  mle_plan_file *added = &files[plan->num_files];
-  *added = (mle_plan_file){.record_count = file->record_count,
-                           .file_size = file->file_size,
-                           .snapshot_id = entry->snapshot_id,
-                           .sequence_number = entry->sequence_number,
-                           .spec_id = spec_id};
-  MLE_TRY(mle_arena_copy(&plan->arena, file->path, &added->path, err));
-  MLE_TRY(mle_metadata_uri(m, added->path, &plan->arena, &added->uri, err));
-  MLE_TRY(mle_tuple_copy(&file->partition, &plan->arena, &added->partition, err));
+/* Version 1 may have the paths themselves. */
+static mle_status visit_paths(list_visit *v, mle_error *err) {
+  const mle_snapshot *snapshot = v->list->snapshot;
+  for (size_t i = 0; i < snapshot->num_manifests; i++) {
+    mle_manifest_file manifest = mle_manifest_file_none;
+    manifest.path = snapshot->manifests[i];
+    MLE_TRY(visit_manifest(v, &manifest, err));
+  }
+  return MLE_OK;
+}
+
+static mle_status read_list(void *context, unsigned worker, size_t i, mle_error *err) {
+  planning *p = context;
+  list_visit v = {p, &p->lists[i], &p->workers[worker].arena};
+  const char *uri = v.list->snapshot->manifest_list;
+  if (mle_cancelled()) return mle_cancel_fail(err, "planning a scan");
+  if (uri == NULL) return visit_paths(&v, err);
+  MLE_TRY(mle_metadata_uri(p->request.metadata, uri, v.arena, &uri, err));
+  return mle_manifest_list_visit(uri, &p->list_readers[worker], visit_manifest, &v, err);
+}
+
+/* ====== Manifests ====== */
+
+/* Rows of version 3 inherit their ids from the entries before: such a manifest is one piece. */
+static size_t count_pieces(const planning *p, const mle_manifest_file *manifest) {
+  if (p->threads < 2 || manifest->first_row_id != MLE_NULL_LONG) return 1;
+  if (manifest->length < 2 * PART_BYTES) return 1;
+  int64_t pieces = manifest->length / PART_BYTES;
+  return pieces > PIECES_MAX ? PIECES_MAX : (size_t)pieces;
+}
+
+static mle_status add_pieces(planning *p, const mle_manifest_file *manifest, int64_t snapshot_id,
+                             size_t pieces, mle_error *err) {
+  struct mle_plan_shared *shared = NULL;
+  if (pieces > 1) MLE_TRY(mle_plan_shared_new(manifest->path, (unsigned)pieces, &shared, err));
+  size_t step = (size_t)manifest->length / pieces;
+  for (size_t i = 0; i < pieces; i++)
+    p->sources[p->num_sources++] =
+        (mle_plan_source){.manifest = manifest,
+                          .snapshot_id = snapshot_id,
+                          .shared = shared,
+                          .from = i * step,
+                          .to = i + 1 == pieces ? SIZE_MAX : (i + 1) * step};
+  return MLE_OK;
+}
+
+static mle_status add_sources(planning *p, mle_error *err) {
+  size_t count = 0;
+  for (size_t i = 0; i < p->num_lists; i++)
+    for (size_t j = 0; j < p->lists[i].num_manifests; j++)
+      count += count_pieces(p, &p->lists[i].manifests[j]);
+  p->sources = mle_calloc(count, sizeof *p->sources);
+  p->starts = mle_calloc(count + 1, sizeof *p->starts);
+  if (p->sources == NULL || p->starts == NULL) return no_memory(err);
+  for (size_t i = 0; i < p->num_lists; i++)
+    for (size_t j = 0; j < p->lists[i].num_manifests; j++) {
+      const mle_manifest_file *manifest = &p->lists[i].manifests[j];
+      MLE_TRY(add_pieces(p, manifest, p->lists[i].snapshot_id, count_pieces(p, manifest), err));
+    }
+  return MLE_OK;
+}
+
+/* A piece is a part of its own; of small manifests one takes several. */
+static mle_status divide(planning *p, mle_error *err) {
+  int64_t bytes = PART_BYTES;
+  size_t manifests = 0;
+  for (size_t i = 0; i < p->num_sources; i++) {
+    const mle_plan_source *source = &p->sources[i];
+    if (source->shared != NULL || bytes >= PART_BYTES || manifests >= p->part_manifests) {
+      p->starts[p->num_parts++] = i;
+      bytes = 0;
+      manifests = 0;
+    }
+    bytes = source->shared != NULL || source->manifest->length > PART_BYTES
+                ? PART_BYTES
+                : bytes + source->manifest->length;
+    manifests++;
+  }
+  p->starts[p->num_parts] = p->num_sources;
+  p->parts = mle_calloc(p->num_parts, sizeof *p->parts);
+  return p->parts == NULL ? no_memory(err) : MLE_OK;
+}
+
+static mle_status read_part(void *context, unsigned worker, size_t i, mle_error *err) {
+  planning *p = context;
+  for (size_t j = p->starts[i]; j < p->starts[i + 1]; j++)
+    MLE_TRY(mle_plan_part_read(&p->request, &p->sources[j], &p->workers[worker], &p->parts[i], err));
+  return MLE_OK;
+}
+
+/* ====== Merging ====== */
+
+static mle_status make_room(planning *p, mle_error *err) {
+  size_t files = 0, deletes = 0, skipped = 0;
+  mle_plan *plan = p->plan;
+  for (size_t i = 0; i < p->num_lists; i++) skipped += p->lists[i].num_skipped;
+  for (size_t i = 0; i < p->num_parts; i++) {
+    files += p->parts[i].num_files;
+    deletes += p->parts[i].num_deletes;
+    skipped += p->parts[i].num_skipped;
+  }
+  plan->files = mle_arena_array(&plan->arena, files, sizeof *plan->files);
+  plan->deletes = mle_arena_array(&plan->arena, deletes, sizeof *plan->deletes);
+  plan->skipped = mle_arena_array(&plan->arena, skipped, sizeof *plan->skipped);
+  bool enough = plan->files != NULL && plan->deletes != NULL && plan->skipped != NULL;
+  return enough ? MLE_OK : no_memory(err);
+}
+
+static mle_status take_file(mle_plan *plan, const mle_plan_file *file, path_set *seen,
+                            mle_error *err) {
+  bool is_new = true;
+  if (seen != NULL) MLE_TRY(add_path(seen, file->path, &is_new, err));
+  if (!is_new) return MLE_OK;
+  plan->files[plan->num_files++] = *file;
   if (__builtin_add_overflow(plan->rows, file->record_count, &plan->rows) ||
       __builtin_add_overflow(plan->bytes, file->file_size, &plan->bytes))
     return mle_fail(err, MLE_EFORMAT, "the row counts of the data files overflow");
-  plan->num_files++;
   return MLE_OK;
 }
 
-/* Whether an entry belongs to the plan. */
-typedef struct selection {
-  const int64_t *snapshots; /* NULL: all live entries */
-  size_t count;
-} selection;
-
-static bool has_snapshot(const selection *wanted, int64_t id) {
-  for (size_t i = 0; i < wanted->count; i++)
-    if (wanted->snapshots[i] == id) return true;
-  return false;
+static void take_skipped(mle_plan *plan, const mle_plan_skipped *skipped, size_t count) {
+  if (count > 0) memcpy(plan->skipped + plan->num_skipped, skipped, count * sizeof *skipped);
+  plan->num_skipped += count;
 }
 
-static bool is_selected(const selection *wanted, const mle_manifest_entry *entry) {
-  if (wanted->snapshots == NULL) return entry->status != MLE_ENTRY_DELETED;
-  return entry->status == MLE_ENTRY_ADDED && has_snapshot(wanted, entry->snapshot_id);
-}
-
-/* ====== What a condition leaves out ====== */
-
-static mle_status note_skipped(mle_plan *plan, mle_skipped_by by, const char *path,
-                               const mle_condition *why, mle_error *err) {
-  mle_plan_skipped *skipped =
-      mle_arena_grow(&plan->arena, plan->skipped, plan->num_skipped, sizeof *skipped);
-  if (skipped == NULL) return mle_nomem(err, "planning a scan");
-  plan->skipped = skipped;
-  skipped[plan->num_skipped] = (mle_plan_skipped){by, NULL, why};
-  return mle_arena_copy(&plan->arena, path, &skipped[plan->num_skipped++].path, err);
-}
-
-static mle_status skip_manifest(mle_plan *plan, const mle_metadata *m,
-                                const mle_manifest_file *manifest, bool *out, mle_error *err) {
-  const mle_partition_spec *spec = mle_metadata_spec(m, manifest->spec_id);
-  const mle_condition *why = mle_prune_manifest(plan->condition, spec, manifest);
-  *out = why != NULL;
-  return *out ? note_skipped(plan, MLE_SKIPPED_MANIFEST, manifest->path, why, err) : MLE_OK;
-}
-
-static mle_status skip_file(mle_plan *plan, const mle_metadata *m, const mle_data_file *file,
-                            int32_t spec_id, bool *out, mle_error *err) {
-  mle_skipped_by by = MLE_SKIPPED_PARTITION;
-  const mle_partition_spec *spec = mle_metadata_spec(m, spec_id);
-  const mle_condition *why = mle_prune_partition(plan->condition, spec, &file->partition);
-  if (why == NULL) {
-    by = MLE_SKIPPED_BOUNDS;
-    why = mle_prune_file(plan->condition, file);
-  }
-  *out = why != NULL;
-  return *out ? note_skipped(plan, by, file->path, why, err) : MLE_OK;
-}
-
-/* Adds what is selected in a manifest; a path in `seen` (unless NULL) only the first time. */
-static mle_status add_manifest(mle_plan *plan, const mle_metadata *m,
-                               const mle_manifest_file *manifest,
-                               const selection *wanted, path_set *seen, mle_error *err) {
-  mle_manifest_reader *reader;
-  mle_manifest_entry entry;
-  mle_status status;
-  bool found, is_new, skipped;
-  if (mle_cancelled()) return mle_cancel_fail(err, "planning a scan");
-  MLE_TRY(skip_manifest(plan, m, manifest, &skipped, err));
-  if (skipped) return MLE_OK;
-  mle_manifest_columns columns = plan->condition == NULL ? MLE_MANIFEST_PLAN : MLE_MANIFEST_ALL;
-  MLE_TRY(mle_manifest_open(manifest, columns, &reader, err));
-  for (;;) {
-    MLE_GO(mle_manifest_next(reader, &entry, &found, err));
-    if (!found) break;
-    if (!is_selected(wanted, &entry) || (seen != NULL && has_path(seen, entry.file.path))) continue;
-    MLE_GO(skip_file(plan, m, &entry.file, mle_manifest_spec(reader), &skipped, err));
-    if (skipped) continue;
-    MLE_GO(add_file(plan, &entry, mle_manifest_spec(reader), m, err));
-    if (seen != NULL) MLE_GO(add_path(seen, plan->files[plan->num_files - 1].path, &is_new, err));
-  }
-done:
-  mle_manifest_close(reader);
-  return status;
-}
-
-/* ====== Delete files ====== */
-
-enum { PATH_FIELD = 2147483546 }; /* spec, "Reserved Field IDs" */
-
-static mle_status copy_bytes(mle_plan *plan, mle_bytes from, mle_bytes *out, mle_error *err) {
-  *out = from;
-  if (from.data == NULL) return MLE_OK;
-  out->data = mle_arena_text(&plan->arena, from.data, from.len);
-  return out->data == NULL ? mle_nomem(err, "planning a scan") : MLE_OK;
-}
-
-static mle_bytes find_bound(const mle_list *bounds, int id) {
-  const mle_key_bytes *items = bounds->items;
-  for (size_t i = 0; i < bounds->count; i++)
-    if (items[i].key == id) return items[i].value;
-  return (mle_bytes){NULL, 0};
-}
-
-/* Which data files a position delete is about. Bounds that are equal name one, unless they were cut. */
-static mle_status copy_about(mle_plan *plan, const mle_data_file *file, mle_delete_file *to,
-                             mle_error *err) {
-  MLE_TRY(mle_arena_copy(&plan->arena, file->referenced_data_file, &to->referenced, err));
-  MLE_TRY(copy_bytes(plan, find_bound(&file->lower_bounds, PATH_FIELD), &to->first, err));
-  MLE_TRY(copy_bytes(plan, find_bound(&file->upper_bounds, PATH_FIELD), &to->last, err));
-  bool one = to->first.data != NULL && to->last.data != NULL && to->first.len == to->last.len &&
-             to->first.len > 4 * MLE_BOUND_LENGTH &&
-             memcmp(to->first.data, to->last.data, to->first.len) == 0;
-  if (one && to->referenced == NULL) to->referenced = to->first.data;
-  return MLE_OK;
-}
-
-static mle_status check_delete(const mle_data_file *file, bool is_vector, mle_error *err) {
-  if (file->content == MLE_FILE_DATA)
-    return mle_fail(err, MLE_EFORMAT, "the data file '%s' stands in a delete manifest", file->path);
-  if (file->content == MLE_FILE_EQUALITY_DELETES && file->equality_ids.count == 0)
-    return mle_fail(err, MLE_EFORMAT, "the equality delete file '%s' names no columns", file->path);
-  if (!is_vector) return check_format(file, "delete", err);
-  if (file->referenced_data_file != NULL && file->content_offset != MLE_NULL_LONG &&
-      file->content_size != MLE_NULL_LONG)
-    return MLE_OK;
-  return mle_fail(err, MLE_EFORMAT, "the deletion vector in '%s' names no data file, offset or size",
-                  file->path);
-}
-
-static mle_status add_delete(mle_plan *plan, const mle_manifest_entry *entry, int32_t spec_id,
-                             const mle_metadata *m, mle_error *err) {
-  const mle_data_file *file = &entry->file;
-  bool is_vector = file->content == MLE_FILE_POSITION_DELETES && file->format != NULL &&
-                   strcasecmp(file->format, "puffin") == 0;
-  MLE_TRY(check_delete(file, is_vector, err));
-  mle_delete_file *items =
-      mle_arena_grow(&plan->arena, plan->deletes, plan->num_deletes, sizeof *items);
-  if (items == NULL) return mle_nomem(err, "planning a scan");
-  plan->deletes = items;
-  mle_delete_file *to = &items[plan->num_deletes];
-  *to = (mle_delete_file){.content = file->content,
-                          .is_vector = is_vector,
-                          .record_count = file->record_count,
-                          .file_size = file->file_size,
-                          .sequence_number = entry->sequence_number,
-                          .snapshot_id = entry->snapshot_id,
-                          .offset = file->content_offset,
-                          .size = file->content_size,
-                          .spec_id = spec_id};
-  MLE_TRY(mle_arena_copy(&plan->arena, file->path, &to->path, err));
-  MLE_TRY(mle_metadata_uri(m, to->path, &plan->arena, &to->uri, err));
-  MLE_TRY(mle_tuple_copy(&file->partition, &plan->arena, &to->partition, err));
-  int32_t *ids = mle_arena_array(&plan->arena, file->equality_ids.count, sizeof *ids);
-  if (ids == NULL) return mle_nomem(err, "planning a scan");
-  if (file->equality_ids.count > 0)
-    memcpy(ids, file->equality_ids.items, file->equality_ids.count * sizeof *ids);
-  to->equality_ids = (mle_list){ids, file->equality_ids.count};
-  if (file->content == MLE_FILE_POSITION_DELETES) MLE_TRY(copy_about(plan, file, to, err));
-  plan->num_deletes++;
-  return MLE_OK;
-}
-
-static mle_status add_deletes(mle_plan *plan, const mle_metadata *m,
-                              const mle_manifest_file *manifest, mle_error *err) {
-  mle_manifest_reader *reader;
-  mle_manifest_entry entry;
-  bool found = true;
-  mle_status status;
-  MLE_TRY(mle_manifest_open(manifest, MLE_MANIFEST_ALL, &reader, err));
-  while ((status = mle_manifest_next(reader, &entry, &found, err)) == MLE_OK && found) {
-    if (entry.status == MLE_ENTRY_DELETED) continue;
-    MLE_GO(add_delete(plan, &entry, mle_manifest_spec(reader), m, err));
-  }
-done:
-  mle_manifest_close(reader);
-  return status;
-}
-
-/* ====== A whole snapshot ====== */
-
-static bool may_have_live(const mle_manifest_file *manifest) {
-  return manifest->added_files != 0 || manifest->existing_files != 0; /* unknown counts as some */
-}
-
-/* Manifests that will be needed are read many at once where each takes a request. */
-static mle_status fetch_manifests(const mle_manifest_list *list, mle_arena *arena, mle_error *err) {
-  const char **uris = mle_arena_array(arena, list->count, sizeof *uris);
-  size_t count = 0;
-  if (uris == NULL) return mle_nomem(err, "planning a scan");
-  for (size_t i = 0; i < list->count; i++)
-    if (may_have_live(&list->files[i])) uris[count++] = list->files[i].path;
-  return mle_store_fetch(uris, count, err);
-}
-
-static mle_status plan_list(mle_plan *plan, const mle_metadata *m, const mle_snapshot *snapshot,
-                            mle_error *err) {
-  mle_manifest_list list;
-  const selection all = {NULL, 0};
-  MLE_TRY(mle_snapshot_manifests(m, snapshot, &plan->arena, &list, err));
-  MLE_TRY(fetch_manifests(&list, &plan->arena, err));
-  for (size_t i = 0; i < list.count; i++) {
-    const mle_manifest_file *manifest = &list.files[i];
-    if (!may_have_live(manifest)) continue;
-    if (manifest->content == MLE_MANIFEST_DELETES)
-      MLE_TRY(add_deletes(plan, m, manifest, err));
-    else
-      MLE_TRY(add_manifest(plan, m, manifest, &all, NULL, err));
+/* A path that is in `seen` (unless NULL) counts only the first time. */
+static mle_status merge(planning *p, path_set *seen, mle_error *err) {
+  mle_plan *plan = p->plan;
+  MLE_TRY(make_room(p, err));
+  for (size_t i = 0; i < p->num_lists; i++)
+    take_skipped(plan, p->lists[i].skipped, p->lists[i].num_skipped);
+  for (size_t i = 0; i < p->num_parts; i++) {
+    mle_plan_part *part = &p->parts[i];
+    for (size_t j = 0; j < part->num_files; j++)
+      MLE_TRY(take_file(plan, &part->files[j], seen, err));
+    if (part->num_deletes > 0)
+      memcpy(plan->deletes + plan->num_deletes, part->deletes,
+             part->num_deletes * sizeof *part->deletes);
+    plan->num_deletes += part->num_deletes;
+    take_skipped(plan, part->skipped, part->num_skipped);
+    mle_plan_part_release(part);
   }
   return MLE_OK;
 }
@@ -308,82 +300,92 @@ static mle_status assign_deletes(const mle_metadata *m, mle_plan *plan, mle_erro
   return MLE_OK;
 }
 
-mle_status mle_plan_snapshot(const mle_metadata *metadata, const mle_snapshot *snapshot,
-                             const mle_condition *condition, mle_plan *out, mle_error *err) {
-  *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
-  mle_status status = plan_list(out, metadata, snapshot, err);
-  if (status == MLE_OK) status = assign_deletes(metadata, out, err);
-  if (status != MLE_OK) mle_plan_release(out);
-  return status;
-}
+/* ====== All steps ====== */
 
-/* ====== What snapshots added ====== */
-
-static bool may_have_added(const mle_manifest_file *manifest, const selection *wanted) {
-  if (manifest->content != MLE_MANIFEST_DATA || manifest->added_files == 0) return false;
-  return manifest->added_snapshot_id == MLE_NULL_LONG || has_snapshot(wanted, manifest->added_snapshot_id);
-}
-
-static mle_status plan_added(mle_plan *plan, const mle_metadata *m, const mle_snapshot *snapshot,
-                             const selection *wanted, path_set *seen, mle_error *err) {
-  mle_manifest_list list;
-  MLE_TRY(mle_snapshot_manifests(m, snapshot, &plan->arena, &list, err));
-  for (size_t i = 0; i < list.count; i++) {
-    const mle_manifest_file *manifest = &list.files[i];
-    if (!may_have_added(manifest, wanted)) continue;
-    MLE_TRY(add_manifest(plan, m, manifest, wanted, seen, err));
+/* The columns of a condition's tests, each once. */
+static mle_status find_columns(const mle_condition *c, mle_arena *arena, int32_t **ids,
+                               size_t *count, mle_error *err) {
+  if (c == NULL || c->kind == MLE_CONDITION_ANY) return MLE_OK;
+  if (c->kind == MLE_CONDITION_AND || c->kind == MLE_CONDITION_OR) {
+    MLE_TRY(find_columns(c->left, arena, ids, count, err));
+    return find_columns(c->right, arena, ids, count, err);
   }
+  for (size_t i = 0; i < *count; i++)
+    if ((*ids)[i] == c->field->id) return MLE_OK;
+  int32_t *more = mle_arena_grow(arena, *ids, *count, sizeof *more);
+  if (more == NULL) return no_memory(err);
+  *ids = more;
+  more[(*count)++] = c->field->id;
   return MLE_OK;
 }
 
-/* The lists of a table on another machine, then what they name, each many at once. What is wrong
- * with one of them is said when it is needed. */
-static mle_status fetch_added(const mle_metadata *m, const int64_t *ids, size_t count, mle_error *err) {
-  if (count < 2 || m->num_rewrites > 0 || !mle_store_is_remote(m->location)) return MLE_OK;
-  mle_arena arena = MLE_ARENA;
-  const char **uris = mle_arena_array(&arena, count, sizeof *uris), **files = NULL;
-  size_t num_uris = 0, num_files = 0;
-  mle_status status = uris == NULL ? mle_nomem(err, "planning a scan") : MLE_OK;
-  for (size_t i = 0; i < count && status == MLE_OK; i++) {
-    const mle_snapshot *snapshot = mle_metadata_snapshot(m, ids[i]);
-    if (snapshot != NULL && snapshot->manifest_list != NULL) uris[num_uris++] = snapshot->manifest_list;
+static mle_status run(planning *p, path_set *seen, mle_error *err) {
+  static const int32_t none[] = {-1};
+  int32_t *columns = NULL;
+  MLE_TRY(find_columns(p->request.condition, &p->plan->arena, &columns, &p->request.num_columns, err));
+  p->request.columns = columns == NULL ? none : columns;
+  MLE_TRY(mle_parallel(p->threads, p->num_lists, read_list, p, err));
+  MLE_TRY(add_sources(p, err));
+  MLE_TRY(divide(p, err));
+  MLE_TRY(mle_parallel(p->threads, p->num_parts, read_part, p, err));
+  MLE_TRY(merge(p, seen, err));
+  return assign_deletes(p->request.metadata, p->plan, err);
+}
+
+static void finish(planning *p) {
+  for (size_t i = 0; i < p->num_sources; i++)
+    if (p->sources[i].shared != NULL && p->sources[i].from == 0)
+      mle_plan_shared_free(p->sources[i].shared);
+  for (size_t i = 0; i < p->num_parts && p->parts != NULL; i++) mle_plan_part_release(&p->parts[i]);
+  for (size_t i = 0; i < THREADS_MAX; i++) {
+    mle_avro_close(p->list_readers[i]);
+    mle_plan_worker_close(&p->workers[i]);
+    mle_arena_join(&p->plan->arena, &p->workers[i].arena);
   }
-  MLE_GO(status);
-  MLE_GO(mle_store_fetch(uris, num_uris, err));
-  for (size_t i = 0; i < count; i++) {
-    const mle_snapshot *snapshot = mle_metadata_snapshot(m, ids[i]);
-    const selection wanted = {&ids[i], 1};
-    mle_manifest_list list;
-    if (snapshot == NULL || mle_snapshot_manifests(m, snapshot, &arena, &list, NULL) != MLE_OK) continue;
-    for (size_t j = 0; j < list.count; j++) {
-      if (!may_have_added(&list.files[j], &wanted)) continue;
-      files = mle_arena_grow(&arena, files, num_files, sizeof *files);
-      if (files == NULL) MLE_GO(mle_nomem(err, "planning a scan"));
-      files[num_files++] = list.files[j].path;
-    }
-  }
-  status = mle_store_fetch(files, num_files, err);
-done:
-  mle_arena_release(&arena);
+  mle_free(p->sources);
+  mle_free(p->starts);
+  mle_free(p->parts);
+  mle_free(p->lists);
+}
+
+static mle_status plan_lists(planning *p, path_set *seen, mle_error *err) {
+  bool remote = mle_store_is_remote(p->request.metadata->location);
+  p->threads = mle_processors();
+  if (p->threads > THREADS_LOCAL) p->threads = THREADS_LOCAL;
+  if (remote) p->threads = THREADS_MAX;
+  p->part_manifests = remote ? 1 : PART_MANIFESTS;
+  mle_status status = p->lists == NULL ? no_memory(err) : run(p, seen, err);
+  finish(p);
+  if (status != MLE_OK) mle_plan_release(p->plan);
   return status;
+}
+
+mle_status mle_plan_snapshot(const mle_metadata *metadata, const mle_snapshot *snapshot,
+                             const mle_condition *condition, mle_plan *out, mle_error *err) {
+  *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
+  planning p = {.plan = out, .request = {.metadata = metadata, .condition = condition},
+                .lists = mle_calloc(1, sizeof *p.lists), .num_lists = 1};
+  if (p.lists != NULL)
+    p.lists[0] = (listed){.snapshot = snapshot, .snapshot_id = MLE_NO_SNAPSHOT};
+  return plan_lists(&p, NULL, err);
 }
 
 mle_status mle_plan_added(const mle_metadata *metadata, const int64_t *snapshots, size_t count,
                           const mle_condition *condition, mle_plan *out, mle_error *err) {
   path_set seen = {NULL, 0, 0};
   *out = (mle_plan){.arena = MLE_ARENA, .condition = condition};
-  mle_status status = fetch_added(metadata, snapshots, count, err);
-  for (size_t i = 0; i < count && status == MLE_OK; i++) {
-    const mle_snapshot *snapshot = mle_metadata_snapshot(metadata, snapshots[i]);
-    const selection wanted = {&snapshots[i], 1}; /* one at a time: oldest files first */
-    if (snapshot == NULL)
-      status = mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata",
-                        snapshots[i]);
-    else
-      status = plan_added(out, metadata, snapshot, &wanted, &seen, err);
+  planning p = {.plan = out, .request = {.metadata = metadata, .condition = condition},
+                .lists = mle_calloc(count, sizeof *p.lists), .num_lists = count};
+  for (size_t i = 0; i < count && p.lists != NULL; i++) {
+    p.lists[i] = (listed){.snapshot = mle_metadata_snapshot(metadata, snapshots[i]),
+                          .snapshot_id = snapshots[i]};
+    if (p.lists[i].snapshot != NULL) continue;
+    mle_free(p.lists);
+    return mle_fail(err, MLE_ENOTFOUND, "snapshot %" PRId64 " is not in the table's metadata",
+                    snapshots[i]);
   }
+  mle_status status = plan_lists(&p, &seen, err);
   mle_free(seen.slots);
-  if (status != MLE_OK) mle_plan_release(out);
   return status;
 }
 
