@@ -67,22 +67,26 @@ static void follow(void *context, mle_commands *commands) {
 
 static void read_run(lua_State *L, mle_service_options *out) {
   static const char *const options[] = {"state",     "listen",  "version", "workers",       "ready_fd",
-                                        "log_share", "openapi", "follow",  "follow_seconds", NULL};
+                                        "log_share", "openapi", "follow",  "follow_seconds",
+                                        "tls_cert",  "tls_key", NULL};
   mlb_options(L, 1, options);
   *out = (mle_service_options){.state = mlb_need_text(L, 1, "state"),
                                .program = PROGRAM,
                                .version = mlb_need_text(L, 1, "version"),
                                .openapi = mlb_opt_text(L, 1, "openapi", NULL),
                                .log_share = mlb_opt_number(L, 1, "log_share", 0),
+                               .tls_cert = mlb_opt_text(L, 1, "tls_cert", NULL),
+                               .tls_key = mlb_opt_text(L, 1, "tls_key", NULL),
                                .ready_fd = (int)mlb_opt_integer(L, 1, "ready_fd", -1)};
+  if ((out->tls_cert == NULL) != (out->tls_key == NULL)) luaL_error(L, "tls_cert and tls_key go together");
   int64_t workers = mlb_opt_integer(L, 1, "workers", 0);
   if (workers < 0 || workers > 256) luaL_error(L, "workers must be 0 to 256");
   out->workers = (unsigned)workers;
   read_address(L, 1, &out->address);
 }
 
-/* run{ state, listen, version, workers?, ready_fd?, log_share?, openapi?, follow?,
- * follow_seconds? }: serves until it is told to stop */
+/* run{ state, listen, version, workers?, tls_cert?, tls_key?, ready_fd?, log_share?, openapi?,
+ * follow?, follow_seconds? }: serves until it is told to stop */
 static int l_run(lua_State *L) {
   mle_service_options given;
   follower f = {.L = L};

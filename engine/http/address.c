@@ -54,7 +54,7 @@ mle_status mle_address_parse(const char *text, mle_address *inout, mle_error *er
 
 char *mle_address_url(const mle_address *at, char url[MLE_URL_MAX]) {
   bool v6 = strchr(at->host, ':') != NULL;
-  snprintf(url, MLE_URL_MAX, v6 ? "http://[%s]:%u" : "http://%s:%u", at->host, at->port);
+  snprintf(url, MLE_URL_MAX, v6 ? "%s://[%s]:%u" : "%s://%s:%u", at->tls ? "https" : "http", at->host, at->port);
   return url;
 }
 

@@ -10,6 +10,7 @@
 #ifndef MLE_ADDRESS_H
 #define MLE_ADDRESS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/base/error.h"
@@ -20,6 +21,7 @@
 typedef struct mle_address {
   char host[MLE_HOST_MAX]; /* a name or a numeric address, without brackets */
   uint16_t port;           /* 0: the kernel picks one, and listen writes it here */
+  bool tls;                /* its URL begins with https */
 } mle_address;
 
 /* Reads "HOST:PORT", "[::1]:PORT", "HOST" or ":PORT"; what is missing keeps its value. */

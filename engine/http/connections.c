@@ -17,7 +17,7 @@ mle_connection *mle_connections_add(mle_connections *list, int fd) {
   mle_connection *connection = mle_calloc(1, sizeof *connection);
   if (connection == NULL) return NULL;
   connection->fd = fd;
-  mle_connection_touch(connection);
+  mle_connection_mark(connection, false);
   pthread_mutex_lock(&list->lock);
   connection->next = list->first;
   if (list->first != NULL) list->first->previous = connection;
@@ -37,17 +37,23 @@ void mle_connections_remove(mle_connections *list, mle_connection *connection) {
   mle_free(connection);
 }
 
-void mle_connection_touch(mle_connection *connection) {
+void mle_connection_mark(mle_connection *connection, bool busy) {
   if (connection == NULL) return;
+  atomic_store_explicit(&connection->busy, busy, memory_order_relaxed);
   atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
 }
 
-int mle_connections_sweep(mle_connections *list, int64_t limit_ns) {
+static bool is_over(const mle_connection *c, int64_t now, int64_t limit_ns, int64_t idle_ns) {
+  int64_t age = now - atomic_load_explicit(&c->since_ns, memory_order_relaxed);
+  return age > limit_ns || (age > idle_ns && !atomic_load_explicit(&c->busy, memory_order_relaxed));
+}
+
+int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns) {
   int64_t now = mle_monotonic_ns();
   int shut = 0;
   pthread_mutex_lock(&list->lock);
   for (mle_connection *c = list->first; c != NULL; c = c->next) {
-    if (now - atomic_load_explicit(&c->since_ns, memory_order_relaxed) <= limit_ns) continue;
+    if (!is_over(c, now, limit_ns, idle_ns)) continue;
     shutdown(c->fd, SHUT_RDWR); /* its thread wakes, and closes it */
     shut++;
   }

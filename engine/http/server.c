@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
@@ -17,6 +18,8 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
+#define OTHER_FILES 256                    /* descriptors that are no connections */
+#define CROWDED_IDLE_NS NS_PER_S           /* how long one may wait for a request when few more fit */
 #define GZIP_MIN ((size_t)64 << 10)        /* smaller answers are not worth the time */
 
 static const mle_microhttpd *mhd; /* set by the first server */
@@ -212,7 +215,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
   e->server = server;
   e->handle = connection;
   e->body = MLE_BUFFER(server->options.body_max);
-  mle_connection_touch(e->connection);
+  mle_connection_mark(e->connection, true);
   atomic_fetch_add(&server->in_flight, 1);
   return e;
 }
@@ -315,7 +318,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   exchange *e = *state;
   (void)connection, (void)why;
   if (e == NULL) return;
-  mle_connection_touch(e->connection);
+  mle_connection_mark(e->connection, false);
   forget_body(e);
   if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
   mle_free(e->kept);
@@ -340,13 +343,40 @@ static unsigned num_workers(unsigned wanted) {
   return workers > 256 ? 256 : workers;
 }
 
+/* Lets the process have a descriptor for each connection, or takes fewer connections. */
+static void fit_descriptors(mle_http_server_options *o) {
+  struct rlimit limit;
+  rlim_t wanted = (rlim_t)o->connections_max + OTHER_FILES;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) return;
+  limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) getrlimit(RLIMIT_NOFILE, &limit);
+  if (limit.rlim_cur >= wanted) return;
+  o->connections_max = limit.rlim_cur > 2 * OTHER_FILES ? (unsigned)limit.rlim_cur - OTHER_FILES : OTHER_FILES;
+  mle_log(MLE_INFO, "http: %u connections at most, for the process may open %llu files",
+          o->connections_max, (unsigned long long)limit.rlim_cur);
+}
+
+/* libmicrohttpd reads the texts once, when it starts. */
+static void fill_tls(const mle_tls *tls, struct MHD_OptionItem out[4]) {
+  static char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+  int count = 0;
+  if (tls->cert.data != NULL) {
+    out[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, tls->cert.data};
+    out[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, tls->key.data};
+    out[count++] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, versions};
+  }
+  out[count] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+}
+
 static struct MHD_Daemon *start_daemon(mle_http_server *server) {
   const mle_http_server_options *o = &server->options;
+  struct MHD_OptionItem tls[4];
+  fill_tls(&o->tls, tls);
   unsigned workers = num_workers(o->workers);
   unsigned connections = o->connections_max < workers ? workers : o->connections_max;
   return mhd->start_daemon(
       MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
-          (o->keeps ? MHD_ALLOW_SUSPEND_RESUME : 0),
+          (o->keeps ? MHD_ALLOW_SUSPEND_RESUME : 0) | (o->tls.cert.data == NULL ? 0 : MHD_USE_TLS),
       0, NULL, NULL, on_request,
       server,
       MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
@@ -359,6 +389,7 @@ static struct MHD_Daemon *start_daemon(mle_http_server *server) {
       MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
       MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
       MHD_OPTION_STRICT_FOR_CLIENT, 1,
+      MHD_OPTION_ARRAY, tls,
       MHD_OPTION_END);
 }
 
@@ -371,13 +402,17 @@ mle_status mle_http_server_start(const mle_http_server_options *options, mle_add
   mle_http_server *server = mle_calloc(1, sizeof *server);
   if (server == NULL) return mle_nomem(err, "starting a server");
   server->options = *options;
+  fit_descriptors(&server->options);
+  inout->tls = options->tls.cert.data != NULL;
   mle_connections_init(&server->connections);
   mle_status status;
   MLE_GO(mle_address_listen(inout, &server->listen_fd, err));
   server->daemon = start_daemon(server);
+  server->options.tls = (mle_tls){.cert = {.data = NULL}};
   if (server->daemon == NULL) {
     close(server->listen_fd);
-    status = mle_fail(err, MLE_EIO, "cannot start serving on %s:%u", inout->host, inout->port);
+    status = mle_fail(err, MLE_EIO, "cannot start serving on %s:%u%s", inout->host, inout->port,
+                      inout->tls ? " with TLS" : "");
     goto done;
   }
   *out = server;
@@ -389,7 +424,10 @@ done:
 }
 
 void mle_http_server_tick(mle_http_server *server) {
-  mle_connections_sweep(&server->connections, (int64_t)server->options.request_s * NS_PER_S);
+  int64_t limit = (int64_t)server->options.request_s * NS_PER_S;
+  long most = (long)server->options.connections_max;
+  bool crowded = mle_http_server_connections(server) > most - most / 8;
+  mle_connections_sweep(&server->connections, limit, crowded ? CROWDED_IDLE_NS : limit);
 }
 
 void mle_http_server_drain(mle_http_server *server) {

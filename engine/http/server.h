@@ -20,6 +20,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/http/address.h"
+#include "engine/http/tls.h"
 
 typedef struct mle_http_server mle_http_server;
 
@@ -77,7 +78,8 @@ typedef struct mle_http_server_options {
   void *context;
   bool keeps;       /* the handler may call mle_http_keep */
   unsigned workers; /* 0: one per processor */
-  unsigned connections_max;
+  mle_tls tls;      /* of 1.2 and later; without a certificate: plain HTTP. Not kept */
+  unsigned connections_max; /* fewer where the process may not have as many descriptors */
   size_t body_max, answer_max, head_max;
   size_t bodies_max;  /* of all requests under way together: beyond, 503 */
   unsigned idle_s;    /* between two bytes, and between two requests */
@@ -85,7 +87,7 @@ typedef struct mle_http_server_options {
 } mle_http_server_options;
 
 #define MLE_HTTP_SERVER_OPTIONS                                             \
-  ((mle_http_server_options){.connections_max = 4096,                       \
+  ((mle_http_server_options){.connections_max = 16384,                      \
                              .body_max = (size_t)16 << 20,                  \
                              .answer_max = (size_t)64 << 20,                \
                              .bodies_max = (size_t)1 << 30,                 \
@@ -93,11 +95,11 @@ typedef struct mle_http_server_options {
                              .idle_s = 75,                                  \
                              .request_s = 120})
 
-/* Listens on `inout` and serves; a port of 0 is replaced by the one that was given. */
+/* Listens on `inout` and serves; a port of 0 is replaced by the one that was given, and `tls` is set. */
 mle_status mle_http_server_start(const mle_http_server_options *options, mle_address *inout,
                                  mle_http_server **out, mle_error *err);
 
-/* Shuts connections that are over their time. */
+/* Shuts connections that are over their time; where few more fit, those that wait for a request. */
 void mle_http_server_tick(mle_http_server *server);
 
 /* Takes no new connections, and asks those there to close after their answer. */

@@ -96,9 +96,24 @@ static void set_up(service *s) {
                                .address = o->address};
 }
 
+static mle_status start_http(service *s, mle_error *err) {
+  mle_http_server_options http = MLE_HTTP_SERVER_OPTIONS;
+  http.handler = mle_api_answer;
+  http.keeps = true;
+  http.context = &s->api;
+  http.workers = s->options->workers;
+  mle_status status = MLE_OK;
+  if (s->options->tls_cert != NULL)
+    MLE_GO(mle_tls_read(s->options->tls_cert, s->options->tls_key, &http.tls, err));
+  MLE_GO(mle_http_server_start(&http, &s->commands.address, &s->commands.http, err));
+  atomic_store(&s->api.http, s->commands.http);
+done:
+  mle_tls_release(&http.tls);
+  return status;
+}
+
 /* Models first, then the port: whoever connects is answered by what was deployed. */
 static mle_status start(service *s, mle_error *err) {
-  mle_http_server_options http = MLE_HTTP_SERVER_OPTIONS;
   mle_commands *c = &s->commands;
   MLE_TRY(take_lock(s, err));
   MLE_TRY(mle_records_open(s->options->state, &c->db, err));
@@ -108,12 +123,7 @@ static mle_status start(service *s, mle_error *err) {
   s->api.mailbox = &s->mailbox;
   MLE_TRY(mle_pool_start(SLOW_THREADS, SLOW_MAX, &s->api.slow, err));
   MLE_TRY(mle_pool_start(1, MIRROR_MAX, &s->api.mirror, err));
-  http.handler = mle_api_answer;
-  http.keeps = true;
-  http.context = &s->api;
-  http.workers = s->options->workers;
-  MLE_TRY(mle_http_server_start(&http, &c->address, &c->http, err));
-  atomic_store(&s->api.http, c->http);
+  MLE_TRY(start_http(s, err));
   return mle_control_listen(s->options->state, &s->control_fd, err);
 }
 

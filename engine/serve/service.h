@@ -37,6 +37,7 @@ typedef struct mle_service_options {
   const char *version;
   mle_address address;
   unsigned workers;    /* 0: one per processor */
+  const char *tls_cert, *tls_key; /* PEM files; NULL: plain HTTP */
   int ready_fd;        /* "ready URL" is written there once it serves; -1: nowhere */
   const char *openapi; /* the document at /openapi.json; NULL: none */
   double log_share;    /* of the requests that get a line in the log, 0 to 1 */

@@ -24,6 +24,8 @@ local sections <const> = {
   serving = {
     host = { types = "string|nil", variable = "MLENGINE_SERVING_HOST" },
     port = { types = "integer|nil", variable = "MLENGINE_SERVING_PORT" },
+    tls_cert = { types = "string|nil", variable = "MLENGINE_SERVING_TLS_CERT" },
+    tls_key = { types = "string|nil", variable = "MLENGINE_SERVING_TLS_KEY" },
   },
   up = {
     host = { types = "string|nil", variable = "MLENGINE_UP_HOST" },
@@ -248,9 +250,18 @@ local function address(section)
   return settings_of
 end
 
----Where this project's model server listens.
----@return { host: string, port: integer }
-function M.serving() return address "serving" end
+---Where this project's model server listens, and with which certificate.
+---@return { host: string, port: integer, tls_cert?: string, tls_key?: string }
+function M.serving()
+  local serving = address "serving"
+  if (serving.tls_cert == nil) ~= (serving.tls_key == nil) then
+    raise("invalid", "serving.tls_cert and serving.tls_key go together: one is missing")
+  end
+  for _, key in ipairs { "tls_cert", "tls_key" } do
+    serving[key] = serving[key] and project.path(serving[key])
+  end
+  return serving
+end
 
 ---Where `mlengine up` listens.
 ---@return { host: string, port: integer }

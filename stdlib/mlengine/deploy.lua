@@ -135,6 +135,7 @@ local function smoke(at, d, folder, scores, key)
   local answer = http.post(("%s/endpoints/%s/staged/invocations"):format(at.url, d.endpoint), {
     body = system.read(folder .. "/serving_input_example.json"),
     headers = { ["Content-Type"] = "application/json", Authorization = "Bearer " .. key }, idempotent = true,
+    ca_file = at.ca_file, insecure = at.insecure,
   })
   if answer.status ~= 200 then
     errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(

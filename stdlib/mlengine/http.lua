@@ -23,6 +23,8 @@ local M = {}
 ---@field idempotent? boolean    a POST that may be sent twice
 ---@field response_max? integer  bytes of an answer, 64 MiB
 ---@field unix_socket? string    connect there instead of to the URL's host
+---@field ca_file? string        PEM of the authorities to trust; default: the system's
+---@field insecure? boolean      take any certificate
 
 ---@class mlengine.http.Answer
 ---@field status integer
@@ -34,6 +36,7 @@ local known <const> = {
   headers = "table|nil", body = "string|nil", timeout = "number|nil",
   connect_timeout = "number|nil", retries = "integer|nil", idempotent = "boolean|nil",
   response_max = "integer|nil", unix_socket = "string|nil",
+  ca_file = "string|nil", insecure = "boolean|nil",
 }
 
 local client -- one for the process: it keeps its connections

@@ -123,13 +123,13 @@ function M.stop()
 end
 
 ---Serves in this process until it is told to stop.
----@param options { listen: string, workers?: integer, ready_fd?: integer, log_share?: number, follow?: fun(call: fun(json: string): string), follow_seconds?: number }
+---@param options { listen: string, workers?: integer, ready_fd?: integer, log_share?: number, tls_cert?: string, tls_key?: string, follow?: fun(call: fun(json: string): string), follow_seconds?: number }
 function M.run(options)
   native.run {
     state = project.make_state(), listen = options.listen, version = require "mlengine.version",
     workers = options.workers, ready_fd = options.ready_fd, log_share = options.log_share,
     openapi = require("mle.embedded").text "docs/openapi.json", follow = options.follow,
-    follow_seconds = options.follow_seconds,
+    follow_seconds = options.follow_seconds, tls_cert = options.tls_cert, tls_key = options.tls_key,
   }
 end
 

@@ -73,6 +73,22 @@ def run_python(name, code, *args, cwd=None, timeout=600):
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def certificate(folder):
+    """A certificate for localhost of an authority of its own: (authority, certificate, key), PEM files."""
+    ca, ca_key, cert, key, request = (os.path.join(folder, n) for n in ("ca.pem", "ca.key", "cert.pem", "cert.key", "cert.csr"))
+    extension = os.path.join(folder, "ext")
+    with open(extension, "w") as f:
+        f.write("subjectAltName=DNS:localhost\n")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", ca_key, "-out", ca, "-days", "2", "-subj", "/CN=an authority")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=localhost")
+    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", cert, "-days", "2", "-extfile", extension)
+    return ca, cert, key
+
+
 class Project:
     """A folder with a copy of scripts/fraud and a port of its own for the server."""
 

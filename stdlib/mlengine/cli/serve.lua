@@ -5,6 +5,7 @@ local usage <const> = "mlengine serve [--model URI | --follow URI] [--endpoint N
 local options <const> = {
   ["--model"] = "URI", ["--endpoint"] = "NAME", ["--listen"] = "HOST:PORT", ["--stop"] = "flag",
   ["--check"] = "FOLDER", ["--ready-fd"] = "FD", ["--workers"] = "N",
+  ["--tls-cert"] = "FILE", ["--tls-key"] = "FILE",
   ["--follow"] = "URI", ["--every"] = "SECONDS", ["--access-log"] = "SHARE",
 }
 
@@ -47,6 +48,10 @@ local function run(given)
     raise("usage", "--endpoint says where --model goes; usage: " .. usage)
   end
   if given.model and given.follow then raise("usage", "--model and --follow exclude each other; usage: " .. usage) end
+  if (given.tls_cert == nil) ~= (given.tls_key == nil) then
+    raise("usage", "--tls-cert and --tls-key go together; usage: " .. usage)
+  end
+  local configured = config.serving()
   local log_share = number(given.access_log, "--access-log", 0, 1)
   local every = number(given.every, "--every", 1, 86400)
   local running = (given.model or given.follow) and serve.status()
@@ -62,7 +67,8 @@ local function run(given)
   local follow = given.follow and require("mlengine.deploy.follow").start(given.follow, given.endpoint or "default")
   serve.run {
     log_share = log_share, follow = follow, follow_seconds = every,
-    listen = given.listen or serve.listen_text(config.serving()),
+    listen = given.listen or serve.listen_text(configured),
+    tls_cert = given.tls_cert or configured.tls_cert, tls_key = given.tls_key or configured.tls_key,
     workers = whole(given.workers, "--workers"), ready_fd = whole(given.ready_fd, "--ready-fd"),
   }
 end
@@ -78,7 +84,7 @@ the project's server once the requests under way are answered.
 
 --follow models:/NAME@ALIAS asks MLflow every 10 seconds (--every) what the alias names, and serves that,
 checked first, without a pause between versions. --access-log 0.01 writes a line of JSON for one request
-in a hundred.
+in a hundred. --tls-cert and --tls-key, PEM files, make it speak HTTPS.
 
     curl localhost:8700/invocations -H 'Content-Type: application/json' \
       -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null]]}}']==],

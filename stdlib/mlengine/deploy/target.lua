@@ -16,11 +16,14 @@ local M = {}
 ---@field host? string
 ---@field port? integer
 ---@field url? string
+---@field ca_file? string
 
 ---@class mlengine.deploy.Connection
 ---@field records mle.deploy.Records
 ---@field url string
 ---@field endpoints integer
+---@field ca_file? string
+---@field insecure? boolean
 ---@field command fun(name: string, fields: table): table
 ---@field begin fun(wanted: table, folder: string): integer
 ---@field champion fun(live: mle.deploy.Deployment): string
@@ -42,10 +45,11 @@ end
 local tokens = setmetatable({}, { __mode = "k" })
 
 ---Another mlengine server, which takes commands from a holder of an admin key.
----@param options { url: string, token?: string } token: default $MLENGINE_SERVER_TOKEN
+---@param options { url: string, token?: string, ca_file?: string } token: default $MLENGINE_SERVER_TOKEN;
+---ca_file: PEM of the authority of its certificate, where that is not the system's
 ---@return mlengine.deploy.Target
 function M.server(options)
-  options = check.options(options, { url = "string", token = "string|nil" }, "deploy.server")
+  options = check.options(options, { url = "string", token = "string|nil", ca_file = "string|nil" }, "deploy.server")
   if not options.url:find "^https?://[^/]" then
     errors.raise("invalid", "option 'url' of deploy.server must begin with http:// or https://")
   end
@@ -53,7 +57,7 @@ function M.server(options)
   if not token or token == "" then
     errors.raise("invalid", "deploy.server needs a token: option 'token', or $MLENGINE_SERVER_TOKEN; mlengine key add --admin makes one there")
   end
-  local target = { kind = "server", url = (options.url:gsub("/+$", "")) }
+  local target = { kind = "server", url = (options.url:gsub("/+$", "")), ca_file = options.ca_file }
   tokens[target] = token
   return target
 end
@@ -75,6 +79,7 @@ local function open_local(target)
   end
   return {
     records = records, url = status.url, endpoints = #status.endpoints, command = serve.command, begin = begin,
+    insecure = true, -- its own socket said which port it has; its certificate is for the names that others use
     champion = function(live) return live.folder end,
     prune = function() records:prune(models_folder()) end,
   }
@@ -89,7 +94,7 @@ function M.local_records() return native.open(project.make_state()) end
 local function ask(target, method, path, options)
   options.headers = options.headers or {}
   options.headers.Authorization = "Bearer " .. tokens[target]
-  options.timeout, options.idempotent, options.retries = TIMEOUT, true, 2
+  options.timeout, options.idempotent, options.retries, options.ca_file = TIMEOUT, true, 2, target.ca_file
   local answer = http.request(method, target.url .. path, options)
   local ok, reply = pcall(answer.json)
   reply = ok and type(reply) == "table" and reply or {}
@@ -147,7 +152,7 @@ local function open_server(target)
   local status = command "status"
   local records = records_of(command)
   return {
-    records = records, url = target.url, endpoints = #status.endpoints, command = command,
+    records = records, url = target.url, ca_file = target.ca_file, endpoints = #status.endpoints, command = command,
     begin = function(wanted, folder)
       wanted.sha256 = send_model(target, folder)
       return records:begin(wanted)

@@ -4,7 +4,7 @@
 local M = {}
 
 ---Serves until it is told to stop.
----@param options { state: string, listen: string, version: string, workers?: integer, ready_fd?: integer, log_share?: number, openapi?: string, follow?: fun(call: fun(json: string): string), follow_seconds?: number }
+---@param options { state: string, listen: string, version: string, workers?: integer, tls_cert?: string, tls_key?: string, ready_fd?: integer, log_share?: number, openapi?: string, follow?: fun(call: fun(json: string): string), follow_seconds?: number }
 function M.run(options) end
 
 ---Starts the server in the background; returns its URL once it serves.

@@ -135,22 +135,6 @@ class Proxy:
         self.http.server_close()
 
 
-def certificate(folder):
-    """A certificate for localhost of an authority of its own: (authority, certificate, key)."""
-    ca, ca_key, cert, key, request = (os.path.join(folder, n) for n in ("ca.pem", "ca.key", "cert.pem", "cert.key", "cert.csr"))
-    extension = os.path.join(folder, "ext")
-    with open(extension, "w") as f:
-        f.write("subjectAltName=DNS:localhost\n")
-
-    def openssl(*args):
-        subprocess.run(["openssl", *args], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", ca_key, "-out", ca, "-days", "2", "-subj", "/CN=an authority")
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, "-subj", "/CN=localhost")
-    openssl("x509", "-req", "-in", request, "-CA", ca, "-CAkey", ca_key, "-CAcreateserial", "-out", cert, "-days", "2", "-extfile", extension)
-    return ca, cert, key
-
-
 def api(url, path, body=None):
     request = urllib.request.Request(f"{url}/api/2.0/mlflow/{path}", json.dumps(body).encode() if body is not None else None,
                                      {"Content-Type": "application/json"})
