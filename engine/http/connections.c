@@ -1,10 +1,13 @@
 #include "engine/http/connections.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+
+#define QUIET_NS INT64_C(500000000) /* younger ones are not looked at */
 
 void mle_connections_init(mle_connections *list) {
   pthread_mutex_init(&list->lock, NULL);
@@ -17,7 +20,7 @@ mle_connection *mle_connections_add(mle_connections *list, int fd) {
   mle_connection *connection = mle_calloc(1, sizeof *connection);
   if (connection == NULL) return NULL;
   connection->fd = fd;
-  mle_connection_mark(connection, false);
+  mle_connection_enter(connection, MLE_CONNECTION_WAITS);
   pthread_mutex_lock(&list->lock);
   connection->next = list->first;
   if (list->first != NULL) list->first->previous = connection;
@@ -37,15 +40,28 @@ void mle_connections_remove(mle_connections *list, mle_connection *connection) {
   mle_free(connection);
 }
 
-void mle_connection_mark(mle_connection *connection, bool busy) {
+void mle_connection_enter(mle_connection *connection, mle_connection_phase phase) {
   if (connection == NULL) return;
-  atomic_store_explicit(&connection->busy, busy, memory_order_relaxed);
+  atomic_store_explicit(&connection->phase, (int)phase, memory_order_relaxed);
+  if (phase == MLE_CONNECTION_ANSWERS) return;
   atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
 }
 
-static bool is_over(const mle_connection *c, int64_t now, int64_t limit_ns, int64_t idle_ns) {
-  int64_t age = now - atomic_load_explicit(&c->since_ns, memory_order_relaxed);
-  return age > limit_ns || (age > idle_ns && !atomic_load_explicit(&c->busy, memory_order_relaxed));
+/* All bytes were read and no more can come. Twice in a row, in the same phase: a request that came with the end may
+ * be on its way to its first line. */
+static bool has_ended(mle_connection *c, int64_t since_ns) {
+  char byte;
+  if (recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0) return false;
+  if (c->ended_ns == since_ns) return true;
+  c->ended_ns = since_ns;
+  return false;
+}
+
+static bool is_over(mle_connection *c, int64_t now, int64_t limit_ns, int64_t idle_ns) {
+  int64_t since_ns = atomic_load_explicit(&c->since_ns, memory_order_relaxed), age = now - since_ns;
+  int phase = atomic_load_explicit(&c->phase, memory_order_relaxed);
+  if (age > limit_ns || (age > idle_ns && phase == MLE_CONNECTION_WAITS)) return true;
+  return age > QUIET_NS && phase != MLE_CONNECTION_ANSWERS && has_ended(c, since_ns);
 }
 
 int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns) {

@@ -4,22 +4,29 @@
  * libmicrohttpd's timeout starts again with each byte, so a client that sends one
  * byte now and then holds its connection for ever. Here each connection has the
  * time its request began; the sweep shuts those that are over the limit, and, where there is
- * no room for others, those that wait for a request.
- * One mutex guards the list; `since_ns` and `busy` are written by the connection's own thread.
+ * no room for others, those that wait for a request. It also shuts those whose other side ended
+ * without a whole request: libmicrohttpd's epoll does not see an end that came with the last bytes.
+ * One mutex guards the list; `since_ns` and `phase` are written by the connection's own thread.
  */
 #ifndef MLE_CONNECTIONS_H
 #define MLE_CONNECTIONS_H
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
+
+typedef enum mle_connection_phase {
+  MLE_CONNECTION_WAITS,    /* for a request */
+  MLE_CONNECTION_RECEIVES, /* a request's first line was there */
+  MLE_CONNECTION_ANSWERS,
+} mle_connection_phase;
 
 typedef struct mle_connection {
   struct mle_connection *next, *previous;
   int fd;
   _Atomic int64_t since_ns; /* the request began, or the last one was answered */
-  atomic_bool busy;         /* a request is under way */
+  atomic_int phase;
+  int64_t ended_ns;         /* the sweep saw the other side end: `since_ns` of then */
 } mle_connection;
 
 typedef struct mle_connections {
@@ -34,8 +41,8 @@ void mle_connections_release(mle_connections *list); /* all must have been close
 mle_connection *mle_connections_add(mle_connections *list, int fd);
 void mle_connections_remove(mle_connections *list, mle_connection *connection);
 
-/* A request begins, or is over: restarts the connection's clock. NULL is ignored. */
-void mle_connection_mark(mle_connection *connection, bool busy);
+/* Its clock starts again, but not with the answer. NULL is ignored. */
+void mle_connection_enter(mle_connection *connection, mle_connection_phase phase);
 
 /* Shuts what has taken longer than `limit_ns`, or waited for a request longer than `idle_ns`; returns how many. */
 int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns);

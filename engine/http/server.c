@@ -44,6 +44,7 @@ typedef struct exchange {
   mle_buffer body;
   size_t counted; /* bytes of it in server->bodies */
   bool headers_seen;
+  bool has_nul; /* in its path or query, where the handler would see its end */
   int refused; /* a status decided while the body still arrives; 0: none */
 } exchange;
 
@@ -152,6 +153,7 @@ static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connectio
   };
   mle_http_answer answer;
   init_answer(server, &answer);
+  mle_connection_enter(e->connection, MLE_CONNECTION_ANSWERS);
   server->options.handler(server->options.context, &call, &answer);
   return e->kept != NULL ? MHD_YES : send_answer(server, connection, &answer);
 }
@@ -206,7 +208,6 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 /* The request line is there. NULL, when out of memory, makes on_request give up. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
   mle_http_server *server = cls;
-  (void)uri;
   exchange *e = mle_calloc(1, sizeof *e);
   if (e == NULL) return NULL;
   const union MHD_ConnectionInfo *info =
@@ -215,7 +216,8 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
   e->server = server;
   e->handle = connection;
   e->body = MLE_BUFFER(server->options.body_max);
-  mle_connection_mark(e->connection, true);
+  e->has_nul = strstr(uri, "%00") != NULL;
+  mle_connection_enter(e->connection, MLE_CONNECTION_RECEIVES);
   atomic_fetch_add(&server->in_flight, 1);
   return e;
 }
@@ -265,6 +267,7 @@ static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection
                                   exchange *e) {
   e->headers_seen = true;
   const char *ambiguity = find_ambiguity(connection);
+  if (ambiguity == NULL && e->has_nul) ambiguity = "the path or the query has a NUL";
   if (ambiguity != NULL)
     return send_refusal(server, connection, MHD_HTTP_BAD_REQUEST, ambiguity);
   unsigned long long declared = strtoull(header_of(connection, "Content-Length"), NULL, 10);
@@ -318,7 +321,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   exchange *e = *state;
   (void)connection, (void)why;
   if (e == NULL) return;
-  mle_connection_mark(e->connection, false);
+  mle_connection_enter(e->connection, MLE_CONNECTION_WAITS);
   forget_body(e);
   if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
   mle_free(e->kept);

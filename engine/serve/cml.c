@@ -13,6 +13,7 @@ typedef struct reader {
 
 static mle_status read_key(reader *r, mle_cml *out, mle_error *err) {
   mle_pull_slice key;
+  if (out->key[0] != '\0') return mle_fail(err, MLE_EINVAL, "`accessKey` is there twice");
   MLE_TRY(mle_pull_string(&r->p, &key, err));
   if (key.len >= sizeof out->key) return mle_fail(err, MLE_EINVAL, "`accessKey` is too long");
   memcpy(out->key, key.data, key.len);

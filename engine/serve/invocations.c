@@ -118,6 +118,7 @@ static mle_status read_split(reader *r, mle_error *err) {
       return mle_fail(err, MLE_EINVAL, "`columns` is there twice");
     bool is_data = mle_pull_is(key, "data"), is_columns = mle_pull_is(key, "columns");
     mle_pull_peek(&r->p);
+    if (is_data && data != NULL) return mle_fail(err, MLE_EINVAL, "`data` is there twice");
     if (is_data) data = r->p.at;
     MLE_TRY(is_columns ? read_names(r, err) : mle_pull_skip(&r->p, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));

@@ -33,6 +33,7 @@ static const datatype datatypes[] = {
 
 /* One element of `inputs`; its data is read once name, shape and type are known. */
 typedef struct tensor {
+  unsigned seen; /* members, a bit each */
   char name[MLE_PULL_TEXT];
   const datatype *type;
   int64_t shape[DIMENSIONS_MAX];
@@ -87,6 +88,8 @@ static mle_status read_name(reader *r, tensor *t, mle_error *err) {
   mle_pull_slice name;
   MLE_TRY(mle_pull_string(&r->p, &name, err));
   if (name.len >= sizeof t->name) return mle_fail(err, MLE_EINVAL, "an input's name is too long");
+  if (memchr(name.data, '\0', name.len) != NULL)
+    return mle_fail(err, MLE_EINVAL, "an input's name has a NUL");
   memcpy(t->name, name.data, name.len);
   t->name[name.len] = '\0';
   return MLE_OK;
@@ -113,16 +116,30 @@ static mle_status read_parameters(reader *r, tensor *t, mle_error *err) {
   return MLE_OK;
 }
 
+static mle_status note_data(reader *r, tensor *t, mle_error *err) {
+  mle_pull_peek(&r->p);
+  t->data = r->p.at;
+  return mle_pull_skip(&r->p, err);
+}
+
+/* Of one that is there twice, others may have read the other. */
 static mle_status read_member(reader *r, tensor *t, mle_error *err) {
+  static const struct {
+    const char *name;
+    mle_status (*read)(reader *r, tensor *t, mle_error *err);
+  } members[] = {{"name", read_name},
+                 {"shape", read_shape},
+                 {"datatype", read_datatype},
+                 {"parameters", read_parameters},
+                 {"data", note_data}};
   mle_pull_slice key;
   MLE_TRY(mle_pull_key(&r->p, &key, err));
-  if (mle_pull_is(key, "name")) return read_name(r, t, err);
-  if (mle_pull_is(key, "shape")) return read_shape(r, t, err);
-  if (mle_pull_is(key, "datatype")) return read_datatype(r, t, err);
-  if (mle_pull_is(key, "parameters")) return read_parameters(r, t, err);
-  if (mle_pull_is(key, "data")) {
-    mle_pull_peek(&r->p);
-    t->data = r->p.at;
+  for (unsigned i = 0; i < sizeof members / sizeof *members; i++) {
+    if (!mle_pull_is(key, members[i].name)) continue;
+    if ((t->seen & 1U << i) != 0)
+      return mle_fail(err, MLE_EINVAL, "an input has `%s` twice", members[i].name);
+    t->seen |= 1U << i;
+    return members[i].read(r, t, err);
   }
   return mle_pull_skip(&r->p, err);
 }
@@ -286,6 +303,7 @@ static mle_status place_tensor(reader *r, const tensor *t, mle_error *err) {
 static mle_status read_input(reader *r, mle_error *err) {
   tensor t;
   t.name[0] = '\0';
+  t.seen = 0;
   t.type = NULL;
   t.dimensions = 0;
   t.data = NULL;

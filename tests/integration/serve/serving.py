@@ -12,7 +12,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from support import PROGRAM, REPOSITORY, Project, certificate  # noqa: E402
+from support import PROGRAM, REPOSITORY, Project, certificate, rounds  # noqa: E402
 
 CORPUS = os.path.join(REPOSITORY, "tests", "fuzz", "corpus", "model")
 
@@ -145,4 +145,4 @@ def split(frame):
     return {"dataframe_split": {"columns": list(frame.columns), "data": data}}
 
 
-__all__ = ["CORPUS", "EXAMPLE", "PROGRAM", "RELEASE", "Client", "Serving", "certificate", "small_model", "split", "subprocess", "under_load"]
+__all__ = ["CORPUS", "EXAMPLE", "PROGRAM", "RELEASE", "Client", "Serving", "certificate", "rounds", "small_model", "split", "subprocess", "under_load"]
