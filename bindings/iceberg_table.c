@@ -6,10 +6,11 @@
 #include "bindings/args.h"
 #include "bindings/iceberg.h"
 #include "engine/base/alloc.h"
+#include "engine/iceberg/inspect.h"
 #include "engine/iceberg/sql_type.h"
-#include "engine/iceberg/value.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
+#define INSPECT_MAX ((size_t)1 << 30)
 
 static void release_table(void *table) { mle_table_free(table); }
 static void release_arena(void *arena) {
@@ -20,7 +21,6 @@ static void release_plan(void *plan) {
   mle_plan_release(plan);
   mle_free(plan);
 }
-static void release_reader(void *reader) { mle_manifest_close(reader); }
 static void release_buffer(void *buffer) {
   mle_buffer_release(buffer);
   mle_free(buffer);
@@ -29,7 +29,6 @@ static void release_buffer(void *buffer) {
 const mlb_class mlb_table_class = {"mle.iceberg.table", release_table};
 static const mlb_class arena_class = {"mle.iceberg.arena", release_arena};
 static const mlb_class plan_class = {"mle.iceberg.plan", release_plan};
-static const mlb_class reader_class = {"mle.iceberg.reader", release_reader};
 static const mlb_class buffer_class = {"mle.iceberg.buffer", release_buffer};
 
 static const mle_table *check_table(lua_State *L) { return mlb_check(L, 1, &mlb_table_class); }
@@ -371,93 +370,37 @@ static int l_plan(lua_State *L) {
   return 1;
 }
 
-static int64_t find_count(const mle_list *list, int id) {
-  const mle_key_long *items = list->items;
-  for (size_t i = 0; i < list->count; i++)
-    if (items[i].key == id) return items[i].value;
-  return -1;
+static mle_status add_line(void *context, const mle_json *row, mle_error *err) {
+  mle_buffer *text = context;
+  char *line = mle_json_print(row, false);
+  if (line == NULL) return mle_nomem(err, "inspecting a table");
+  mle_status status = mle_buffer_puts(text, line, err);
+  if (status == MLE_OK) status = mle_buffer_puts(text, "\n", err);
+  mle_free(line);
+  return status;
 }
 
-/* Sets metrics[key] to the printed bound of a field, where there is one. */
-static void set_bound(lua_State *L, const char *key, const mle_list *list, const mle_field *field,
-                      mle_buffer *text) {
-  const mle_key_bytes *items = list->items;
-  for (size_t i = 0; i < list->count; i++) {
-    if (items[i].key != field->id) continue;
-    mle_buffer_clear(text);
-    if (mle_value_print(field->type, items[i].value, text, NULL) == MLE_OK)
-      set_text(L, key, text->data);
-  }
-}
-
-/* { name = { values, nulls, nans, size, lower, upper } } of top-level columns */
-static void push_metrics(lua_State *L, const mle_schema *schema, const mle_data_file *file,
-                         mle_buffer *text) {
-  static const char *const names[] = {"values", "nulls", "nans", "size"};
-  const mle_list *const lists[] = {&file->value_counts, &file->null_counts, &file->nan_counts,
-                                   &file->column_sizes};
-  lua_createtable(L, 0, (int)schema->num_fields);
-  for (size_t i = 0; i < schema->num_fields; i++) {
-    const mle_field *field = &schema->fields[i];
-    lua_createtable(L, 0, 6);
-    for (size_t j = 0; j < sizeof names / sizeof *names; j++) {
-      int64_t count = find_count(lists[j], field->id);
-      if (count >= 0) set_integer(L, names[j], count);
-    }
-    set_bound(L, "lower", &file->lower_bounds, field, text);
-    set_bound(L, "upper", &file->upper_bounds, field, text);
-    lua_setfield(L, -2, field->name);
-  }
-}
-
-static void push_file(lua_State *L, const mle_metadata *m, const mle_manifest_entry *entry,
-                      mle_buffer *text) {
-  static const char *const contents[] = {"data", "position deletes", "equality deletes"};
-  const mle_data_file *file = &entry->file;
-  lua_createtable(L, 0, 8);
-  set_text(L, "path", file->path);
-  set_text(L, "format", file->format);
-  set_text(L, "content", contents[file->content]);
-  set_integer(L, "rows", file->record_count);
-  set_integer(L, "bytes", file->file_size);
-  set_integer(L, "snapshot_id", entry->snapshot_id);
-  set_integer(L, "sequence_number", entry->sequence_number);
-  push_metrics(L, m->schema, file, text);
-  lua_setfield(L, -2, "columns");
-}
-
-/* Appends the live files of a manifest to the list below the top. [files, reader] */
-static void add_files(lua_State *L, const mle_metadata *m, const mle_manifest_file *manifest,
-                      mle_buffer *text) {
-  mle_manifest_reader *reader;
-  mle_manifest_entry entry;
-  bool found;
-  mle_error err;
-  mlb_box *box = mlb_push(L, &reader_class);
-  mlb_try(L, mle_manifest_open(manifest, MLE_MANIFEST_ALL, &reader, &err), &err);
-  box->object = reader;
-  for (;;) {
-    mlb_try(L, mle_manifest_next(reader, &entry, &found, &err), &err);
-    if (!found) break;
-    if (entry.status == MLE_ENTRY_DELETED) continue;
-    push_file(L, m, &entry, text);
-    lua_rawseti(L, -3, luaL_len(L, -3) + 1);
-  }
-  lua_pop(L, 1);
-}
-
-/* table:files([snapshot_id]) -> all live files, deletes too, with their metrics */
-static int l_files(lua_State *L) {
+/* inspect(kind [, snapshot_id [, path]]) -> JSON lines; or with a path written there, and DuckDB's
+ * SELECT over them: see engine/iceberg/inspect.h */
+static int l_inspect(lua_State *L) {
   const mle_metadata *m = check_table(L)->metadata;
-  int64_t id = luaL_optinteger(L, 2, m->current_snapshot_id);
-  const mle_snapshot *snapshot = mle_metadata_snapshot(m, id);
-  mle_arena *arena = push_memory(L, &arena_class, sizeof *arena);
+  const char *path = luaL_optstring(L, 4, NULL);
+  const mle_snapshot *snapshot =
+      lua_isnoneornil(L, 3) ? NULL : mle_metadata_snapshot(m, luaL_checkinteger(L, 3));
+  if (snapshot == NULL && !lua_isnoneornil(L, 3))
+    return luaL_error(L, "snapshot %I is not in the table's metadata", (LUAI_UACINT)lua_tointeger(L, 3));
   mle_buffer *text = push_buffer(L);
-  mle_manifest_list list = {NULL, 0};
+  mle_inspect_kind kind;
   mle_error err;
-  lua_newtable(L);
-  if (snapshot != NULL) mlb_try(L, mle_snapshot_manifests(m, snapshot, arena, &list, &err), &err);
-  for (size_t i = 0; i < list.count; i++) add_files(L, m, &list.files[i], text);
+  mlb_try(L, mle_inspect_find(luaL_checkstring(L, 2), &kind, &err), &err);
+  if (path == NULL) {
+    *text = MLE_BUFFER(INSPECT_MAX);
+    mlb_try(L, mle_inspect(m, kind, snapshot, add_line, text, &err), &err);
+  } else {
+    mlb_try(L, mle_inspect_write(m, kind, snapshot, path, &err), &err);
+    mlb_try(L, mle_inspect_select(m, kind, path, text, &err), &err);
+  }
+  lua_pushlstring(L, text->data == NULL ? "" : text->data, text->len);
   return 1;
 }
 
@@ -477,7 +420,7 @@ static const luaL_Reg methods[] = {
     {"refs", l_refs},
     {"range", l_range},
     {"plan", l_plan},
-    {"files", l_files},
+    {"inspect", l_inspect},
     {"check_append", l_check_append},
     {NULL, NULL},
 };
@@ -488,6 +431,5 @@ void mlb_register_table(lua_State *L) {
   mlb_register(L, &mlb_table_class, methods);
   mlb_register(L, &arena_class, no_methods);
   mlb_register(L, &plan_class, no_methods);
-  mlb_register(L, &reader_class, no_methods);
   mlb_register(L, &buffer_class, no_methods);
 }

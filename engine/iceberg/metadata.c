@@ -208,6 +208,16 @@ static mle_status parse_log(mle_metadata *m, const mle_json_at *root, mle_error 
   return MLE_OK;
 }
 
+static mle_status parse_ref(const mle_json_at *at, mle_ref *out, mle_error *err) {
+  out->name = at->key;
+  MLE_TRY(mle_json_get_int(at, "snapshot-id", &out->snapshot_id, err));
+  MLE_TRY(mle_json_get_text(at, "type", &out->type, err));
+  MLE_TRY(mle_json_opt_int(at, "max-ref-age-ms", MLE_NULL_LONG, &out->max_ref_age_ms, err));
+  MLE_TRY(mle_json_opt_int(at, "min-snapshots-to-keep", MLE_NULL_LONG, &out->min_snapshots_to_keep,
+                           err));
+  return mle_json_opt_int(at, "max-snapshot-age-ms", MLE_NULL_LONG, &out->max_snapshot_age_ms, err);
+}
+
 /* Where refs are absent, main is the current snapshot (spec, "Snapshot References"). */
 static mle_status parse_refs(mle_metadata *m, const mle_json_at *root, mle_error *err) {
   mle_json_at object, item;
@@ -216,14 +226,11 @@ static mle_status parse_refs(mle_metadata *m, const mle_json_at *root, mle_error
   mle_ref *refs = mle_arena_array(&m->arena, room, sizeof *refs);
   if (refs == NULL) return no_memory(err);
   m->refs = refs;
-  for (bool more = found && mle_json_first(&object, &item); more; more = mle_json_next(&item)) {
-    mle_ref *ref = &refs[m->num_refs++];
-    ref->name = item.key;
-    MLE_TRY(mle_json_get_int(&item, "snapshot-id", &ref->snapshot_id, err));
-    MLE_TRY(mle_json_get_text(&item, "type", &ref->type, err));
-  }
+  for (bool more = found && mle_json_first(&object, &item); more; more = mle_json_next(&item))
+    MLE_TRY(parse_ref(&item, &refs[m->num_refs++], err));
   if (m->current_snapshot_id != MLE_NO_SNAPSHOT && mle_metadata_ref(m, "main") == NULL)
-    refs[m->num_refs++] = (mle_ref){"main", "branch", m->current_snapshot_id};
+    refs[m->num_refs++] = (mle_ref){
+        "main", "branch", m->current_snapshot_id, MLE_NULL_LONG, MLE_NULL_LONG, MLE_NULL_LONG};
   return MLE_OK;
 }
 

@@ -47,6 +47,7 @@ typedef struct mle_snapshot {
 typedef struct mle_ref {
   const char *name, *type; /* "branch" or "tag" */
   int64_t snapshot_id;
+  int64_t max_ref_age_ms, min_snapshots_to_keep, max_snapshot_age_ms; /* MLE_NULL_LONG: not set */
 } mle_ref;
 
 typedef struct mle_log_entry {

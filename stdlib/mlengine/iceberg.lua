@@ -12,6 +12,7 @@ local changes = require "mlengine.iceberg.changes"
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
+local inspect = require "mlengine.iceberg.inspect"
 local json = require "mlengine.json"
 local point = require "mlengine.iceberg.point"
 local range_options = require "mlengine.iceberg.range"
@@ -74,6 +75,7 @@ end
 ---@field properties table<string, string>
 ---@field partition_fields { name: string, transform: string, source?: string }[]
 ---@field current_snapshot? mlengine.iceberg.Snapshot nil while the table has none
+---@field inspect mlengine.iceberg.Inspect its metadata as frames
 ---@field catalog mlengine.iceberg.Catalog
 ---@field handle mle.iceberg.Table
 local Table = {}
@@ -94,7 +96,9 @@ local function adopt(self, handle)
 end
 
 local function new_table(catalog, name, handle)
-  return adopt(setmetatable({ catalog = catalog, name = name }, Table), handle)
+  local self = setmetatable({ catalog = catalog, name = name }, Table)
+  self.inspect = inspect.of(self)
+  return adopt(self, handle)
 end
 
 ---Loads the table's newest version into this object.
@@ -130,12 +134,12 @@ function Table:history() return self.handle:history() end
 ---@return { name: string, type: string, snapshot_id: integer }[]
 function Table:refs() return self.handle:refs() end
 
----The live files of a snapshot with their metrics, delete files too.
+---The live files of a snapshot with their metrics, delete files too: the rows of `inspect.files`.
 ---@param snapshot_id? integer the current one
 ---@return table[]
 function Table:files(snapshot_id)
   if snapshot_id then self:snapshot(snapshot_id) end
-  return self.handle:files(snapshot_id)
+  return inspect.rows(self, "files", snapshot_id)
 end
 
 local range_types <const> = {

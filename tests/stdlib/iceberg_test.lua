@@ -51,6 +51,20 @@ function TestIceberg:test_a_table_is_made_found_and_dropped()
   lu.assertFalse(c:table_exists "bank.u")
 end
 
+function TestIceberg:test_metadata_are_frames()
+  local t = small_table()
+  lu.assertEquals(t.inspect.snapshots():count(), 3)
+  local first = t:history()[1].snapshot_id
+  lu.assertEquals(t.inspect.files({ snapshot_id = first }):select("file_format", "record_count"):collect(),
+    { { file_format = "PARQUET", record_count = 1 } })
+  lu.assertEquals(t.inspect.entries():where("status = 1"):select("readable_metrics.id.upper_bound as u"):sort("u"):collect(),
+    { { u = 1 }, { u = 2 }, { u = 3 } })
+  lu.assertEquals(t.inspect.partitions():select("record_count", "file_count"):collect(), { { record_count = 3, file_count = 3 } })
+  lu.assertStrContains(complaint(function() return t.inspect.file() end), "did you mean 'files'")
+  lu.assertStrContains(complaint(t.inspect.refs, { snapshot_id = first }), "snapshot_id")
+  lu.assertStrContains(complaint(t.inspect.files, { snapshot_id = 7 }), "has no snapshot 7")
+end
+
 function TestIceberg:test_facts_are_fields()
   local t = small_table()
   lu.assertEquals(t.name, "bank.t")
@@ -60,7 +74,7 @@ function TestIceberg:test_facts_are_fields()
   lu.assertEquals(#t:snapshots(), 3)
   lu.assertEquals(t:refs(), { { name = "main", type = "branch", snapshot_id = t.current_snapshot.id } })
   lu.assertEquals(t:history()[3].snapshot_id, t.current_snapshot.id)
-  lu.assertEquals(t:files()[1].columns.id.upper, "3")
+  lu.assertEquals(t:files()[1].readable_metrics.id.upper_bound, 3)
   lu.assertStrContains(complaint(t.snapshot, t, 7), "no snapshot 7")
 end
 

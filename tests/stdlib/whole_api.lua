@@ -33,6 +33,8 @@ print(inc.rows, inc.range, inc.empty, inc.snapshots, inc.tags, inc.dataset, r.fr
 local ch = t:changes { from = 1, to = "v1", branch = "main", columns = { "x" }, where = "x > 1", carry_over = true, on_gap = "full",
   on_rollback = "common_ancestor", schema = "end", max_snapshots = 3 }
 print(ch.range, ch.snapshots, ch.more, ch.empty, ch.tags)
+print(t.inspect.snapshots(), t.inspect.history(), t.inspect.refs(), t.inspect.manifests { snapshot_id = 1 },
+  t.inspect.entries(), t.inspect.files { snapshot_id = 1 }, t.inspect.partitions())
 local b = job.increment(t, { consumer = "c", initial = "latest", on_non_append = "error",
   on_gap = "error", on_rollback = "error" })
 local a, d = b:split { test = 0.3, seed = 1, by = "x", stratify = "y", after = "2024-01-01", column = "z" }

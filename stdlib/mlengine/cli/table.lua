@@ -5,9 +5,11 @@ local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local format = require "mlengine.format"
 local json = require "mlengine.json"
+local show_metadata = require "mlengine.iceberg.show"
+local text = require "mlengine.iceberg.text"
 
-local usage <const> = "mlengine table show|snapshots|history|refs|files|plan|increment [CATALOG.]NAMESPACE.TABLE"
-  .. " [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--where SQL] [--json]"
+local usage <const> = "mlengine table show|snapshots|history|refs|manifests|entries|files|partitions|plan|increment"
+  .. " [CATALOG.]NAMESPACE.TABLE [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--where SQL] [--json]"
 
 -- ====== Finding the table ======
 
@@ -25,41 +27,6 @@ local function to_id(text, option)
   local id = math.tointeger(tonumber(text))
   if id then return id end
   errors.raise("usage", ("%s takes a snapshot id, not '%s'; mlengine table snapshots lists them"):format(option, text))
-end
-
--- ====== Text ======
-
---- Numbers to the right, texts to the left.
-local function print_rows(header, rows)
-  if #rows == 0 then return end
-  local widths, right = {}, {}
-  for i, title in ipairs(header) do
-    widths[i], right[i] = #title, true
-    for _, row in ipairs(rows) do
-      local text = tostring(row[i] or "")
-      widths[i] = math.max(widths[i], utf8.len(text) or #text)
-      if row[i] and not text:find "^[%d,.-]+$" then right[i] = false end
-    end
-  end
-  for at = 0, #rows do
-    local cells = {}
-    for i in ipairs(header) do
-      local text = tostring((rows[at] or header)[i] or "")
-      local gap = (" "):rep(widths[i] - (utf8.len(text) or #text))
-      cells[i] = right[i] and gap .. text or text .. gap
-    end
-    print((table.concat(cells, "  "):gsub("%s+$", "")))
-  end
-end
-
-local function print_pairs(pairs_)
-  local width = 0
-  for _, pair in ipairs(pairs_) do width = math.max(width, #pair[1]) end
-  for _, pair in ipairs(pairs_) do print(("%-" .. width .. "s  %s"):format(pair[1], pair[2])) end
-end
-
-local function short_path(path, location)
-  return path:sub(1, #location + 1) == location .. "/" and path:sub(#location + 2) or path
 end
 
 -- ====== What is shown ======
@@ -96,11 +63,11 @@ end
 local function show(table_, given)
   if given.json then return print(json.encode(facts(table_), true)) end
   local current = table_.current_snapshot
-  print_pairs {
+  text.pairs {
     { "table", ("%s (catalog '%s', format version %d)"):format(table_.name, table_.catalog.name, table_.format_version) },
     { "uuid", table_.uuid or "-" },
     { "location", table_.location },
-    { "metadata", short_path(table_.metadata_location, table_.location) },
+    { "metadata", text.path(table_.metadata_location, table_.location) },
     { "partitioned", partitioned_by(table_) },
     { "snapshot", show_snapshot(table_) },
     { "snapshots", tostring(#table_:snapshots()) },
@@ -112,57 +79,17 @@ local function show(table_, given)
   for i, field in ipairs(table_.schema) do
     rows[i] = { field.id, field.name, field.type, field.required and "required" or "" }
   end
-  print_rows({ "id", "column", "type", "" }, rows)
-end
-
-local function show_snapshots(table_, given)
-  local list = table_:snapshots()
-  if given.json then return print(json.encode(json.array(list), true)) end
-  local current, rows = table_.current_snapshot, {}
-  for i, s in ipairs(list) do
-    rows[i] = {
-      current and s.id == current.id and "*" or "", s.id, s.parent_id or "-", format.time(s.timestamp_ms), s.operation or "-",
-      summary_number(s, "added-records"), summary_number(s, "total-records"),
-    }
-  end
-  if #rows == 0 then return print "no snapshots yet" end
-  print_rows({ "", "snapshot", "parent", "committed (UTC)", "operation", "added rows", "total rows" }, rows)
-end
-
-local function show_history(table_, given)
-  local list = table_:history()
-  if given.json then return print(json.encode(json.array(list), true)) end
-  local rows = {}
-  for i, entry in ipairs(list) do
-    rows[i] = { format.time(entry.timestamp_ms), entry.snapshot_id, table_.handle:snapshot(entry.snapshot_id) and "" or "expired" }
-  end
-  if #rows == 0 then return print "no history yet" end
-  print_rows({ "current since (UTC)", "snapshot", "" }, rows)
-end
-
-local function show_refs(table_, given)
-  local list = table_:refs()
-  if given.json then return print(json.encode(json.array(list), true)) end
-  local rows = {}
-  for i, ref in ipairs(list) do rows[i] = { ref.name, ref.type, ref.snapshot_id } end
-  if #rows == 0 then return print "no branches or tags yet" end
-  print_rows({ "name", "type", "snapshot" }, rows)
+  text.rows({ "id", "column", "type", "" }, rows)
 end
 
 local function print_files(files, location)
   local rows, total_rows, total_bytes = {}, 0, 0
   for i, file in ipairs(files) do
-    rows[i] = { short_path(file.path, location), file.content or "data", format.number(file.rows), format.bytes(file.bytes), file.snapshot_id }
+    rows[i] = { text.path(file.path, location), file.content or "data", format.number(file.rows), format.bytes(file.bytes), file.snapshot_id }
     total_rows, total_bytes = total_rows + file.rows, total_bytes + file.bytes
   end
-  print_rows({ "file", "content", "rows", "size", "added by snapshot" }, rows)
+  text.rows({ "file", "content", "rows", "size", "added by snapshot" }, rows)
   print(("%s files, %s rows, %s"):format(format.number(#files), format.number(total_rows), format.bytes(total_bytes)))
-end
-
-local function show_files(table_, given)
-  local files = table_:files(to_id(given.snapshot, "--snapshot"))
-  if given.json then return print(json.encode(json.array(files), true)) end
-  print_files(files, table_.location)
 end
 
 local whose <const> = { ["manifest list"] = "manifest", partition = "file", bounds = "file" }
@@ -182,7 +109,7 @@ local function print_skipped(plan)
   for i, group in ipairs(order) do
     rows[i] = { format.number(group[4]) .. " " .. group[1] .. (group[4] == 1 and "" or "s"), group[2], group[3] }
   end
-  print_rows({ "left out", "by", "because nothing there has" }, rows)
+  text.rows({ "left out", "by", "because nothing there has" }, rows)
 end
 
 local function show_plan(table_, given)
@@ -209,13 +136,19 @@ local function show_increment(table_, given)
   if #plan.files > 0 then print_files(plan.files, table_.location) end
 end
 
-local actions <const> = {
-  show = show, snapshots = show_snapshots, history = show_history, refs = show_refs, files = show_files,
-  plan = show_plan, increment = show_increment,
-}
+local actions <const> = { show = show, plan = show_plan, increment = show_increment }
+
+for _, kind in ipairs { "snapshots", "history", "refs", "manifests", "entries", "files", "partitions" } do
+  actions[kind] = function(table_, given)
+    show_metadata.print(table_, kind, to_id(given.snapshot, "--snapshot"), given.json)
+  end
+end
 
 --- Which options an action takes, besides --json.
-local takes <const> = { files = { "snapshot" }, plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" } }
+local takes <const> = {
+  manifests = { "snapshot" }, entries = { "snapshot" }, files = { "snapshot" }, partitions = { "snapshot" },
+  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" },
+}
 
 local function check_options(action, given)
   for _, name in ipairs { "from", "to", "branch", "snapshot", "where" } do
@@ -239,10 +172,14 @@ return {
   snapshots   every snapshot that metadata knows; * is the current one
   history     what was current when
   refs        branches and tags
+  manifests   the manifests of a snapshot (--snapshot, else the current one)
+  entries     what stands in them: files added, existing and deleted
   files       live files, deletes too; with --json also metrics and bounds of each column
+  partitions  rows, files and deletes of each partition
   plan        the data files that a full scan reads; with --where also what the condition leaves out, and why
   increment   what was appended after --from, up to --to (default: all, up to now)
 
+With --json these have the columns of PyIceberg's table.inspect.
 A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
 CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name: a metadata file, or a table's folder.]],
   run = function(args)

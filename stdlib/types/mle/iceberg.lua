@@ -92,9 +92,12 @@ function Table:range(options) end
 ---@return { rows: integer, bytes: integer, condition?: string, files: { path: string, rows: integer, bytes: integer, snapshot_id: integer, deletes: integer }[], skipped: { path: string, by: string, why: string }[] }
 function Table:plan(what) end
 
+---Metadata as rows: "snapshots", "history", "refs", "manifests", "entries", "files", "partitions".
+---@param kind string
 ---@param snapshot_id? integer
----@return table[]
-function Table:files(snapshot_id) end
+---@param path? string a new file for the rows
+---@return string the rows as JSON lines, or DuckDB's SELECT over the file
+function Table:inspect(kind, snapshot_id, path) end
 
 ---Raises when this version cannot append to the table.
 function Table:check_append() end

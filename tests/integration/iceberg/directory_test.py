@@ -59,7 +59,7 @@ class Directory(IcebergTest):
         shown = self.project.run("table", "show", "lake/a/b/t/metadata/v2.metadata.json")
         self.assertIn("static.t", shown)
         listed = self.project.json("table", "snapshots", "lake/a/b/t", "--json")
-        self.assertEqual([s["id"] for s in listed], chain(self.newest()))
+        self.assertEqual([s["snapshot_id"] for s in listed], chain(self.newest()))
 
     def test_a_table_of_pyicebergs_catalog_is_opened_by_its_metadata(self):
         import pyarrow as pa

@@ -165,7 +165,7 @@ class Theirs(IcebergTest):
         self.assertEqual(after["side"], ids[1])
         self.assertEqual(after["main"], table.current_snapshot().snapshot_id)
         shown = {ref["name"]: ref["type"] for ref in self.project.json("table", "refs", "bank.t", "--json")}
-        self.assertEqual(shown, {"audited": "tag", "side": "branch", "main": "branch"})
+        self.assertEqual(shown, {"audited": "TAG", "side": "BRANCH", "main": "BRANCH"})
 
     def test_merged_manifests(self):
         table = self.small(properties={"commit.manifest-merge.enabled": "true", "commit.manifest.min-count-to-merge": "2"})

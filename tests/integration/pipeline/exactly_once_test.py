@@ -23,7 +23,7 @@ class ExactlyOnce(unittest.TestCase):
 
     def snapshots(self):
         shown = self.project.json("table", "snapshots", "bank.cc_trx", "--json")
-        return [s["id"] for s in shown]
+        return [s["snapshot_id"] for s in shown]
 
     def mlflow_runs(self):
         """(status, from, to, tags) of each run, straight from MLflow's tables."""

@@ -147,7 +147,7 @@ class FaultCase(unittest.TestCase):
         standing = db.execute("select count(*) from model_versions v where not exists (select 1 from model_version_tags t where"
                               " t.name = v.name and t.version = v.version and t.key = 'mlengine.superseded_by')").fetchone()[0]
         db.close()
-        snapshots = [s["id"] for s in project.json("table", "snapshots", "bank.trx", "--json")]
+        snapshots = [s["snapshot_id"] for s in project.json("table", "snapshots", "bank.trx", "--json")]
         marks = [w["snapshot"] for w in project.json("watermark", "show", "--json")]
         self.assertNotIn("RUNNING", statuses)
         self.assertEqual(sorted(int(s) for s, in finished), sorted(snapshots), "each snapshot in exactly one finished run")

@@ -90,7 +90,7 @@ def shape(project):
     aliases = db.execute("select * from registered_model_aliases").fetchall()
     db.close()
     return [versions, aliases, project.json("watermark", "show", "--json"), project.json("deployments", "--json"),
-            [s["id"] for s in project.json("table", "snapshots", "bank.cc_trx", "--json")]]
+            [s["snapshot_id"] for s in project.json("table", "snapshots", "bank.cc_trx", "--json")]]
 
 
 class Lineage(unittest.TestCase):
@@ -163,7 +163,7 @@ class Lineage(unittest.TestCase):
             self.assertEqual({n["id"] for n in of_kind(graph, "deployment")}, {"deployment:2"}, target)
 
     def test_a_snapshot_leads_to_runs_models_and_deployments(self):
-        first, second, third, fourth = [s["id"] for s in self.project.json("table", "snapshots", "bank.cc_trx", "--json")]
+        first, second, third, fourth = [s["snapshot_id"] for s in self.project.json("table", "snapshots", "bank.cc_trx", "--json")]
         for snapshot, version in ((first, 1), (second, 2), (third, 2)):
             graph = self.lineage(snapshot)
             self.assertEqual([m["uri"] for m in of_kind(graph, "model")], [f"models:/FraudCLF/{version}"])
@@ -255,7 +255,7 @@ class Reproduce(unittest.TestCase):
         self.assertEqual((len(me["ranges"][0]["read"]["snapshots"]), len(me["logged"])), (2, 1))
         read = {(e["what"], node(graph, e["from"])["table"]) for e in graph["edges"] if e["to"] == me["id"] and e["from"].startswith("snapshot:")}
         self.assertEqual(read, {("read by", "bank.cc_trx"), ("read whole by", "bank.customers")})
-        customers = [s["id"] for s in self.project.json("table", "snapshots", "bank.customers", "--json")]
+        customers = [s["snapshot_id"] for s in self.project.json("table", "snapshots", "bank.customers", "--json")]
         for snapshot, leads in zip(customers, (True, False)):
             ids = {n["id"] for n in self.project.json("lineage", snapshot, "--json")["nodes"]}
             self.assertEqual(me["id"] in ids, leads)
