@@ -112,6 +112,13 @@ mle_status mle_gunzip(mle_bytes in, mle_buffer *out, mle_error *err) {
   return status == MLE_EFORMAT ? mle_fail(err, status, "not valid gzip data") : status;
 }
 
+mle_status mle_unzstd(mle_bytes in, mle_buffer *out, mle_error *err) {
+  mle_avro_inflater inflater = {NULL, NULL};
+  mle_status status = unzstd_block(&inflater, in, out, err);
+  mle_avro_inflater_release(&inflater);
+  return status == MLE_EFORMAT ? mle_fail(err, status, "not valid zstd data") : status;
+}
+
 /* ====== Compression ====== */
 
 mle_status mle_avro_deflate(const mle_buffer *in, mle_buffer *out, mle_error *err) {

@@ -26,7 +26,8 @@ void mle_avro_inflater_release(mle_avro_inflater *inflater);
 
 mle_status mle_avro_deflate(const mle_buffer *in, mle_buffer *out, mle_error *err);
 
-/* Inflates gzip data, as metadata files may hold, into `out`. */
+/* Inflates gzip or zstd data, as metadata files may hold, into `out`. */
 mle_status mle_gunzip(mle_bytes in, mle_buffer *out, mle_error *err);
+mle_status mle_unzstd(mle_bytes in, mle_buffer *out, mle_error *err);
 
 #endif

@@ -290,16 +290,28 @@ mle_status mle_metadata_parse(const char *text, size_t len, mle_metadata **out, 
   return status;
 }
 
+static bool begins_with(const mle_buffer *bytes, const char *magic, size_t len) {
+  return bytes->len > len && memcmp(bytes->data, magic, len) == 0;
+}
+
+/* What the bytes say they are, whatever the name does. */
+static mle_status unpack(const mle_buffer *bytes, mle_buffer *plain, const mle_buffer **out,
+                         mle_error *err) {
+  const mle_bytes in = {bytes->data, bytes->len};
+  *out = plain;
+  if (begins_with(bytes, "\x1f\x8b", 2)) return mle_gunzip(in, plain, err);
+  if (begins_with(bytes, "\x28\xb5\x2f\xfd", 4)) return mle_unzstd(in, plain, err);
+  *out = bytes;
+  return MLE_OK;
+}
+
 mle_status mle_metadata_read(const char *location, mle_metadata **out, mle_error *err) {
   mle_buffer bytes = MLE_BUFFER(FILE_MAX), plain = MLE_BUFFER(FILE_MAX);
+  const mle_buffer *text;
   mle_status status;
   *out = NULL;
   MLE_GO(mle_store_read(location, &bytes, err));
-  mle_buffer *text = &bytes;
-  if (bytes.len > 2 && memcmp(bytes.data, "\x1f\x8b", 2) == 0) { /* whatever the name says */
-    MLE_GO(mle_gunzip((mle_bytes){bytes.data, bytes.len}, &plain, err));
-    text = &plain;
-  }
+  MLE_GO(unpack(&bytes, &plain, &text, err));
   MLE_GO(mle_metadata_parse(text->data == NULL ? "" : text->data, text->len, out, err));
 done:
   mle_buffer_release(&plain);

@@ -82,7 +82,7 @@ typedef struct mle_metadata {
   const mle_property *rewrites; /* see mle_metadata_rewrite */
 } mle_metadata;
 
-/* Reads the file at `location`, plain or gzipped. */
+/* Reads the file at `location`: plain, gzip or zstd. */
 mle_status mle_metadata_read(const char *location, mle_metadata **out, mle_error *err);
 mle_status mle_metadata_parse(const char *text, size_t len, mle_metadata **out, mle_error *err);
 void mle_metadata_free(mle_metadata *metadata); /* NULL is ignored */

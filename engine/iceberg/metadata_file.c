@@ -21,8 +21,15 @@ static bool ends_with(const char *text, const char *end) {
   return len > end_len && strcmp(text + len - end_len, end) == 0;
 }
 
+/* After "v<N>." or "<N>-<uuid>.": the first is the most common. */
+static const char *const endings[] = {"metadata.json",      "gz.metadata.json", "metadata.json.gz",
+                                      "zstd.metadata.json", "zst.metadata.json",
+                                      "metadata.json.zst",  "metadata.json.zstd"};
+#define NUM_ENDINGS (sizeof endings / sizeof *endings)
+
 bool mle_metadata_file_named(const char *name) {
-  return ends_with(name, ".metadata.json") || ends_with(name, ".metadata.json.gz");
+  return ends_with(name, ".metadata.json") || ends_with(name, ".metadata.json.gz") ||
+         ends_with(name, ".metadata.json.zst") || ends_with(name, ".metadata.json.zstd");
 }
 
 /* The number that `text` begins with, and what follows it; false when there is none. */
@@ -37,9 +44,9 @@ int64_t mle_metadata_file_version(const char *location) {
   const char *name = mle_path_name(location), *rest;
   int64_t version;
   if (*name != 'v' || !read_number(name + 1, &version, &rest)) return 0;
-  bool known = strcmp(rest, ".metadata.json") == 0 || strcmp(rest, ".gz.metadata.json") == 0 ||
-               strcmp(rest, ".metadata.json.gz") == 0;
-  return known ? version : 0;
+  for (size_t i = 0; i < NUM_ENDINGS; i++)
+    if (*rest == '.' && strcmp(rest + 1, endings[i]) == 0) return version;
+  return 0;
 }
 
 static mle_status no_memory(mle_error *err) {
@@ -59,10 +66,9 @@ static mle_status find_name(const char *table, const char *name, char **out, mle
 }
 
 mle_status mle_metadata_file_at(const char *table, int64_t version, char **out, mle_error *err) {
-  static const char *const endings[] = {"metadata.json", "gz.metadata.json", "metadata.json.gz"};
   char name[64];
   *out = NULL;
-  for (size_t i = 0; i < sizeof endings / sizeof *endings && *out == NULL; i++) {
+  for (size_t i = 0; i < NUM_ENDINGS && *out == NULL; i++) {
     snprintf(name, sizeof name, "v%" PRId64 ".%s", version, endings[i]);
     MLE_TRY(find_name(table, name, out, err));
   }

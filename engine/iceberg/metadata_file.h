@@ -8,7 +8,8 @@
  *
  * The layout of Java's HadoopTableOperations, below <table>/metadata/:
  *
- *     v<N>.metadata.json   version N; gzipped v<N>.gz.metadata.json or v<N>.metadata.json.gz
+ *     v<N>.metadata.json   version N; compressed v<N>.gz.metadata.json or v<N>.metadata.json.gz,
+ *                          and the same with zstd or zst
  *     version-hint.text    N as text, as of some moment
  *
  * The hint is only where looking begins: it is written after a version, and not
@@ -35,7 +36,7 @@ mle_status mle_metadata_file_find(const char *table, mle_metadata_file *out, mle
 /* Where version `version` is, by whichever of its names; NULL when it is not there. */
 mle_status mle_metadata_file_at(const char *table, int64_t version, char **out, mle_error *err);
 
-/* The N of ".../v<N>.metadata.json" and its gzipped forms; 0 for other names. */
+/* The N of ".../v<N>.metadata.json" and its compressed forms; 0 for other names. */
 int64_t mle_metadata_file_version(const char *location);
 
 /* Whether that is the name of a metadata file, of whatever version. */

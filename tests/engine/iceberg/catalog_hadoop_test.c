@@ -1,6 +1,8 @@
 /* catalog_hadoop_test.c -- a directory as catalog, and one table without its catalog. */
 #include "tests/engine/iceberg/tables.h"
 
+#include <zstd.h>
+
 #include "engine/iceberg/catalog_class.h"
 #include "engine/iceberg/metadata_file.h"
 
@@ -155,26 +157,50 @@ static void the_hint_may_be_right_stale_absent_or_nonsense(void **state) {
   mle_catalog_close(catalog);
 }
 
-static void gzipped_versions_are_found_by_both_names(void **state) {
+static void compressed_versions_are_found_by_all_their_names(void **state) {
   (void)state;
   mle_catalog *catalog = with_three_versions(4);
   mle_buffer bytes = MLE_BUFFER(1 << 20);
-  static const char *const names[] = {"v4.gz.metadata.json", "v5.metadata.json.gz"};
+  static const char *const names[] = {"v4.gz.metadata.json",   "v5.metadata.json.gz",
+                                      "v6.zstd.metadata.json", "v7.zst.metadata.json",
+                                      "v8.metadata.json.zst",  "v9.metadata.json.zstd"};
+  enum { NAMES = sizeof names / sizeof *names };
   must(mle_store_read(in_table(4, "metadata/v3.metadata.json"), &bytes, err));
-  for (size_t i = 0; i < 2; i++) { /* what is in it tells whether it is gzipped, not the name */
+  for (size_t i = 0; i < NAMES; i++) { /* what is in it tells how it is compressed, not the name */
     char file[100];
     snprintf(file, sizeof file, "metadata/%s", names[i]);
     put(4, file, bytes.data);
     assert_loaded(catalog, names[i]);
   }
   must(mle_store_remove(in_table(4, "metadata/version-hint.text"), err));
-  assert_loaded(catalog, names[1]);
+  assert_loaded(catalog, names[NAMES - 1]);
   mle_table *table;
   must(mle_catalog_load(catalog, &trx, &table, err));
   mle_table *next = append(catalog, table, 7);
-  assert_string_equal(mle_path_name(next->metadata_location), "v6.metadata.json");
+  assert_string_equal(mle_path_name(next->metadata_location), "v10.metadata.json");
   mle_table_free(next);
   mle_table_free(table);
+  mle_buffer_release(&bytes);
+  mle_catalog_close(catalog);
+}
+
+static void zstd_is_read_and_damage_in_it_is_named(void **state) {
+  (void)state;
+  mle_catalog *catalog = with_three_versions(19);
+  mle_buffer bytes = MLE_BUFFER(1 << 20);
+  char packed[1 << 14], uri[400];
+  mle_metadata *metadata;
+  mle_error err;
+  must(mle_store_read(in_table(19, "metadata/v3.metadata.json"), &bytes, err));
+  size_t len = ZSTD_compress(packed, sizeof packed, bytes.data, bytes.len, 3);
+  assert_false(ZSTD_isError(len));
+  snprintf(uri, sizeof uri, "%s", in_table(19, "metadata/v4.zstd.metadata.json"));
+  must(mle_store_create(uri, packed, len, err));
+  assert_loaded(catalog, "v4.zstd.metadata.json");
+  snprintf(uri, sizeof uri, "%s", in_table(19, "metadata/v5.zstd.metadata.json"));
+  must(mle_store_create(uri, packed, len / 2, err));
+  assert_int_equal(mle_metadata_read(uri, &metadata, &err), MLE_EFORMAT);
+  assert_message(err, "v5.zstd.metadata.json': not valid zstd data");
   mle_buffer_release(&bytes);
   mle_catalog_close(catalog);
 }
@@ -381,7 +407,8 @@ int main(void) {
       cmocka_unit_test(folders_are_namespaces_and_tables),
       cmocka_unit_test(what_a_directory_cannot_do_is_refused),
       cmocka_unit_test(the_hint_may_be_right_stale_absent_or_nonsense),
-      cmocka_unit_test(gzipped_versions_are_found_by_both_names),
+      cmocka_unit_test(compressed_versions_are_found_by_all_their_names),
+      cmocka_unit_test(zstd_is_read_and_damage_in_it_is_named),
       cmocka_unit_test(a_table_of_another_catalog_is_read_only),
       cmocka_unit_test(an_append_to_an_old_version_goes_on_top),
       cmocka_unit_test(a_name_that_is_free_again_is_not_taken),
