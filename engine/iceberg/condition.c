@@ -26,6 +26,9 @@ static mle_status no_memory(reader *r) { return mle_nomem(r->err, "reading a con
 
 /* NULL stands for ANY while a tree is built. */
 static mle_status make(reader *r, mle_condition value, const mle_condition **out) {
+  const mle_schema *schema = r->schema;
+  value.nested = value.field != NULL && (value.field < schema->fields ||
+                                         value.field >= schema->fields + schema->num_fields);
   mle_condition *made = mle_arena_alloc(r->arena, sizeof *made);
   if (made == NULL) return no_memory(r);
   *made = value;
@@ -59,21 +62,47 @@ static const char *text_of(const mle_json_at *at, const char *key) {
   return mle_json_opt_text(at, key, "", &text, NULL) == MLE_OK ? text : "";
 }
 
-/* SQL's names know no case; a column that another one shadows is none. */
+/* SQL's names know no case; a field that another one shadows is none. */
+static const mle_field *find_field(const mle_field *fields, size_t count, const char *name) {
+  const mle_field *found = NULL;
+  for (size_t i = 0; i < count; i++) {
+    if (strcasecmp(fields[i].name, name) != 0) continue;
+    if (found != NULL) return NULL;
+    found = &fields[i];
+  }
+  return found;
+}
+
+/* The field within a struct under the name of the path to it; NULL also when out of memory. */
+static const mle_field *name_nested(const reader *r, const mle_field *leaf, const char *above) {
+  mle_field *named = mle_arena_alloc(r->arena, sizeof *named);
+  if (named == NULL) return NULL;
+  *named = *leaf;
+  named->name = mle_arena_format(r->arena, "%s.%s", above, leaf->name);
+  return named->name == NULL ? NULL : named;
+}
+
+/* `amount`, or `st.x` for a field within structs: no column means that what is said of it prunes nothing. */
 static const mle_field *find_column(const reader *r, const mle_json_at *at) {
   mle_json_at names, item;
   const char *name;
   const mle_field *found = NULL;
-  if (strcmp(text_of(at, "class"), "COLUMN_REF") != 0 || !mle_json_find(at, "column_names", &names) ||
-      mle_json_count(&names) != 1 || !mle_json_first(&names, &item) ||
-      mle_json_text(&item, &name, NULL) != MLE_OK)
+  if (strcmp(text_of(at, "class"), "COLUMN_REF") != 0 || !mle_json_find(at, "column_names", &names))
     return NULL;
-  for (size_t i = 0; i < r->schema->num_fields; i++) {
-    if (strcasecmp(r->schema->fields[i].name, name) != 0) continue;
-    if (found != NULL) return NULL;
-    found = &r->schema->fields[i];
+  for (bool more = mle_json_first(&names, &item); more; more = mle_json_next(&item)) {
+    if (mle_json_text(&item, &name, NULL) != MLE_OK) return NULL;
+    if (found == NULL) {
+      found = find_field(r->schema->fields, r->schema->num_fields, name);
+    } else {
+      const mle_type *type = found->type;
+      const mle_field *leaf = type->kind == MLE_TYPE_STRUCT
+                                  ? find_field(type->fields, type->num_fields, name)
+                                  : NULL;
+      found = leaf == NULL ? NULL : name_nested(r, leaf, found->name);
+    }
+    if (found == NULL) return NULL;
   }
-  return found != NULL && mle_type_is_nested(found->type) ? NULL : found;
+  return found == NULL || mle_type_is_nested(found->type) ? NULL : found;
 }
 
 static mle_condition_kind mirrored(mle_condition_kind kind) {

@@ -24,7 +24,8 @@ typedef enum mle_condition_kind {
 typedef struct mle_condition {
   mle_condition_kind kind;
   const struct mle_condition *left, *right; /* AND, OR */
-  const mle_field *field;                   /* a top-level column */
+  const mle_field *field;                   /* a column, or a field within structs: then named "st.x" */
+  bool nested;                              /* the latter */
   const mle_literal *values;                /* one, or any number for IN */
   size_t num_values;
 } mle_condition;

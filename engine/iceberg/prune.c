@@ -264,7 +264,7 @@ static const mle_condition *check_file(const mle_condition *leaf, const void *co
   bool is_real = type->kind == MLE_TYPE_FLOAT || type->kind == MLE_TYPE_DOUBLE;
   range r = {.lower = mle_literal_from_bytes(type, find_bytes(&file->lower_bounds, id)),
              .upper = mle_literal_from_bytes(type, find_bytes(&file->upper_bounds, id)),
-             .no_nulls = nulls == 0,
+             .no_nulls = nulls == 0 && !leaf->nested, /* not all writers count a null struct's */
              .only_nulls = values > 0 && nulls == values,
              .may_be_nan = is_real && find_count(&file->nan_counts, id) != 0};
   distrust(&r);
