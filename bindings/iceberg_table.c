@@ -201,6 +201,7 @@ static mle_increment_options read_range_options(lua_State *L, int arg) {
   static const char *const on_rollback[] = {"error", "common_ancestor", "full", NULL};
   mle_increment_options options = {
       .from = mlb_opt_integer(L, arg, "from", MLE_NO_SNAPSHOT),
+      .inclusive = mlb_opt_boolean(L, arg, "inclusive", false),
       .to = mlb_opt_integer(L, arg, "to", MLE_NO_SNAPSHOT),
       .branch = mlb_opt_text(L, arg, "branch", NULL),
       .max_snapshots = mlb_opt_integer(L, arg, "max_snapshots", 0),
@@ -240,13 +241,13 @@ static int schema_of(const mle_metadata *m, const mle_increment *range, bool at_
   return known ? to->schema_id : m->schema->id;
 }
 
-/* table:range{from, to, branch, on_non_append, on_gap, on_rollback, without, max_snapshots,
+/* table:range{from, inclusive, to, branch, on_non_append, on_gap, on_rollback, without, max_snapshots,
  * max_rows, schema, last_snapshots, age_ms, since_ms}
  * -> { from, to, snapshots, full, rows, more, schema_id, window = likewise }; see increment.h */
 static int l_range(lua_State *L) {
   static const char *const known[] = {
-      "from",          "to",       "branch", "on_non_append",  "on_gap", "on_rollback", "without",
-      "max_snapshots", "max_rows", "schema", "last_snapshots", "age_ms", "since_ms",    NULL};
+      "from",    "inclusive",     "to",       "branch", "on_non_append",  "on_gap", "on_rollback",
+      "without", "max_snapshots", "max_rows", "schema", "last_snapshots", "age_ms", "since_ms", NULL};
   static const char *const schemas[] = {"current", "end", NULL};
   const mle_metadata *m = check_table(L)->metadata;
   mlb_options(L, 2, known);

@@ -221,12 +221,22 @@ static mle_status find_start(const mle_metadata *m, const chain *c,
   return meet_gap(c, options, out, err);
 }
 
+/* With its start: what begins before it, the parent, is then where it starts from. */
+static void include_start(const chain *c, mle_increment *out, size_t *length) {
+  out->from = c->snapshots[(*length)++]->parent_id;
+}
+
 static mle_status start_range(const mle_metadata *m, const chain *c,
                               const mle_increment_options *options, mle_arena *arena,
                               mle_increment *out, size_t *length, mle_error *err) {
   *length = c->count;
   if (options->from == MLE_NO_SNAPSHOT) return c->cut ? meet_gap(c, options, out, err) : MLE_OK;
-  if (find_in_chain(c, options->from, length)) return MLE_OK;
+  if (find_in_chain(c, options->from, length)) {
+    if (!options->inclusive) return MLE_OK;
+    if (*length == c->count) return meet_gap(c, options, out, err); /* only its name is known */
+    include_start(c, out, length);
+    return MLE_OK;
+  }
   return find_start(m, c, options, arena, out, length, err);
 }
 
@@ -271,7 +281,8 @@ mle_status mle_increment_resolve(const mle_metadata *m, const mle_increment_opti
   *out = (mle_increment){.from = options->from, .to = options->to};
   MLE_TRY(find_end(m, options, arena, &to_id, err));
   out->to = to_id;
-  if (options->from == to_id) return MLE_OK; /* nothing, or a table that has nothing yet */
+  if (options->from == to_id && !(options->inclusive && to_id != MLE_NO_SNAPSHOT))
+    return MLE_OK; /* nothing, or a table that has nothing yet */
   if (to_id == MLE_NO_SNAPSHOT)
     return mle_fail(err, MLE_EREFUSED, "the table has no snapshot, and so none after %" PRId64,
                     options->from);

@@ -8,7 +8,7 @@
  *
  * A range is (from, to] along the parent chain of `to`, never the log: after a
  * rollback the two disagree. `from` need not exist any more, as long as a known
- * snapshot names it as its parent. from == to is empty. What would lose or repeat
+ * snapshot names it as its parent. from == to is empty, but for an inclusive one. What would lose or repeat
  * rows is refused unless an option says how to go on:
  *
  *   on_non_append  an overwrite or delete in the range: skip it, or read the files it
@@ -36,6 +36,7 @@ typedef enum mle_on_rollback {
 
 typedef struct mle_increment_options {
   int64_t from; /* exclusive; MLE_NO_SNAPSHOT: from the beginning */
+  bool inclusive; /* `from` is of the range, and must be known */
   int64_t to;   /* MLE_NO_SNAPSHOT: the head of the branch */
   const char *branch;    /* `to` is on it; NULL: main, and `to` may be any snapshot */
   const int64_t *without; /* snapshots that are left out, whatever they did */

@@ -143,7 +143,7 @@ function Table:files(snapshot_id)
 end
 
 local range_types <const> = {
-  from = "integer|string|nil", to = "integer|string|nil", branch = "string|nil",
+  from = "integer|string|nil", inclusive = "boolean|nil", to = "integer|string|nil", branch = "string|nil",
   on_non_append = "string|nil", on_gap = "string|nil", on_rollback = "string|nil", schema = "string|nil",
   max_snapshots = "integer|nil", max_rows = "integer|nil", last = "table|nil", since = "string|nil", without = "table|nil",
 }
@@ -156,6 +156,7 @@ end
 
 ---@class mlengine.iceberg.RangeOptions
 ---@field from? integer|string exclusive: a snapshot, a tag or a time; nil: from the beginning
+---@field inclusive? boolean   `from` itself is read too
 ---@field to? integer|string   inclusive; nil: the current snapshot
 ---@field on_non_append? "error"|"skip"|"include_added" an overwrite or delete in the range
 ---@field on_gap? "error"|"full"                        history in the range was expired
@@ -189,7 +190,7 @@ function Table:range(options)
   local branch = options.branch
   local since = range_options.since(options.since)
   local range = self.handle:range {
-    from = point.resolve(self, options.from, branch), to = point.last(self, options.to, branch), branch = branch,
+    inclusive = options.inclusive, from = point.resolve(self, options.from, branch), to = point.last(self, options.to, branch), branch = branch,
     on_non_append = options.on_non_append, on_gap = options.on_gap, on_rollback = options.on_rollback,
     schema = options.schema, max_snapshots = options.max_snapshots, max_rows = options.max_rows,
     without = options.without, last_snapshots = options.last and options.last.snapshots,

@@ -26,11 +26,11 @@ local g = frame.sql("select * from f where a > ?", { 1, f = f })
 local s = t:append(g, { properties = { k = "v" } })
 print(s.id, s.parent_id, s.added_records, s.added_data_files)
 local sc = t:scan { columns = { "x" }, where = "x > 1", snapshot_id = 3 }
-local r = t:range { from = 1, to = 2, on_non_append = "skip", on_gap = "full", on_rollback = "full" }
+local r = t:range { from = 1, inclusive = true, to = 2, on_non_append = "skip", on_gap = "full", on_rollback = "full" }
 local inc = t:increment(r)
 print(inc.rows, inc.range, inc.empty, inc.snapshots, inc.tags, inc.dataset, r.from, r.to, r.rows,
   r.snapshots, r.empty)
-local ch = t:changes { from = 1, to = "v1", branch = "main", columns = { "x" }, where = "x > 1", carry_over = true, on_gap = "full",
+local ch = t:changes { from = 1, inclusive = true, to = "v1", branch = "main", columns = { "x" }, where = "x > 1", carry_over = true, on_gap = "full",
   on_rollback = "common_ancestor", schema = "end", max_snapshots = 3 }
 print(ch.range, ch.snapshots, ch.more, ch.empty, ch.tags)
 print(t.inspect.snapshots(), t.inspect.history(), t.inspect.refs(), t.inspect.manifests { snapshot_id = 1 },

@@ -7,8 +7,8 @@ local tracking = require "mlengine.iceberg.tracking"
 local M = {}
 
 local types <const> = {
-  from = "integer|string|nil", to = "integer|string|nil", branch = "string|nil", on_gap = "string|nil", on_rollback = "string|nil",
-  schema = "string|nil", max_snapshots = "integer|nil", columns = "table|nil", where = "string|nil", carry_over = "boolean|nil",
+  from = "integer|string|nil", inclusive = "boolean|nil", to = "integer|string|nil", branch = "string|nil", on_gap = "string|nil",
+  on_rollback = "string|nil", schema = "string|nil", max_snapshots = "integer|nil", columns = "table|nil", where = "string|nil", carry_over = "boolean|nil",
 }
 
 --- The names that say what happened to a row, as Spark's changelog has them.
@@ -40,6 +40,7 @@ end
 
 ---@class mlengine.iceberg.ChangesOptions
 ---@field from? integer|string exclusive: a snapshot, a tag or a time; nil: from the beginning
+---@field inclusive? boolean   `from` itself is told of, too
 ---@field to? integer|string   inclusive; nil: the current snapshot
 ---@field branch? string       whose head is the end, and whose history the range is along; main
 ---@field columns? string[]    all; those that say what happened come too
@@ -56,8 +57,8 @@ end
 function M.scan(table_, options)
   options = check.options(options, types, "table:changes")
   local range = table_:range {
-    from = options.from, to = options.to, branch = options.branch, on_non_append = "include_added", on_gap = options.on_gap,
-    on_rollback = options.on_rollback, schema = options.schema, max_snapshots = options.max_snapshots,
+    from = options.from, inclusive = options.inclusive, to = options.to, branch = options.branch, on_non_append = "include_added",
+    on_gap = options.on_gap, on_rollback = options.on_rollback, schema = options.schema, max_snapshots = options.max_snapshots,
   }
   range.carry_over = options.carry_over
   local frame = M.read(table_, range, options.columns, options.where)

@@ -83,7 +83,7 @@ function Table:history() end
 ---@return { name: string, type: string, snapshot_id: integer }[]
 function Table:refs() end
 
----@param options? { from?: integer, to?: integer, branch?: string, on_non_append?: string, on_gap?: string, on_rollback?: string, without?: integer[], max_snapshots?: integer, max_rows?: integer, schema?: "current"|"end", last_snapshots?: integer, age_ms?: integer, since_ms?: integer }
+---@param options? { from?: integer, inclusive?: boolean, to?: integer, branch?: string, on_non_append?: string, on_gap?: string, on_rollback?: string, without?: integer[], max_snapshots?: integer, max_rows?: integer, schema?: "current"|"end", last_snapshots?: integer, age_ms?: integer, since_ms?: integer }
 ---@return mlengine.iceberg.Range
 function Table:range(options) end
 

@@ -100,6 +100,16 @@ static void ranges_are_exclusive_and_inclusive(void **state) {
   assert_range(appends, RANGE(NONE, 2), "1 2");
 }
 
+static void an_inclusive_start_is_read_too(void **state) {
+  (void)state;
+  assert_range(appends, RANGE_WITH(1, NONE, .inclusive = true), "1 2 3 4");
+  assert_range(appends, RANGE_WITH(3, NONE, .inclusive = true), "3 4");
+  assert_range(appends, RANGE_WITH(4, 4, .inclusive = true), "4");
+  assert_refusal(resolve(appends, COUNT(appends), RANGE_WITH(3, 1, .inclusive = true)),
+                 "snapshot 3 is not an ancestor of snapshot 1", "");
+  assert_string_equal(resolve(NULL, 0, RANGE_WITH(NONE, NONE, .inclusive = true)), "");
+}
+
 static void equal_ends_are_empty(void **state) {
   (void)state;
   assert_range(appends, RANGE(4, NONE), "");
@@ -172,6 +182,9 @@ static const step expired[] = {{3, 2, "append", 1}, {4, 3, "append", 1}}; /* 1 a
 static void the_parent_of_the_oldest_known_may_be_gone(void **state) {
   (void)state;
   assert_range(expired, RANGE(2, NONE), "3 4");
+  assert_range(expired, RANGE_WITH(3, NONE, .inclusive = true), "3 4");
+  assert_refusal(resolve(expired, COUNT(expired), RANGE_WITH(2, NONE, .inclusive = true)),
+                 "history before snapshot 3 was expired", "");
 }
 
 static void a_gap_is_refused_or_reads_all(void **state) {
@@ -377,6 +390,7 @@ static void a_window_into_expired_history_is_refused_or_reads_all(void **state) 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(ranges_are_exclusive_and_inclusive),
+      cmocka_unit_test(an_inclusive_start_is_read_too),
       cmocka_unit_test(equal_ends_are_empty),
       cmocka_unit_test(a_table_without_snapshots_has_none_after_any),
       cmocka_unit_test(unknown_ends_are_refused_by_id),
