@@ -1,0 +1,192 @@
+"""Serving: requests per second of this server, of a bare libmicrohttpd program, of `mlflow models serve` and of MLServer, in one run."""
+
+import contextlib
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+REPOSITORY = os.path.dirname(os.path.dirname(HERE))
+CONNECTIONS = (1, 8, 64)
+ROWS = (1, 1000)
+SECONDS = int(os.environ.get("MLENGINE_BENCH_SECONDS", "4"))
+SVG = os.path.join(REPOSITORY, "stdlib", "docs", "serving.svg")
+COLORS = {"bare": "#9aa0a6", "mlengine": "#1a73e8", "MLServer": "#e8710a", "mlflow": "#12805c"}
+
+
+def wrk(url, script, connections):
+    """(requests per second, p50 in microseconds); a request that fails ends the benchmark."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s", "--latency", "-s", script, url]
+    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    if "Non-2xx" in out or "Socket errors" in out:
+        raise SystemExit(out)
+    p50, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), float(p50) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
+
+
+def wait_for(url, what, seconds=180):
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise SystemExit(f"{what} did not start")
+            time.sleep(0.2)
+
+
+@contextlib.contextmanager
+def running(command, **more):
+    server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, **more)
+    try:
+        yield server
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+
+
+def post_script(path, body):
+    with open(path, "w") as f:
+        f.write(f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [==[{json.dumps(body)}]==]\n")
+    return path
+
+
+def bodies(work):
+    """wrk's scripts by (protocol, rows): the fraud pipeline's row, varied, as MLflow's and as V2's JSON."""
+    with open(os.path.join(REPOSITORY, "tests", "integration", "pipeline", "row.json")) as f:
+        frame = json.load(f)["dataframe_split"]
+    scripts = {}
+    for count in ROWS:
+        data = [[round(v * (1 + i / 7919), 3) for v in frame["data"][0]] for i in range(count)]
+        v2 = {"inputs": [{"name": "rows", "shape": [count, len(data[0])], "datatype": "FP32", "data": [v for row in data for v in row]}]}
+        scripts["mlflow", count] = post_script(os.path.join(work, f"mlflow-{count}.lua"), {"dataframe_split": {"columns": frame["columns"], "data": data}})
+        scripts["v2", count] = post_script(os.path.join(work, f"v2-{count}.lua"), v2)
+    return scripts
+
+
+def answer_len(url, script):
+    """How long our answer to a script's body is; the bare program's is as long."""
+    with open(script) as f:
+        body = re.search(r"\[==\[(.*)\]==\]", f.read(), re.S)[1]
+    request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return len(answer.read())
+
+
+def build_bare():
+    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench_bare"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    return os.path.join(REPOSITORY, "build", "tests", "bench_bare")
+
+
+def mlserver_folder(work, model, port, more_ports):
+    """MLServer's configuration for the same bytes."""
+    folder = os.path.join(work, "mlserver")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "settings.json"), "w") as f:
+        json.dump({"host": "127.0.0.1", "http_port": port, "grpc_port": more_ports[0], "metrics_port": more_ports[1], "debug": False}, f)
+    with open(os.path.join(folder, "model-settings.json"), "w") as f:
+        json.dump({"name": "fraud", "implementation": "mlserver_xgboost.XGBoostModel", "parameters": {"uri": model}}, f)
+    return folder
+
+
+def measure(servers, scripts):
+    """{(rows, connections, name): (per second, p50)}; the servers in turns, so that a slow minute is everybody's."""
+    figures = {}
+    for rows in ROWS:
+        for connections in CONNECTIONS:
+            for name, (url, protocol) in servers[rows].items():
+                figures[rows, connections, name] = wrk(url, scripts[protocol, rows], connections)
+    return figures
+
+
+def profile(pid, url, script):
+    """Where the server's processor time goes while 8 connections ask: by library, then by function."""
+    data = script + ".perf"
+    load = subprocess.Popen(["wrk", "-t1", "-c8", "-d4s", "-s", script, url], stdout=subprocess.DEVNULL)
+    subprocess.run(["perf", "record", "-q", "-F", "2000", "-e", "cpu-clock", "-p", str(pid), "-o", data, "--", "sleep", "3"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    load.wait()
+    print("\nWhere the server's time goes, one row per request:\n\n| share | where |\n| --- | --- |")
+    for keys, limit in (("dso", 6), ("dso,sym", 12)):
+        report = ["perf", "report", "-i", data, "--stdio", "-t", "|", "-q", "--sort", keys]
+        lines = subprocess.run(report, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
+        for line in [x for x in lines if "%" in x][:limit]:
+            share, *where = [cell.strip() for cell in line.split("|")]
+            print(f"| {share} | {' '.join(w.replace('[.] ', '').replace('[k] ', '') for w in where if w not in ('', '-'))} |", flush=True)
+
+
+def table(figures, names):
+    print(f"\n| serving, requests/s (p50) | {' | '.join(names)} | of bare |\n| --- |{' --- |' * (len(names) + 1)}")
+    for rows in ROWS:
+        for connections in CONNECTIONS:
+            cells = [f"{figures[rows, connections, n][0]:.0f} ({figures[rows, connections, n][1]:.0f} us)" for n in names]
+            share = figures[rows, connections, "mlengine"][0] / figures[rows, connections, "bare"][0]
+            print(f"| {rows} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''} | {' | '.join(cells)} | {share * 100:.0f} % |", flush=True)
+
+
+def plot(figures, names, path):
+    """Grouped bars on a logarithmic axis, as SVG."""
+    groups = [(rows, connections) for rows in ROWS for connections in CONNECTIONS]
+    width, height, left, top, bottom = 760, 340, 60, 40, 50
+    high, inner = 6.0, (width - left - 10) / len(groups)
+    bar = inner / (len(names) + 1)
+
+    def y(value):
+        return height - bottom - max(0.0, math.log10(value)) / high * (height - top - bottom)
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="11">', f'<rect width="{width}" height="{height}" fill="#fff"/>',
+           f'<text x="{left}" y="16" font-size="13">Requests per second, logarithmic</text>']
+    for i, name in enumerate(names):
+        out.append(f'<rect x="{left + i * 150}" y="24" width="10" height="10" fill="{COLORS[name]}"/><text x="{left + 14 + i * 150}" y="33">{name}</text>')
+    for power in range(0, 7):
+        out.append(f'<line x1="{left}" x2="{width - 10}" y1="{y(10 ** power):.1f}" y2="{y(10 ** power):.1f}" stroke="#ddd"/><text x="{left - 6}" y="{y(10 ** power) + 4:.1f}" text-anchor="end">{10 ** power:,}</text>')
+    for g, (rows, connections) in enumerate(groups):
+        for i, name in enumerate(names):
+            at, value = y(figures[rows, connections, name][0]), figures[rows, connections, name][0]
+            out.append(f'<rect x="{left + g * inner + bar * (i + 0.5):.1f}" y="{at:.1f}" width="{bar * 0.9:.1f}" height="{height - bottom - at:.1f}" fill="{COLORS[name]}"><title>{name}: {value:.0f}/s</title></rect>')
+        out.append(f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 32}" text-anchor="middle">{rows:,} row{"s" if rows > 1 else ""}</text>'
+                   f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 18}" text-anchor="middle">{connections} connection{"s" if connections > 1 else ""}</text>')
+    with open(path, "w") as f:
+        f.write("\n".join(out) + "\n</svg>\n")
+
+
+def serve(work, project, python, mlserver_python, free_port, show):
+    """`project` has a released fraud model. Prints the table and the profile, and draws the plot."""
+    scripts = bodies(work)
+    folder = project.json("deployments", "--json")[0]["folder"]
+    ours = f"http://127.0.0.1:{project.port}/invocations"
+    workers = str(max(1, os.cpu_count() or 1))
+    env = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true", PATH=os.path.dirname(python) + os.pathsep + os.environ["PATH"])
+    ports = [free_port() for _ in range(4 + len(ROWS))]
+    mlflow = [python, "-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", str(ports[0])]
+    settings = mlserver_folder(work, os.path.join(folder, "model.ubj"), ports[1], ports[2:4])
+    mlserver = [os.path.join(os.path.dirname(mlserver_python), "mlserver"), "start", settings]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(running(mlflow, env=env))
+        stack.enter_context(running(mlserver, cwd=settings))
+        bare = build_bare()
+        servers = {}
+        for rows, port in zip(ROWS, ports[4:]):
+            stack.enter_context(running([bare, str(port), workers, str(answer_len(ours, scripts["mlflow", rows]))]))
+            servers[rows] = {"bare": (f"http://127.0.0.1:{port}/", "mlflow"), "mlengine": (ours, "mlflow"),
+                             "MLServer": (f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2"), "mlflow": (f"http://127.0.0.1:{ports[0]}/invocations", "mlflow")}
+        wait_for(f"http://127.0.0.1:{ports[0]}/ping", "mlflow models serve")
+        wait_for(f"http://127.0.0.1:{ports[1]}/v2/models/fraud/ready", "MLServer")
+        figures = measure(servers, scripts)
+        for connections in (1, 8):
+            name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
+            mine, peer = figures[1, connections, "mlengine"], figures[1, connections, "mlflow"]
+            show(name + ", per second", (mine[0], None), (peer[0], None), "/s", "more")
+            show(name + ", p50", (mine[1], None), (peer[1], None), "us")
+        names = list(COLORS)
+        table(figures, names)
+        plot(figures, names, SVG)
+        print(f"\nthe plot: {os.path.relpath(SVG, REPOSITORY)}")
+        with open(project.path(".mlengine", "serve.log")) as f:
+            pid = int(re.findall(r"pid (\d+)", f.read())[-1])
+        profile(pid, ours, scripts["mlflow", 1])
