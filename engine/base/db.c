@@ -11,6 +11,7 @@
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
 #include "engine/base/file.h"
+#include "engine/base/pages.h"
 
 #define DEFAULT_BUSY_MS 20000
 
@@ -33,6 +34,11 @@ static mle_status status_of(int code) {
 
 static mle_status fail_db(const mle_db *db, const char *doing, mle_error *err) {
   int code = sqlite3_extended_errcode(db->handle);
+  if (code == SQLITE_IOERR_DATA || status_of(code) == MLE_EFORMAT)
+    return mle_fail(err, MLE_EFORMAT,
+                    "'%s' is damaged: it does not hold what was written to it (%s); put a copy in its place, "
+                    "and look after the disk",
+                    db->path, sqlite3_errmsg(db->handle));
   if ((code & 0xFF) == SQLITE_IOERR && sqlite3_system_errno(db->handle) != 0)
     return mle_fail(err, MLE_EIO, "%s in '%s': %s", doing, db->path,
                     strerror(sqlite3_system_errno(db->handle)));
@@ -70,8 +76,10 @@ static mle_status set_up(mle_db *db, const mle_db_options *options, mle_error *e
   int busy_ms = options->busy_ms > 0 ? options->busy_ms : DEFAULT_BUSY_MS;
   sqlite3_busy_timeout(db->handle, busy_ms);
   sqlite3_extended_result_codes(db->handle, 1);
+  if (options->checked) MLE_TRY(mle_pages_reserve(db->handle, err));
   MLE_TRY(mle_db_script(db, "pragma foreign_keys = on", err));
-  if (!options->wal) return MLE_OK;
+  /* A rollback journal whose removal was not synced comes back after a power loss, and takes the commit with it. */
+  if (!options->wal) return mle_db_script(db, "pragma synchronous = extra", err);
   MLE_TRY(use_wal(db, busy_ms, err));
   return mle_db_script(db, "pragma synchronous = full", err);
 }
@@ -88,7 +96,8 @@ mle_status mle_db_open(const char *path, const mle_db_options *options, mle_db *
     status = mle_nomem(err, "opening a database");
     goto done;
   }
-  if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE, NULL) != SQLITE_OK) {
+  if (sqlite3_open_v2(path, &db->handle, SQLITE_OPEN_READWRITE, options->checked ? mle_pages_vfs() : NULL) !=
+      SQLITE_OK) {
     status = db->handle != NULL ? fail_db(db, "cannot open the database", err)
                                 : mle_nomem(err, "opening a database");
     goto done;

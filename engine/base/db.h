@@ -24,6 +24,7 @@ typedef struct mle_db mle_db;
 typedef struct mle_db_options {
   bool create;     /* make the file when missing; else that is ENOTFOUND */
   bool wal;        /* write-ahead log, synchronous=FULL */
+  bool checked;    /* each page has a checksum (pages.h): damage is EFORMAT, never believed */
   mode_t mode;     /* of a file made here; 0 means 0644 */
   int busy_ms;     /* how long a statement waits for another's lock; 0 means 20 s */
 } mle_db_options;

@@ -30,7 +30,7 @@ mle_status mle_records_open(const char *state_folder, mle_db **out, mle_error *e
   *out = NULL;
   char *path = mle_path_join(state_folder, "state.db");
   if (path == NULL) return mle_nomem(err, "opening the project's state");
-  mle_db_options options = {.create = true, .wal = true, .mode = 0600};
+  mle_db_options options = {.create = true, .wal = true, .checked = true, .mode = 0600};
   mle_status status = mle_db_open(path, &options, out, err);
   mle_free(path);
   if (status == MLE_OK) status = mle_db_script(*out, schema, err);

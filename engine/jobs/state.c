@@ -1,8 +1,15 @@
 #include "engine/jobs/state.h"
 
+#include <stdint.h>
+
 #include "engine/base/alloc.h"
+#include "engine/base/clock.h"
 #include "engine/base/file.h"
 #include "engine/jobs/upgrade.h"
+
+#define LEAST_BYTES 512 /* of a database; what is shorter is none to SQLite, which would make it one */
+#define EMPTY_TICKS 100
+#define EMPTY_TICK_MS 10
 
 struct mle_state {
   mle_db *db;
@@ -17,8 +24,26 @@ static mle_status make_locks_folder(const char *folder, mle_error *err) {
   return status;
 }
 
+/* An empty file beside the logs of runs: another process may be making it this moment, else it was cut off. */
+static mle_status refuse_emptied(const char *folder, const char *path, mle_error *err) {
+  int64_t size = 0;
+  char *runs = mle_path_join(folder, "runs");
+  if (runs == NULL) return mle_nomem(err, "opening the state");
+  bool emptied = mle_file_exists(runs) && mle_file_exists(path);
+  mle_free(runs);
+  for (int i = 0; emptied && i < EMPTY_TICKS; i++) {
+    if (mle_file_size(path, &size, NULL) != MLE_OK || size >= LEAST_BYTES) return MLE_OK;
+    mle_sleep_ms(EMPTY_TICK_MS);
+  }
+  if (!emptied) return MLE_OK;
+  return mle_fail(err, MLE_EFORMAT,
+                  "'%s' is damaged: it is empty, though runs were recorded in it; put a copy in its place, or remove it "
+                  "to begin anew",
+                  path);
+}
+
 mle_status mle_state_open(const char *folder, mle_state **out, mle_error *err) {
-  static const mle_db_options options = {.create = true, .wal = true, .mode = 0600};
+  static const mle_db_options options = {.create = true, .wal = true, .checked = true, .mode = 0600};
   mle_status status = MLE_OK;
   char *path = NULL;
   *out = NULL;
@@ -29,6 +54,7 @@ mle_status mle_state_open(const char *folder, mle_state **out, mle_error *err) {
     goto done;
   }
   MLE_GO(make_locks_folder(folder, err));
+  MLE_GO(refuse_emptied(folder, path, err));
   MLE_GO(mle_db_open(path, &options, &state->db, err));
   MLE_GO(mle_state_upgrade(state->db, err));
   *out = state;
