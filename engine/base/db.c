@@ -50,9 +50,14 @@ static mle_status fail_db(const mle_db *db, const char *doing, mle_error *err) {
 
 /* ====== Life ====== */
 
-/* SQLite would make the file with the umask's mode; ours may have to be private. */
+/*
+ * SQLite would make the file with the umask's mode; ours may have to be private. One that is there must not be opened
+ * here: closing it would give back the locks that other connections of this process hold on it (POSIX), and another
+ * process that closes the database last would remove a log that is in use.
+ */
 static mle_status make_file(const char *path, mode_t mode, mle_error *err) {
-  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, mode == 0 ? 0644 : mode);
+  int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, mode == 0 ? 0644 : mode);
+  if (fd < 0 && errno == EEXIST) return MLE_OK;
   if (fd < 0)
     return mle_fail(err, MLE_EIO, "cannot create database '%s': %s", path, strerror(errno));
   close(fd);

@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -202,8 +203,50 @@ static void a_missing_database_is_named(void **state) {
   assert_string_equal(err.message, "there is no database '/nowhere/x.db'");
 }
 
-int main(void) {
+/* In a process of its own: opens the database, writes, and is the last to close it as far as it can see. */
+static int write_and_close(const char *path) {
+  mle_db *db;
+  mle_db_options options = {.create = true, .wal = true, .mode = 0600};
+  if (mle_db_open(path, &options, &db, NULL) != MLE_OK) return 1;
+  mle_status status = mle_db_run(db, NULL, "insert into t values (1)", "");
+  mle_db_close(db);
+  return status == MLE_OK ? 0 : 1;
+}
+
+/* This program again: a mere fork would inherit what SQLite knows of our locks. */
+static int write_elsewhere(const char *path) {
+  pid_t child = fork();
+  if (child == 0) {
+    execl("/proc/self/exe", "base_test", path, (char *)NULL);
+    _exit(127);
+  }
+  int code = -1;
+  return waitpid(child, &code, 0) == child ? code : -1;
+}
+
+static void a_second_connection_costs_the_first_no_lock(void **state) {
+  (void)state;
+  char *path = in_folder("twice.db");
+  mle_db *first, *second;
+  mle_db_options options = {.create = true, .wal = true, .mode = 0600};
+  int64_t count;
+  assert_int_equal(mle_db_open(path, &options, &first, NULL), MLE_OK);
+  assert_int_equal(mle_db_script(first, "create table t (x)", NULL), MLE_OK);
+  assert_int_equal(mle_db_open(path, &options, &second, NULL), MLE_OK);
+  for (int64_t i = 1; i <= 3; i++) {
+    assert_int_equal(write_elsewhere(path), 0);
+    assert_int_equal(mle_db_get_int(first, 0, &count, NULL, "select count(*) from t", ""), MLE_OK);
+    assert_int_equal(count, i);
+  }
+  mle_db_close(second);
+  mle_db_close(first);
+  mle_free(path);
+}
+
+int main(int argc, char **argv) {
+  if (argc > 1) return write_and_close(argv[1]);
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_second_connection_costs_the_first_no_lock),
       cmocka_unit_test(arena_lists_grow_and_keep_their_elements),
       cmocka_unit_test(context_goes_before_the_message),
       cmocka_unit_test(long_messages_end_on_a_character),
