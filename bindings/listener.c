@@ -10,14 +10,18 @@
 #include "bindings/box.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/http/feed.h"
 #include "engine/http/inbox.h"
 #include "engine/jobs/signals.h"
 
 #define WAITING_MAX 256
 #define STOP_MS 2000
+#define FEED_BYTES ((size_t)1 << 20)
+#define FOLLOWERS_MAX 256
 
 typedef struct listener {
   mle_http_inbox *inbox;
+  mle_http_feed *feed;
   mle_http_server *server;
   mle_address address;
 } listener;
@@ -25,7 +29,9 @@ typedef struct listener {
 static void release_listener(void *object) {
   listener *l = object;
   if (l->inbox != NULL) mle_http_inbox_close(l->inbox);
+  if (l->feed != NULL) mle_http_feed_close(l->feed);
   mle_http_server_stop(l->server, STOP_MS);
+  mle_http_feed_free(l->feed);
   mle_http_inbox_free(l->inbox);
   mle_free(l);
 }
@@ -49,6 +55,7 @@ static mle_status start(listener *l, mle_error *err) {
   options.connections_max = 512;
   options.body_max = (size_t)1 << 20;
   MLE_TRY(mle_http_inbox_new(WAITING_MAX, &l->inbox, err));
+  MLE_TRY(mle_http_feed_new(FEED_BYTES, FOLLOWERS_MAX, &l->feed, err));
   options.context = l->inbox;
   return mle_http_server_start(&options, &l->address, &l->server, err);
 }
@@ -95,6 +102,22 @@ static int l_take(lua_State *L) {
   return 1;
 }
 
+/* listener:publish(bytes): to all that follow */
+static int l_publish(lua_State *L) {
+  const listener *l = check_listener(L);
+  size_t len;
+  const char *bytes = luaL_checklstring(L, 2, &len);
+  mle_error err;
+  mlb_try(L, mle_http_feed_publish(l->feed, bytes, len, &err), &err);
+  return 0;
+}
+
+/* listener:followers() -> how many */
+static int l_followers(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)mle_http_feed_readers(check_listener(L)->feed));
+  return 1;
+}
+
 /* ====== Requests ====== */
 
 /* request:line() -> method, path */
@@ -124,12 +147,14 @@ static int l_body(lua_State *L) {
 }
 
 static const char *const types[] = {"application/json", "text/plain; charset=utf-8", "text/html; charset=utf-8",
-                                    "text/plain; version=0.0.4; charset=utf-8", "text/event-stream"};
-static const char *const type_names[] = {"json", "text", "html", "metrics", "events", NULL};
+                                    "text/plain; version=0.0.4; charset=utf-8", "text/event-stream",
+                                    "text/javascript; charset=utf-8", "text/css; charset=utf-8", "image/svg+xml",
+                                    "image/png", "application/octet-stream"};
+static const char *const type_names[] = {"json", "text", "html", "metrics", "events", "script", "style", "svg", "png", "bytes", NULL};
 
 /* Headers that an answer may have. */
 static const char *const header_names[] = {"Allow", "Location", "Cache-Control", "WWW-Authenticate", "X-Next-Offset",
-                                           "X-Run-State", "X-Content-Type-Options", "Content-Security-Policy", NULL};
+                                           "X-Run-State", "X-Log-Size", "Referrer-Policy", "X-Content-Type-Options", "Content-Security-Policy", NULL};
 
 /* { Allow = "GET" } */
 static void read_headers(lua_State *L, int arg, mle_http_answer *answer) {
@@ -139,7 +164,7 @@ static void read_headers(lua_State *L, int arg, mle_http_answer *answer) {
     mle_http_answer_header(answer, *name, mlb_opt_text(L, arg, *name, NULL));
 }
 
-/* request:answer(status, "json"|"text"|"html"|"metrics"|"events", body [, headers]); once */
+/* request:answer(status, kind, body [, headers]); once */
 static int l_answer(lua_State *L) {
   mle_http_kept *kept = check_request(L);
   size_t len;
@@ -155,13 +180,29 @@ static int l_answer(lua_State *L) {
   return 0;
 }
 
+/* request:follow(listener, first): answers with `first`, and what is published from now on */
+static int l_follow(lua_State *L) {
+  mle_http_kept *kept = check_request(L);
+  const listener *l = mlb_check(L, 2, &listener_class);
+  size_t len;
+  const char *first = luaL_checklstring(L, 3, &len);
+  kept->answer.content_type = "text/event-stream";
+  mle_http_answer_header(&kept->answer, "Cache-Control", "no-store");
+  mle_error err;
+  mlb_try(L, mle_http_feed_attach(l->feed, kept, first, len, &err), &err);
+  mlb_box *box = lua_touserdata(L, 1);
+  box->object = NULL;
+  return 0;
+}
+
 static const luaL_Reg listener_methods[] = {
-    {"address", l_address}, {"wait", l_wait}, {"take", l_take}, {NULL, NULL},
+    {"address", l_address}, {"wait", l_wait},           {"take", l_take},
+    {"publish", l_publish}, {"followers", l_followers}, {NULL, NULL},
 };
 
 static const luaL_Reg request_methods[] = {
     {"line", l_line}, {"header", l_header}, {"query", l_query},
-    {"body", l_body}, {"answer", l_answer}, {NULL, NULL},
+    {"body", l_body}, {"answer", l_answer}, {"follow", l_follow}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};

@@ -40,11 +40,16 @@ void mle_connections_remove(mle_connections *list, mle_connection *connection) {
   mle_free(connection);
 }
 
+void mle_connection_touch(mle_connection *connection) {
+  if (connection == NULL) return;
+  atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
+}
+
 void mle_connection_enter(mle_connection *connection, mle_connection_phase phase) {
   if (connection == NULL) return;
   atomic_store_explicit(&connection->phase, (int)phase, memory_order_relaxed);
   if (phase == MLE_CONNECTION_ANSWERS) return;
-  atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
+  mle_connection_touch(connection);
 }
 
 /* All bytes were read and no more can come. Twice in a row, in the same phase: a request that came with the end may

@@ -44,6 +44,9 @@ void mle_connections_remove(mle_connections *list, mle_connection *connection);
 /* Its clock starts again, but not with the answer. NULL is ignored. */
 void mle_connection_enter(mle_connection *connection, mle_connection_phase phase);
 
+/* Its clock starts again: an answer without an end goes on. NULL is ignored. */
+void mle_connection_touch(mle_connection *connection);
+
 /* Shuts what has taken longer than `limit_ns`, or waited for a request longer than `idle_ns`; returns how many. */
 int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns);
 

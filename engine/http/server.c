@@ -20,6 +20,7 @@
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
 #define OTHER_FILES 256                    /* descriptors that are no connections */
 #define CROWDED_IDLE_NS NS_PER_S           /* how long one may wait for a request when few more fit */
+#define STREAM_BLOCK ((size_t)8 << 10)
 #define GZIP_MIN ((size_t)64 << 10)        /* smaller answers are not worth the time */
 
 static const mle_microhttpd *mhd; /* set by the first server */
@@ -68,22 +69,59 @@ static const char *header_of(struct MHD_Connection *connection, const char *name
   return value == NULL ? "" : value;
 }
 
+/* ====== Bodies that have no end yet ====== */
+
+static ssize_t read_stream(void *cls, uint64_t at, char *out, size_t max) {
+  mle_http_stream *stream = cls;
+  (void)at;
+  mle_connection_touch(stream->connection);
+  ptrdiff_t got = stream->read(stream, out, max);
+  return got == MLE_HTTP_STREAM_END ? MHD_CONTENT_READER_END_OF_STREAM : got;
+}
+
+static void release_stream(void *cls) {
+  mle_http_stream *stream = cls;
+  stream->release(stream);
+}
+
+void mle_http_stream_sleep(mle_http_stream *stream) { mhd->suspend_connection(stream->handle); }
+void mle_http_stream_wake(mle_http_stream *stream) { mhd->resume_connection(stream->handle); }
+
+/* Takes the answer's stream. */
+static struct MHD_Response *respond_with_stream(struct MHD_Connection *connection, mle_http_answer *answer) {
+  mle_http_stream *stream = answer->stream;
+  answer->stream = NULL;
+  const union MHD_ConnectionInfo *info =
+      mhd->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  stream->handle = connection;
+  stream->connection = info == NULL ? NULL : info->socket_context;
+  struct MHD_Response *response =
+      mhd->create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, stream, release_stream);
+  if (response == NULL) stream->release(stream);
+  return response;
+}
+
 /* Takes the answer's body. */
-static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Connection *connection,
-                                   mle_http_answer *answer) {
-  bool small = answer->body.len >= GZIP_MIN &&
-               mle_http_accepts_gzip(header_of(connection, "Accept-Encoding")) &&
-               mle_http_gzip(&answer->body, NULL) == MLE_OK;
+static struct MHD_Response *respond_with_body(mle_http_answer *answer) {
   size_t len = answer->body.len;
   char *bytes = answer->body.data;
   answer->body = MLE_BUFFER(0);
   struct MHD_Response *response =
       bytes == NULL ? mhd->create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT)
                     : mhd->create_response_from_buffer_with_free_callback(len, bytes, mle_free);
-  if (response == NULL) {
-    mle_free(bytes);
-    return MHD_NO;
-  }
+  if (response == NULL) mle_free(bytes);
+  return response;
+}
+
+/* Takes what the answer holds. */
+static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Connection *connection,
+                                   mle_http_answer *answer) {
+  bool small = answer->body.len >= GZIP_MIN &&
+               mle_http_accepts_gzip(header_of(connection, "Accept-Encoding")) &&
+               mle_http_gzip(&answer->body, NULL) == MLE_OK;
+  struct MHD_Response *response =
+      answer->stream != NULL ? respond_with_stream(connection, answer) : respond_with_body(answer);
+  if (response == NULL) return MHD_NO;
   mhd->add_response_header(response, "Content-Type", answer->content_type);
   if (small) mhd->add_response_header(response, "Content-Encoding", "gzip");
   for (int i = 0; i < answer->num_headers; i++)
@@ -99,6 +137,7 @@ static void init_answer(const mle_http_server *server, mle_http_answer *answer) 
   answer->status = MHD_HTTP_OK;
   answer->content_type = "application/json";
   answer->body = MLE_BUFFER(server->options.answer_max);
+  answer->stream = NULL;
   answer->num_headers = 0;
 }
 
@@ -324,6 +363,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   mle_connection_enter(e->connection, MLE_CONNECTION_WAITS);
   forget_body(e);
   if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
+  if (e->kept != NULL && e->kept->answer.stream != NULL) release_stream(e->kept->answer.stream);
   mle_free(e->kept);
   mle_free(e);
   *state = NULL;

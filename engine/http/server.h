@@ -16,6 +16,7 @@
 #define MLE_HTTP_SERVER_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "engine/base/buffer.h"
@@ -43,10 +44,28 @@ const char *mle_http_call_query(const mle_http_call *call, const char *name);
 #define MLE_HTTP_HEADERS_MAX 8
 #define MLE_HTTP_HEADER_TEXT 256
 
+/*
+ * A body that has no end yet, written as it comes about. `read` fills in at most `max` bytes, on a worker thread, and
+ * gives their number, or MLE_HTTP_STREAM_END. When there is nothing now it calls `sleep` and gives 0; `wake`, from any
+ * thread, has it asked again. What decides between the two must hold one lock over both (feed.h). `release` comes last.
+ */
+typedef struct mle_http_stream mle_http_stream;
+struct mle_http_stream {
+  ptrdiff_t (*read)(mle_http_stream *stream, char *out, size_t max);
+  void (*release)(mle_http_stream *stream);
+  void *handle, *connection; /* the server's own */
+};
+
+#define MLE_HTTP_STREAM_END ((ptrdiff_t)-1)
+
+void mle_http_stream_sleep(mle_http_stream *stream);
+void mle_http_stream_wake(mle_http_stream *stream);
+
 typedef struct mle_http_answer {
   int status;               /* 200 until set */
   const char *content_type; /* a literal; "application/json" until set */
   mle_buffer body;
+  mle_http_stream *stream; /* instead of `body`, for a call that was kept; the server's from then on */
   int num_headers;
   struct {
     const char *name; /* a literal */

@@ -24,6 +24,13 @@ function Listener:wait(ms) end
 ---@return mle.Request?
 function Listener:take() end
 
+---Sends bytes to all that follow.
+---@param bytes string
+function Listener:publish(bytes) end
+
+---@return integer
+function Listener:followers() end
+
 ---@return string method, string path
 function Request:line() end
 
@@ -40,9 +47,14 @@ function Request:body() end
 
 ---Sends the answer; a request has one.
 ---@param status integer
----@param kind "json"|"text"|"html"|"metrics"|"events"
+---@param kind "json"|"text"|"html"|"metrics"|"events"|"script"|"style"|"svg"|"png"|"bytes"
 ---@param body string
 ---@param headers? table<string, string>
 function Request:answer(status, kind, body, headers) end
+
+---Answers with `first`, and then with all that is published, as server-sent events. Raises when too many follow.
+---@param listener mle.Listener
+---@param first string
+function Request:follow(listener, first) end
 
 return M
