@@ -81,6 +81,15 @@ static int l_finish(lua_State *L) {
   return 0;
 }
 
+/* version(state) -> a number that changes with the state */
+static int l_version(lua_State *L) {
+  int64_t version;
+  mle_error err;
+  mlb_try(L, mle_state_version(mlb_check_state(L, 1), &version, &err), &err);
+  lua_pushinteger(L, version);
+  return 1;
+}
+
 /* cancel(state, trigger, who) */
 static int l_cancel(lua_State *L) {
   mle_error err;
@@ -248,6 +257,7 @@ static const luaL_Reg functions[] = {
     {"put_back", l_put_back},
     {"bind", l_bind},
     {"finish", l_finish},
+    {"version", l_version},
     {"cancel", l_cancel},
     {"recover", l_recover},
     {"list", l_list},

@@ -1,11 +1,14 @@
-# Writes OUTPUT, a C file holding the Lua modules under ROOT/mlengine, the guides
-# and the OpenAPI document under ROOT/docs and the scripts under EXAMPLES, as bytes:
-#   cmake -DROOT=stdlib -DEXAMPLES=scripts -DOUTPUT=stdlib.c -P embed.cmake
+# Writes OUTPUT, a C file holding the Lua modules under ROOT/mlengine, the guides and the OpenAPI document under
+# ROOT/docs, the page under ROOT/page with the charts' library from UPLOT, and the scripts under EXAMPLES, as bytes:
+#   cmake -DROOT=stdlib -DEXAMPLES=scripts -DUPLOT=folder -DOUTPUT=stdlib.c -P embed.cmake
 file(GLOB_RECURSE modules RELATIVE ${ROOT} ${ROOT}/mlengine/*.lua)
 file(GLOB_RECURSE guides RELATIVE ${ROOT} ${ROOT}/docs/*.md ${ROOT}/docs/*.json)
+file(GLOB_RECURSE pages RELATIVE ${ROOT} ${ROOT}/page/*)
 file(GLOB_RECURSE examples RELATIVE ${EXAMPLES} ${EXAMPLES}/*.lua)
 list(SORT modules)
 list(SORT guides)
+list(SORT pages)
+list(REMOVE_ITEM pages page/README.md)
 list(SORT examples)
 set(index 0)
 
@@ -26,6 +29,12 @@ foreach(file IN LISTS modules)
 endforeach()
 foreach(file IN LISTS guides)
   embed(${ROOT} ${file} ${file})
+endforeach()
+foreach(file IN LISTS pages)
+  embed(${ROOT} ${file} ${file})
+endforeach()
+foreach(file uPlot.iife.min.js uPlot.min.css)
+  embed(${UPLOT}/dist ${file} page/${file})
 endforeach()
 foreach(file IN LISTS examples)
   embed(${EXAMPLES} ${file} scripts/${file})

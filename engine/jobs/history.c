@@ -19,13 +19,18 @@
   "(select json_extract(data, '$.run_id') from intents where run = r.id and" \
   " kind = 'mlflow_run' order by id desc limit 1)"
 
+/* What its pipeline was started by; null for one started in a terminal. */
+#define TRIGGER                                                                                 \
+  "(select json_object('trigger', t.id, 'source', t.source, 'who', t.who, 'detail', t.detail)"  \
+  " from triggers t where t.pipeline_run = r.pipeline_run order by t.id limit 1)"
+
 #define SUMMARY                                                                                  \
   "'run', r.id, 'pipeline_run', r.pipeline_run, 'pipeline', r.pipeline, 'job', r.job,"           \
   " 'script', r.script, 'consumer', r.consumer, 'rehearsal', r.rehearsal, 'attempt', r.attempt," \
   " 'state', r.state, 'reason', r.reason, 'pid', r.pid, 'created', r.created, 'started', "       \
   "r.started,"                                                                                   \
   " 'ended', r.ended, 'outputs', json(r.outputs), 'ranges', json(" RANGES                        \
-  "), 'notes', json(" NOTES "), 'usage', json(r.usage), 'mlflow_run', " MLFLOW_RUN
+  "), 'notes', json(" NOTES "), 'usage', json(r.usage), 'trigger', json(" TRIGGER "), 'mlflow_run', " MLFLOW_RUN
 
 #define LIST_OF(alias, table, where)                                                  \
   "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))" \

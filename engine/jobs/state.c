@@ -74,3 +74,8 @@ void mle_state_close(mle_state *state) {
 
 mle_db *mle_state_db(mle_state *state) { return state->db; }
 const char *mle_state_folder(const mle_state *state) { return state->folder; }
+
+/* data_version counts what other connections wrote, total_changes() what this one did. */
+mle_status mle_state_version(mle_state *state, int64_t *out, mle_error *err) {
+  return mle_db_get_int(state->db, 0, out, err, "select (data_version << 32) + total_changes() from pragma_data_version", "");
+}

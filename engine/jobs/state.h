@@ -28,4 +28,7 @@ void mle_state_close(mle_state *state); /* NULL is ignored */
 mle_db *mle_state_db(mle_state *state);
 const char *mle_state_folder(const mle_state *state);
 
+/* Another number whenever anybody has changed something; cheap to ask often. */
+mle_status mle_state_version(mle_state *state, int64_t *out, mle_error *err);
+
 #endif

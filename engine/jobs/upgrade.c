@@ -156,6 +156,11 @@ static mle_status add_range_attempts(mle_db *db, mle_error *err) {
   return mle_db_script(db, "alter table ranges add column attempt integer not null default 1;", err);
 }
 
+/* Which trigger a run came from is shown beside it. */
+static mle_status add_trigger_index(mle_db *db, mle_error *err) {
+  return mle_db_script(db, "create index triggers_pipeline_run on triggers (pipeline_run) where pipeline_run is not null;", err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
@@ -165,6 +170,7 @@ static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     add_usage,
     add_resumed,
     add_range_attempts,
+    add_trigger_index,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

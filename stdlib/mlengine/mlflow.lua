@@ -128,6 +128,16 @@ end
 ---@return { value: number, step: integer, timestamp: integer }[]
 function M.get_metric_history(run_id, key) return store():metric_history(run_id, key) end
 
+---What is directly in a folder of a run's artifacts.
+---@param run_id string
+---@param path? string a folder of them; all of the run's when left out
+---@return { path: string, is_dir: boolean, file_size: integer }[]
+function M.list_artifacts(run_id, path)
+  check.type(run_id, "string", "a run's id")
+  local here = store()
+  return here:list_artifacts(here:get_run(run_id).artifact_uri, path)
+end
+
 ---Ends a run that still runs. One that has ended, or never came to be, stays as it is: so
 ---a job's recovery may call this as often as it likes.
 ---@param tracking_uri string

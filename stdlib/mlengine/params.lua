@@ -219,6 +219,22 @@ function M.declared(text)
   return specs
 end
 
+---The same as plain data: { name, type, default, help, min, max, enum }, in the names' order.
+---@param specs? table<string, mlengine.params.Spec>
+---@return table[]?
+function M.described(specs)
+  if not specs then return nil end
+  local list = {}
+  for i, name in ipairs(names_of(specs)) do
+    local spec = specs[name]
+    list[i] = {
+      name = name, type = check_spec(name, spec), default = spec[1], help = spec[2], min = spec.min, max = spec.max,
+      enum = spec.enum and require("mlengine.json").array(spec.enum) or nil,
+    }
+  end
+  return require("mlengine.json").array(list)
+end
+
 ---Whether a text requires a module, comments and strings aside.
 ---@param text string
 ---@param module string

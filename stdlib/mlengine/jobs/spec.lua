@@ -113,6 +113,15 @@ function M.give(specs, list)
   end
 end
 
+---The parameters that a job of a pipeline declares, as plain data; nil when its script computes them.
+---@param pipeline_file string
+---@param job table
+---@return table[]?
+function M.declared(pipeline_file, job)
+  if job.command then return params.described(command.declared(job.params)) end
+  return params.described(params.declared(script.read(M.path(pipeline_file, job.script))))
+end
+
 ---A job's part of what `mlengine run FILE --help` prints.
 ---@param pipeline_file string
 ---@param job table

@@ -3,6 +3,7 @@
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local log = require "mlengine.log"
+local page = require "mlengine.up.page"
 local routes = require "mlengine.up.routes"
 local system = require "mle.system"
 local token = require "mlengine.up.token"
@@ -92,11 +93,13 @@ local function read_body(request)
 end
 
 local function run(call)
+  local part = page.answer(call.method, call.path)
+  if part then return part end
   local route, parts, allowed = routes.find(call.method == "HEAD" and "GET" or call.method, call.path)
   if not route and allowed then
     return refuse(405, ("this path takes %s"):format(allowed), { Allow = allowed })
   end
-  if not route then return refuse(404, "there is nothing at this path; /api/v1/openapi.json lists what there is") end
+  if not route then return refuse(404, "there is nothing at this path; the page is at /, and /api/v1/openapi.json lists the rest") end
   local refusal = check_change(call.up, call.request, call.method)
   if refusal then return refusal end
   call.parts, call.body = parts, read_body(call.request)
@@ -114,6 +117,7 @@ function M.answer(up, request)
     local ok, result = pcall(run, call)
     answer = ok and result or not ok and failure(result)
   end
+  if answer.sent then return end
   if answer.wait then
     up.pending[#up.pending + 1] = { call = call, again = answer.wait, deadline = answer.deadline }
   else

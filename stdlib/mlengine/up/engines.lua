@@ -25,7 +25,7 @@ Engines.__index = Engines
 ---@return mlengine.up.Engines
 function M.new(state, folder, most)
   system.make_folders(folder .. "/triggers", true)
-  return setmetatable({ state = state, folder = folder, most = most, started = {}, not_before = {}, look_at = 0 }, Engines)
+  return setmetatable({ state = state, folder = folder, most = most, started = {}, commands = {}, not_before = {}, look_at = 0 }, Engines)
 end
 
 ---Where the engine of a trigger writes.
@@ -114,9 +114,21 @@ local function conclude(self, trigger, code, signal)
   log.info("trigger %d: %s %s%s", trigger, name_of(ended), ended.outcome, reason)
 end
 
+local function reap_commands(self)
+  for pid, command in pairs(self.commands) do
+    local code, signal = triggers.reap(pid)
+    if code then
+      self.commands[pid] = nil
+      local ok = code == 0 and signal == 0
+      log.info("%s: %s", command.what, ok and "done" or last_line(command.log) or "ended with exit code " .. code)
+    end
+  end
+end
+
 ---Takes in what has ended; starts what waits, unless `drain`.
 ---@param drain boolean
 function Engines:tick(drain)
+  reap_commands(self)
   for pid, trigger in pairs(self.started) do
     local code, signal = triggers.reap(pid)
     if code then
@@ -128,6 +140,16 @@ function Engines:tick(drain)
   if drain or system.monotonic_ns() < self.look_at then return end
   self.look_at = system.monotonic_ns() + LOOK_NS
   start_all(self)
+end
+
+---Starts a command that goes on by itself, as if it were typed in a terminal: `mlengine resume 7`.
+---@param argv string[]
+---@param what string
+function Engines:start_command(argv, what)
+  local path = self.folder .. "/triggers/commands.log"
+  local pid = triggers.start { argv = argv, log = path, folder = project.current().root }
+  self.commands[pid] = { what = what, log = path }
+  log.info("%s: begins", what)
 end
 
 ---Asks all that was triggered and still runs to end.

@@ -6,8 +6,10 @@ local clock = require "mlengine.up.clock"
 local config = require "mlengine.config"
 local engines = require "mlengine.up.engines"
 local errors = require "mlengine.error"
+local feed = require "mlengine.up.feed"
 local forget = require "mlengine.jobs.prune"
 local log = require "mlengine.log"
+local looks = require "mlengine.up.looks"
 local pipelines = require "mlengine.up.pipelines"
 local process = require "mle.process"
 local project = require "mlengine.project"
@@ -39,6 +41,8 @@ local STOP_NS <const> = 20 * NS -- after the runs were asked to end
 ---@field clock mlengine.up.Clock
 ---@field engines mlengine.up.Engines
 ---@field server? mlengine.up.Server
+---@field looks mlengine.up.Looks
+---@field feed mlengine.up.Feed
 ---@field listener mle.Listener
 ---@field token string
 ---@field draining? { since: integer, until_: integer, stopped: boolean }
@@ -81,7 +85,9 @@ end
 local function pause_ms(self)
   if self.pipelines:is_loading() or self.clock:is_asking() or next(self.engines.started) or self.draining then return OFTEN_MS end
   if self.server and not self.server:is_settled() then return OFTEN_MS end
+  if self.looks:is_busy() then return OFTEN_MS end
   if api.has_pending(self) then return OFTEN_MS * 5 end
+  if self.feed:is_followed() then return OFTEN_MS * 10 end
   local due = self.clock:next()
   if not due then return SELDOM_MS end
   return math.max(OFTEN_MS, math.min(SELDOM_MS, due * 1000 - system.now_ms() + 1))
@@ -114,8 +120,10 @@ local function tick(self, options)
   self.engines:tick(self.draining ~= nil or (self.server ~= nil and not self.server:is_settled()))
   sweep(self)
   prune(self)
+  local c = self.looks:tick()
   api.tick(self)
-  if a or b then asked(self, options) end
+  self.feed:tick()
+  if a or b or c then asked(self, options) end
 end
 
 local function loop(self, options)
@@ -172,6 +180,8 @@ local function prepare(self, options)
   self.clock = clock.new(self.state)
   self.engines = engines.new(self.state, self.folder, options.runs)
   self.server = options.serve ~= false and server.new(self.folder) or nil
+  self.looks = looks.new(project.current().root)
+  self.feed = feed.new(self)
   self.clock:follow(self.pipelines)
   token.announce(self.folder, self.url)
 end
@@ -180,7 +190,7 @@ local function say_ready(self)
   local names = {}
   for name, entry in pairs(self.pipelines.by_name) do names[#names + 1] = ("%s (%s)"):format(name, entry.file) end
   table.sort(names)
-  log.info("up on %s/api/v1 (process %d), pipelines: %s", self.url, system.pid(), #names > 0 and table.concat(names, ", ") or "none")
+  log.info("up on %s (process %d), pipelines: %s", self.url, system.pid(), #names > 0 and table.concat(names, ", ") or "none")
 end
 
 local function close(self)

@@ -4,7 +4,9 @@ local json = require "mlengine.json"
 
 local M = {}
 
-local MEDIA <const> = { json = "application/json", text = "text/plain", metrics = "text/plain" }
+local MEDIA <const> = {
+  json = "application/json", text = "text/plain", metrics = "text/plain", events = "text/event-stream", bytes = "application/octet-stream",
+}
 
 local function parameter(name, place, kind, description)
   return { name = name, ["in"] = place, required = place == "path", description = description, schema = { type = kind } }
@@ -19,7 +21,11 @@ local function parameters(route)
   local names = {}
   for name in pairs(route.query or {}) do names[#names + 1] = name end
   table.sort(names)
-  for _, name in ipairs(names) do list[#list + 1] = parameter(name, "query", route.query[name][1], route.query[name][2]) end
+  for _, name in ipairs(names) do
+    local about = route.query[name]
+    list[#list + 1] = parameter(name, "query", about[1], about[2])
+    list[#list].required = about.required == true
+  end
   return json.array(list)
 end
 

@@ -4,14 +4,16 @@ local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local pipelines = require "mlengine.up.pipelines"
 local project = require "mlengine.project"
+local reading = require "mlengine.up.reading"
 local schedules = require "mlengine.jobs.schedule"
 local specs_of = require "mlengine.jobs.spec"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
 
+local integer, limit, text, run_of, user_of = reading.integer, reading.limit, reading.text, reading.run_of, reading.user_of
+
 local M = {}
 
-local LIMIT <const>, LIMIT_MAX <const> = 50, 1000
 local CHUNK <const> = 256 << 10
 local WAIT_MAX_S <const> = 30
 
@@ -19,38 +21,11 @@ local WAIT_MAX_S <const> = 30
 ---@field method string
 ---@field path string
 ---@field summary string
----@field query? table<string, { [1]: string, [2]: string }> type, what it is
+---@field query? table<string, { [1]: string, [2]: string, required?: boolean }> type, what it is
 ---@field body? table<string, { [1]: string, [2]: string }>
 ---@field returns string   what the answer is
 ---@field kind? string     of the answer when it is not JSON
 ---@field answer fun(call: mlengine.up.Call): table
-
--- ====== Reading requests ======
-
-local function integer(call, name, fallback, least, most)
-  local text = call.request:query(name)
-  if not text or text == "" then return fallback end
-  local value = math.tointeger(tonumber(text))
-  if value and value >= least and value <= most then return value end
-  errors.raise("invalid", "%s must be a whole number from %d to %d, not '%s'", name, least, most, text)
-end
-
-local function limit(call) return integer(call, "limit", LIMIT, 1, LIMIT_MAX) end
-
-local function text(call, name)
-  local value = call.request:query(name)
-  return value ~= "" and value or nil
-end
-
-local function run_of(call)
-  local run = math.tointeger(tonumber(call.parts.run))
-  return run or errors.raise("not found", "a run has a number, not '%s'", call.parts.run)
-end
-
-local function user_of(call)
-  local who = call.body.who
-  return type(who) == "string" and who:find "%S" and who:sub(1, 100):gsub("%c", " ") or "the API"
-end
 
 -- ====== What there is ======
 
@@ -82,8 +57,27 @@ local function job_of(up, entry, job)
   local last = up.state:last_run(entry.name, job.name)
   return {
     pipeline = entry.name, job = job.name, script = job.script or table.concat(job.command, " "), after = json.array(after),
-    schedule = schedules.text(job.schedule), next = due and due * 1000 or json.null, last_run = last and json.decode(last) or json.null,
+    schedule = schedules.text(job.schedule), resources = job.resources or {}, timeout = null(job.timeout), enabled = job.enabled ~= false,
+    next = due and due * 1000 or json.null, last_run = last and json.decode(last) or json.null,
   }
+end
+
+--- What the form asks for: the parameters of a job, and of those that follow it; null when a script computes its own.
+local function params_of(entry, job)
+  local list = {}
+  for i, one in ipairs(require("mlengine.runner").from_job(entry.data, job)) do
+    local ok, specs = pcall(specs_of.declared, entry.path, one)
+    list[i] = { job = one.name, params = ok and specs or json.null, given = one.params or {}, error = not ok and errors.message(specs) or json.null }
+  end
+  return json.array(list)
+end
+
+local function one_job(call)
+  local entry = entry_of(call)
+  local job = pipelines.job(entry, call.parts.job)
+  local answer = job_of(call.up, entry, job)
+  answer.params = params_of(entry, job)
+  return { body = answer }
 end
 
 local function list_pipelines(call)
@@ -127,29 +121,33 @@ local function one_run(call) return { body = call.up.state:details(run_of(call))
 
 local function is_over(run_state) return run_state ~= "starting" and run_state ~= "running" end
 
---- Whole lines from `offset` on, and where to go on reading.
-local function read_log(path, offset, all)
+--- Whole lines from `offset` on, where to go on reading, and how large the log is.
+local function read_log(path, offset, all, most)
   local file <close> = io.open(path, "rb")
-  if not file then return "", offset end
+  if not file then return "", offset, 0 end
+  local size = file:seek "end"
   file:seek("set", offset)
-  local bytes = file:read(CHUNK) or ""
+  local bytes = file:read(most) or ""
   local whole = bytes:match "^.*\n"
-  if not whole and (all or #bytes == CHUNK) then whole = bytes end
-  return whole or "", offset + #(whole or "")
+  if not whole and (all or #bytes == most) then whole = bytes end
+  return whole or "", offset + #(whole or ""), size
 end
 
-local function log_answer(up, run, offset, run_state)
+local function log_answer(up, run, offset, run_state, most)
   local path = ("%s/runs/%d/log"):format(up.folder, run)
-  local bytes, next_offset = read_log(path, offset, is_over(run_state))
-  return { kind = "text", body = bytes, headers = { ["X-Next-Offset"] = tostring(next_offset), ["X-Run-State"] = run_state } }
+  local bytes, next_offset, size = read_log(path, offset, is_over(run_state), most)
+  return { kind = "text", body = bytes, headers = {
+    ["X-Next-Offset"] = tostring(next_offset), ["X-Run-State"] = run_state, ["X-Log-Size"] = tostring(size),
+  } }
 end
 
 local function logs(call)
   local run, up = run_of(call), call.up
   local offset, wait = integer(call, "offset", 0, 0, math.maxinteger), integer(call, "wait", 0, 0, WAIT_MAX_S)
+  local most = integer(call, "bytes", CHUNK, 1, CHUNK)
   local function again(over)
     local now = json.decode(up.state:result(run)).state -- before reading: what comes last is read after it
-    local answer = log_answer(up, run, offset, now)
+    local answer = log_answer(up, run, offset, now, most)
     if over or answer.body ~= "" or is_over(now) then return answer end
   end
   return again(wait == 0) or { wait = again, deadline = system.monotonic_ns() + wait * 1000000000 }
@@ -263,6 +261,8 @@ M.routes = {
   { method = "POST", path = "/api/v1/pipelines/{pipeline}/jobs/{job}/trigger", summary = "Start a job, and those that follow it",
     body = { params = { "object", "values for the jobs' parameters, by name" }, who = { "string", "who asks" } },
     returns = "the trigger, queued", status = 202, answer = trigger },
+  { method = "GET", path = "/api/v1/pipelines/{pipeline}/jobs/{job}", summary = "One job, and the parameters it and those after it take",
+    returns = "the job, with `params` of each job that would run", answer = one_job },
   { method = "GET", path = "/api/v1/jobs", summary = "The jobs: when they are due, how they ran last",
     query = { limit = { "integer", "at most so many, 50" }, offset = { "integer", "after so many" } },
     returns = "an array of jobs", answer = list_jobs },
@@ -277,9 +277,9 @@ M.routes = {
   { method = "GET", path = "/api/v1/runs/{run}/logs", summary = "The lines that a run wrote: time, stream, text",
     query = {
       offset = { "integer", "from this byte on; X-Next-Offset of the answer before" },
-      wait = { "integer", "wait up to so many seconds (30) for a line" },
+      wait = { "integer", "wait up to so many seconds (30) for a line" }, bytes = { "integer", "at most so many, 262144" },
     },
-    returns = "lines; X-Next-Offset says where to go on, X-Run-State whether more may come", kind = "text", answer = logs },
+    returns = "lines; X-Next-Offset says where to go on, X-Run-State whether more may come, X-Log-Size how many bytes there are", kind = "text", answer = logs },
   { method = "POST", path = "/api/v1/runs/{run}/stop", summary = "End a run",
     body = { who = { "string", "who asks" } }, returns = "that it was asked to stop", status = 202, answer = stop_run },
   { method = "GET", path = "/api/v1/triggers", summary = "What was to be started, the newest first",
@@ -296,6 +296,8 @@ M.routes = {
   { method = "GET", path = "/metrics", summary = "Figures for Prometheus", returns = "the text format 0.0.4", kind = "metrics",
     answer = function(call) return { kind = "metrics", body = require("mlengine.up.metrics").text(call.up) } end },
 }
+
+table.move(require("mlengine.up.views").routes, 1, 100, #M.routes + 1, M.routes)
 
 -- ====== Finding one ======
 

@@ -41,6 +41,11 @@ function M.cancel(state, trigger, who) end
 ---@param state mle.jobs.State
 function M.recover(state) end
 
+---Another number whenever anybody has changed the state.
+---@param state mle.jobs.State
+---@return integer
+function M.version(state) end
+
 ---@param state mle.jobs.State
 ---@param limit integer
 ---@return string json the newest first

@@ -356,7 +356,7 @@ class Api(Case):
             for method, operation in methods.items():
                 self.assertEqual({x["name"] for x in operation["parameters"] if x["in"] == "path"}, named)
                 self.assertEqual("security" in operation, method != "get")
-            if "get" in methods and not named:
+            if "get" in methods and not named and not any(x["required"] for x in methods["get"]["parameters"]) and path != "/api/v1/events":
                 self.assertEqual(p.call("GET", path, raw=True)[0], 200, path)
 
     def test_metrics(self):

@@ -1,0 +1,311 @@
+# venv: none
+"""The page in Chromium: the seed's walk-through clicked from start to end, what goes wrong, hostile names, and axe-core.
+
+With $MLENGINE_SHOTS=FOLDER each view is also kept as a picture there."""
+
+import os
+import signal
+import sqlite3
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from browser import Browser
+from upping import Upped, until
+
+FRAUD = """
+local pipeline = require "mlengine.pipeline"
+local small = { cpu = 2, memory = "4GiB", gpu = 0 }
+return pipeline.new { name = "Fraud", jobs = {
+  { name = "New Batch", script = "new_batch.lua", schedule = { cron = "0 6 * * mon-fri", timezone = "Europe/Berlin" }, resources = small },
+  { name = "Retrain XGBoost", script = "retrain.lua", after = "New Batch", resources = small },
+  { name = "API Redeployment", script = "redeploy.lua", after = "Retrain XGBoost", resources = small },
+} }
+"""
+# Logs a point and a line each time that `go` grows; ends when it holds "end".
+SLOW = """
+local job, mlflow = require "mlengine.job", require "mlengine.mlflow"
+local params = job.params { note = { "none", "a note" } }
+local run <close> = mlflow.start_run { experiment = "slow" }
+local said = 0
+while true do
+  local file = io.open "go"
+  local text = file and file:read "a" or ""
+  if file then file:close() end
+  while said < #text and text:sub(said + 1, said + 1) == "x" do
+    said = said + 1
+    print("line " .. said)
+    io.stdout:flush()
+    run:log_metric("test-auc", 0.5 + said / 100, said)
+    run:flush()
+  end
+  if text:find "end" then break end
+  os.execute "sleep 0.02"
+  for _ = 1, 20000 do end
+end
+job.output { note = params.note }
+"""
+FAILS = """
+local file = io.open "mended"
+if not file then error "the file 'mended' is not there" end
+print "mended"
+"""
+HOSTILE = "<img src=x onerror=window.hit=1>"
+HOSTILE_JOB = """
+local job, mlflow, plot = require "mlengine.job", require "mlengine.mlflow", require "mlengine.plot"
+local params = job.params { text = { "<b>bold</b>", "<i>help</i>" } }
+local run <close> = mlflow.start_run { experiment = "<script>window.hit=2</script>" }
+for step = 1, 3 do run:log_metric("curve", step, step) end
+run:log_metric("single", 1)
+run:log_params { plain = "<script>window.hit=4</script>" }
+run:log_text("<svg xmlns='http://www.w3.org/2000/svg' onload='parent.hit=5'><script>parent.hit=5</script></svg>", "evil.svg")
+print "<script>window.hit=6</script> \\27[31mred\\27[0m"
+print "javascript:alert(1) \\226\\128\\174gnp.exe"
+job.output { ["<img src=z onerror=window.hit=7>"] = "</textarea><script>window.hit=7</script>", text = params.text }
+"""
+
+
+class Case(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.b = Browser()
+        cls.addClassCleanup(cls.b.close)
+
+    def project(self, scripts=None, serve=False, **files):
+        p = Upped(scripts)
+        self.addCleanup(p.close)
+        for name, text in files.items():
+            p.write(name + ".lua", text)
+        p.up(*([] if serve else ["--no-serve"]))
+        if serve:
+            until("the model server", lambda: p.get("/api/v1")["model_server"] == "running")
+        self.url = f"http://127.0.0.1:{p.up_port}/"
+        return p
+
+    def tearDown(self):
+        self.assertEqual(self.b.troubles(), [])
+
+    def at(self, place):
+        self.b.goto(url=f"{self.url}#{place}")
+
+    def give_token(self, p):
+        self.b.fill("#token", text=p.token())
+        self.b.click("text=Use it")
+
+    def card(self, job, more=""):
+        return f'article[aria-label="{job}"] {more}'
+
+    def check(self, name):
+        """The view as it is now, in light and dark, wide and on a phone."""
+        shots = os.environ.get("MLENGINE_SHOTS")
+        for scheme in ("light", "dark"):
+            self.b.scheme(scheme=scheme)
+            self.assertEqual(self.b.axe(), [], f"{name}, {scheme}")
+            for width, height in ((1280, 860), (390, 844)) if shots else ():
+                self.b.size(width=width, height=height)
+                self.b.evaluate(code="new Promise(done => setTimeout(done, 400))")
+                self.b.shot(path=os.path.join(shots, f"{name}-{scheme}-{width}.png"), whole=width < 500)
+            if shots:
+                self.b.size(width=1280, height=900)
+        self.b.size(width=390, height=844)
+        wider = self.b.evaluate(code="document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        self.assertLessEqual(wider, 0, f"{name} scrolls sideways on a phone")
+        self.b.size(width=1280, height=900)
+        self.b.scheme(scheme="light")
+
+
+class WalkThrough(Case):
+    def test_the_seeds_three_jobs(self):
+        b, p = self.b, self.project("fraud", serve=True)
+        p.write("fraud/pipeline.lua", FRAUD)
+        until("the schedule", lambda: p.get("/api/v1/jobs")[0]["next"])
+        b.open(url=self.url)
+        b.wait(self.card("New Batch"), text="never ran")
+        self.assertIn("0 6 * * mon-fri Europe/Berlin", b.text(self.card("New Batch")))
+        self.assertIn("next", b.text(self.card("New Batch")))
+        self.assertIn("2 CPU · 4 GiB · 0 GPU", b.text(self.card("Retrain XGBoost")))
+        self.assertIn("after Retrain XGBoost", b.text(self.card("API Redeployment")))
+        b.wait("path.edge")
+        self.check("jobs-first")
+
+        b.click(self.card("New Batch", 'button:has-text("Run")'))
+        b.wait("dialog", text="rows in the batch")
+        self.check("form")
+        b.fill('dialog input[placeholder="10000"]', text="0")
+        b.click('dialog button:has-text("Run")')  # the browser itself says that it is at least 1
+        self.assertEqual(b.count("dialog[open]"), 1)
+        b.fill('dialog input[placeholder="10000"]', text="3000")
+        b.click('dialog button:has-text("Run")')
+        b.fill("#token", text="0" * 64)
+        b.click("text=Use it")
+        b.wait("dialog", text="not this project's token")
+        self.give_token(p)
+        b.gone("dialog")
+        b.wait(self.card("API Redeployment", ".s-succeeded"))  # the others follow
+        self.assertEqual(p.states(), [("New Batch", "succeeded"), ("Retrain XGBoost", "succeeded"), ("API Redeployment", "succeeded")])
+        self.check("jobs")
+
+        b.click('nav >> text="Job History"')
+        b.wait('[role="row"][data-run="3"]')
+        self.assertIn("3,000", b.text('[role="row"][data-run="2"]'))
+        b.wait(".timeline li >> nth=2")
+        self.check("history")
+        b.click('[role="row"][data-run="2"] a')
+        b.wait(".plot canvas")
+        b.wait(".log-line", text="first read by 'Fraud/Retrain XGBoost'")
+        b.wait("svg .snap-band", )
+        b.wait(".node.is-target", text="run 2")
+        b.wait("table", text="early_stopping_rounds")
+        self.assertRegex(b.attribute('.plot[role="img"]', name="aria-label"), r"^test-auc 0\.\d+ at step \d+$")
+        self.check("run")
+
+        p.down(signal.SIGTERM)
+        b.wait(".live", text="reconnecting")
+        p.up()
+        b.wait(".live.is-live")
+        self.at("/history")
+        b.wait('[role="row"][data-run="1"]')
+        self.models(p)
+        self.tables(p)
+
+    def models(self, p):
+        """A second version, a candidate that is refused, and back to the first."""
+        b = self.b
+        self.assertEqual(p.ended(p.trigger("Fraud", rows=3000))["outcome"], "succeeded")
+        worse = p.ended(p.trigger("Fraud", rows=3000, rounds=1))
+        self.assertEqual(worse["outcome"], "succeeded")
+        self.at("/models")
+        b.wait("h2", text="fraud")
+        b.wait("td", text="rejected: auc")
+        b.click("summary:has-text('Send a test request')")
+        b.until(code="document.querySelector('textarea').value.includes('dataframe_split')")
+        b.click('button:text-is("Send")')
+        b.wait("pre", text="predictions")
+        self.assertIn("version 2", b.text(".try"))
+        b.until(code="[...document.querySelectorAll('.stat')].some(s => /requests so far\\s*[1-9]/.test(s.innerText))")
+        self.check("models")
+        b.click('button:text-is("Roll back")')
+        b.wait("dialog", text="models:/FraudCLF/1")
+        b.click('dialog button:text-is("Roll back")')
+        b.wait(".state", text="models:/FraudCLF/1 live")
+        b.wait("td", text="rolled back")
+        self.at("/history")
+        b.wait(".tag", text="rejected")
+
+    def tables(self, p):
+        b = self.b
+        self.at("/tables")
+        b.click('a:text-is("bank.cc_trx")')
+        b.wait("figcaption", text="Fraud/Retrain XGBoost has read up to snapshot 3 of 3")
+        self.check("table")
+        b.click('nav >> text="Job History"')
+        b.click('[data-run="2"] input')
+        b.click('[data-run="5"] input')
+        b.click('button:text-is("Compare two")')
+        b.wait("th", text="metric auc")
+        self.check("compare")
+
+
+class Live(Case):
+    def test_logs_and_curves_as_they_come(self):
+        pipeline = 'return require "mlengine.pipeline".new { name = "Slow", jobs = { { name = "A", script = "a.lua" } } }'
+        b, p = self.b, self.project(slow=pipeline, a=SLOW)
+        b.open(url=self.url + "#/jobs")
+        b.click(self.card("A", 'button:has-text("Run")'))
+        b.click('dialog button:has-text("Run")')
+        self.give_token(p)
+        b.click(self.card("A", ".card-run a:has-text('running')"))
+        p.write("go", "xx")
+        b.wait(".log-line", text="line 2")
+        b.wait('.plot[aria-label="test-auc 0.52 at step 2"]')
+        p.write("go", "xxx")
+        b.wait(".log-line", text="line 3")
+        b.wait('.plot[aria-label="test-auc 0.53 at step 3"]')
+        self.check("run-live")
+        b.fill('input[type="search"]', text="line 2")
+        b.wait("mark")
+        p.write("go", "xxxend")
+        b.wait("h1 ~ .state", text="succeeded")
+        os.unlink(p.path("go"))
+        self.at("/jobs")
+        b.click(self.card("A", 'button:has-text("Run")'))
+        b.click('dialog button:has-text("Run")')
+        b.click(self.card("A", 'button:has-text("Stop")'))
+        b.wait(self.card("A", ".s-stopped"))
+        self.assertEqual(p.history()[0]["reason"], "stopped by the page")
+
+    def test_a_failed_job_and_its_resume(self):
+        pipeline = """return require "mlengine.pipeline".new { name = "Nightly", jobs = {
+          { name = "A", script = "a.lua" }, { name = "B", script = "b.lua", after = "A" } } }"""
+        b, p = self.b, self.project(nightly=pipeline, a=FAILS, b='print "B ran"')
+        b.open(url=self.url + "#/jobs")
+        b.click('button:text-is("Run all")')
+        b.click('dialog button:has-text("Run")')
+        self.give_token(p)
+        b.wait(self.card("A", ".s-failed"))
+        b.click(self.card("A", ".card-run a"))
+        b.wait(".problem", text="the file 'mended' is not there")
+        self.check("run-failed")
+        p.write("mended", "")
+        b.click('button:text-is("Resume")')
+        b.wait("h1 ~ .state", text="succeeded")
+        b.wait(".timeline", text="B")
+        self.assertIn("1: failed", b.text("dl.facts"))
+        until("B", lambda: p.states()[-1] == ("B", "succeeded") and p.states()[0] == ("A", "succeeded"))
+        self.assertEqual(p.call("POST", "/api/v1/runs/1/resume", {})[0], 409)
+
+    def test_nothing_there_yet(self):
+        p = self.project()
+        self.b.open(url=self.url)
+        self.b.wait("pre", text="mlengine new")
+        self.check("first-run")
+        for view, text in (("history", "Nothing has run yet"), ("models", "Nothing is deployed yet"), ("tables", "No table yet"), ("runs/77", "there is no run 77")):
+            self.at("/" + view)
+            self.b.wait("main", text=text)
+            self.check("empty-" + view.replace("/", "-"))
+        p.write("broken.lua", 'local pipeline = require "mlengine.pipeline"\nretrun pipeline')
+        p.down(signal.SIGTERM)
+        p.up("--no-serve")
+        self.at("/jobs")
+        self.b.wait(".problem", text="broken.lua:2:")
+
+
+class Hostile(Case):
+    def test_names_and_lines_are_text(self):
+        pipeline = f"""return require "mlengine.pipeline".new {{ name = "{HOSTILE}", jobs = {{
+          {{ name = "<script>window.hit=8<\\\\/script>", script = "a.lua" }} }} }}"""
+        b, p = self.b, self.project(evil=pipeline.replace("\\\\/", ""), a=HOSTILE_JOB)
+        b.open(url=self.url + "#/jobs")
+        b.wait("h2", text=HOSTILE)
+        b.click("article button:has-text('Run')")
+        b.wait("dialog small", text="<i>help</i>")
+        b.click('dialog button:has-text("Run")')
+        self.give_token(p)
+        b.wait("article .s-succeeded")
+        with sqlite3.connect(p.path("mlflow.db")) as db:  # names that our client refuses to log, another may have
+            for table in ("metrics", "latest_metrics"):
+                db.execute(f"update {table} set key = ? where key = 'curve'", ('"><svg onload=window.hit=3>',))
+                db.execute(f"update {table} set key = ? where key = 'single'", ("<img src=x onerror=window.hit=3>",))
+            db.execute("update params set key = '<img src=y onerror=window.hit=4>'")
+        db.close()
+        self.at("/history")
+        b.wait('[data-run="1"]', text=HOSTILE)
+        self.at("/runs/1")
+        b.wait(".log-line", text="<script>window.hit=6</script> ␛[31mred")
+        b.wait(".log-line", text="javascript:alert(1) \ufffdgnp.exe")
+        b.wait("figcaption", text='"><svg onload=window.hit=3>')
+        b.wait("th", text="<img src=x onerror=window.hit=3>")
+        b.wait("td", text="</textarea><script>window.hit=7</script>")
+        b.wait(".plots img")
+        b.wait(".node.is-target")
+        self.check("hostile")
+        self.assertIsNone(b.evaluate(code="window.hit === undefined ? null : window.hit"))
+        self.assertEqual(b.evaluate(code="document.querySelectorAll('main script, main img[src=\"x\"], main b, main i').length"), 0)
+        self.assertEqual(p.call("GET", "/api/v1/runs/1/artifacts?path=evil.svg", raw=True)[0], 200)
+        self.assertIn("sandbox", p.headers["Content-Security-Policy"])
+        self.assertEqual(p.call("GET", "/api/v1/runs/1/artifacts?path=../../../../etc/passwd")[0] // 100, 4)
+        self.assertEqual(p.call("GET", "/page/../up.token")[0], 404)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
