@@ -30,7 +30,7 @@ export function duration(ms) {
 
 export function ago(ms) {
   const s = Math.round((Date.now() - ms) / 1000);
-  if (s < 0) return until(ms);
+  if (s < -60) return until(ms);
   if (s < 60) return "just now";
   if (s < 3600) return `${Math.floor(s / 60)} min ago`;
   if (s < 86400) return `${Math.floor(s / 3600)} h ago`;
@@ -42,7 +42,7 @@ export function until(ms) {
   if (s <= 0) return "now";
   if (s < 90) return `in ${s} s`;
   if (s < 5400) return `in ${Math.round(s / 60)} min`;
-  return day.format(ms);
+  return s < 172800 ? `in ${Math.round(s / 3600)} h` : `in ${Math.round(s / 86400)} days`;
 }
 
 export function bytes(count) {

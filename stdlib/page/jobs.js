@@ -164,9 +164,10 @@ export async function show(root, { signal }) {
       skip += one.jobs;
     }
     const never = [...cards.values()].every(card => !card.run);
-    const queue = h("div");
-    fill(root, h("h1", null, "Jobs"), never && cards.size > 0 && h("p", { class: "note" }, "Nothing has run yet: press Run on the first job, or type ",
-      h("code", null, `mlengine trigger "${pipelines[0].pipeline}" --wait`), "."), queue, sections);
+    const queue = h("div"), hint = never && cards.size > 0 && h("p", { class: "note" }, "Nothing has run yet: press Run on the first job, or type ",
+      h("code", null, `mlengine trigger "${pipelines[0].pipeline}" --wait`), ".");
+    fill(root, h("h1", null, "Jobs"), hint, queue, sections);
+    if (hint) on("run", () => hint.remove(), inner.signal);
     waiting(queue, await get("triggers?limit=20"));
     on("run", run => { const card = !run.rehearsal && cards.get(`${run.pipeline}/${run.job}`); if (card) card.take(run); }, inner.signal);
     on("triggers", triggers => waiting(queue, triggers), inner.signal);

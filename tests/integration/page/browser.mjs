@@ -46,7 +46,12 @@ const commands = {
   count: ({ what }) => page.locator(what).count(),
   attribute: ({ what, name }) => page.locator(what).first().getAttribute(name),
   evaluate: ({ code }) => page.evaluate(code),
-  until: ({ code }) => page.waitForFunction(code).then(() => true),
+  async until({ code }) { // the page's policy forbids the evaluation that waitForFunction does in it
+    for (const end = Date.now() + LIMIT; !await page.evaluate(code);) {
+      if (Date.now() > end) throw new Error(`waited ${LIMIT / 1000} s for ${code}`);
+      await new Promise(done => setTimeout(done, 100));
+    }
+  },
   size: ({ width, height }) => page.setViewportSize({ width, height }),
   shot: ({ path, whole = false }) => page.screenshot({ path, fullPage: whole }).then(() => path),
   scheme: ({ scheme }) => page.emulateMedia({ colorScheme: scheme }),

@@ -6,15 +6,8 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), "up"))
-from upping import REPOSITORY  # noqa: E402
-
-
-def fetched(name):
-    """The folder of a pinned package, fetched on first use."""
-    script = os.path.join(REPOSITORY, "vendor", "fetch")
-    subprocess.run(["sh", script, name], check=True)
-    return subprocess.run(["sh", script, "--where", name], check=True, capture_output=True, text=True).stdout.strip()
+sys.path[:0] = [os.path.dirname(HERE), os.path.join(os.path.dirname(HERE), "up")]
+from support import fetched  # noqa: E402
 
 
 class Browser:
