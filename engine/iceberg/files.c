@@ -42,12 +42,21 @@ static mle_status keep_text(builder *b, mle_buffer *text, const char **out, mle_
   return *out == NULL ? no_memory(err) : MLE_OK;
 }
 
+static mle_status refuse_type(const mle_field *field, mle_error *err) {
+  char label[MLE_TYPE_LABEL];
+  return mle_fail(err, MLE_EUNSUPPORTED,
+                  "this version does not read its type, %s; the other columns are read by name, "
+                  "columns = { ... }", mle_type_label(field->type, label));
+}
+
 static mle_status describe(builder *b, const mle_field *field, mle_scan_column *out,
                            mle_error *err) {
   mle_buffer text = MLE_BUFFER(MLE_TYPE_TEXT_MAX);
   mle_status status;
   *out = (mle_scan_column){.field_id = field->id, .name = field->name, .required = field->required};
-  MLE_GO(mle_sql_type_print(field->type, &text, err));
+  status = mle_sql_type_print(field->type, &text, err);
+  if (status == MLE_EUNSUPPORTED) status = refuse_type(field, err);
+  MLE_GO(status);
   MLE_GO(keep_text(b, &text, &out->type, err));
   if (field->initial_default != NULL) {
     MLE_GO(mle_value_sql_default(field->type, field->initial_default, &text, err));

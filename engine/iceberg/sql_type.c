@@ -258,6 +258,7 @@ static mle_status quote(const char *text, char mark, mle_buffer *out, mle_error 
 static const char *plain_sql(mle_type_kind kind) {
   switch (kind) {
     case MLE_TYPE_BOOLEAN: return "BOOLEAN";
+    case MLE_TYPE_UNKNOWN: /* always null, in no file: spec, "Primitive Types" */
     case MLE_TYPE_INT: return "INTEGER";
     case MLE_TYPE_LONG: return "BIGINT";
     case MLE_TYPE_FLOAT: return "FLOAT";
