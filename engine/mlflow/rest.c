@@ -8,6 +8,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
+#include "engine/base/line.h"
 #include "engine/base/percent.h"
 #include "engine/http/retry.h"
 
@@ -105,16 +106,6 @@ static mle_status status_of(const char *code, long http) {
   return http >= 500 || http == 429 || http == 408 ? MLE_EIO : MLE_EINVAL;
 }
 
-/* One line, without what could confuse a terminal. */
-static void one_line(const char *text, char out[SAID_MAX]) {
-  size_t len = 0;
-  for (; *text != '\0' && len + 1 < SAID_MAX; text++) {
-    bool plain = (unsigned char)*text >= ' ' && *text != 127;
-    if (plain || (len > 0 && out[len - 1] != ' ')) out[len++] = plain ? *text : ' ';
-  }
-  out[len] = '\0';
-}
-
 static const char *advice(long http, bool json) {
   if (http == 401)
     return "; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN";
@@ -134,7 +125,7 @@ static mle_status fail_answer(const mle_rest_store *store, const mle_rest_reques
     mle_json_opt_text(&root, "error_code", NULL, &code, NULL);
     mle_json_opt_text(&root, "message", NULL, &message, NULL);
   }
-  if (message != NULL) one_line(message, said);
+  if (message != NULL) mle_line_copy(message, said, sizeof said);
   mle_status status = status_of(code, response->status);
   mle_fail(err, status, "MLflow at %s, %.*s: %ld%s%s%s", store->settings.url,
            (int)strcspn(request->path, "?"), request->path, response->status,
