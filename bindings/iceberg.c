@@ -14,9 +14,14 @@ static void release_names(void *names) {
   mle_names_release(names);
   mle_free(names);
 }
+static void release_properties(void *properties) {
+  mle_properties_release(properties);
+  mle_free(properties);
+}
 
 static const mlb_class catalog_class = {"mle.iceberg.catalog", release_catalog};
 static const mlb_class names_class = {"mle.iceberg.names", release_names};
+static const mlb_class properties_class = {"mle.iceberg.properties", release_properties};
 const mlb_class mlb_written_class = {"mle.iceberg.written", release_written};
 
 static mle_catalog *check_catalog(lua_State *L) { return mlb_check(L, 1, &catalog_class); }
@@ -80,6 +85,57 @@ static int l_open(lua_State *L) {
 static int l_create_namespace(lua_State *L) {
   mle_error err;
   mlb_try(L, mle_catalog_create_namespace(check_catalog(L), luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
+/* catalog:drop_namespace(space) */
+static int l_drop_namespace(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_catalog_drop_namespace(check_catalog(L), luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
+/* catalog:namespace_properties(space) -> table */
+static int l_namespace_properties(lua_State *L) {
+  mle_catalog *catalog = check_catalog(L);
+  const char *space = luaL_checkstring(L, 2);
+  mlb_box *box = mlb_push(L, &properties_class);
+  mle_properties *found = mle_calloc(1, sizeof *found);
+  mle_error err;
+  if (found == NULL) return luaL_error(L, "not enough memory");
+  box->object = found;
+  mlb_try(L, mle_catalog_namespace_properties(catalog, space, found, &err), &err);
+  lua_createtable(L, 0, (int)found->count);
+  for (size_t i = 0; i < found->count; i++) {
+    lua_pushstring(L, found->items[i].value);
+    lua_setfield(L, -2, found->items[i].key);
+  }
+  return 1;
+}
+
+/* { "key", ... } as C has it; [list, texts] stay on the stack. */
+static const char *const *check_texts(lua_State *L, int arg, size_t *out_count) {
+  luaL_checktype(L, arg, LUA_TTABLE);
+  *out_count = (size_t)luaL_len(L, arg);
+  const char **texts = lua_newuserdatauv(L, (*out_count + 1) * sizeof *texts, 0);
+  for (size_t i = 0; i < *out_count; i++) {
+    if (lua_rawgeti(L, arg, (lua_Integer)i + 1) != LUA_TSTRING)
+      luaL_error(L, "element %d is no text", (int)i + 1);
+    texts[i] = lua_tostring(L, -1);
+    lua_pop(L, 1); /* the list still holds it */
+  }
+  return texts;
+}
+
+/* catalog:update_namespace(space, updates, removals) */
+static int l_update_namespace(lua_State *L) {
+  mle_catalog *catalog = check_catalog(L);
+  const char *space = luaL_checkstring(L, 2);
+  mle_namespace_change change;
+  mle_error err;
+  change.updates = mlb_properties(L, 3, &change.num_updates);
+  change.removals = check_texts(L, 4, &change.num_removals);
+  mlb_try(L, mle_catalog_update_namespace(catalog, space, &change, &err), &err);
   return 0;
 }
 
@@ -185,6 +241,19 @@ static int l_rename_table(lua_State *L) {
   return 0;
 }
 
+/* catalog:register_table(space, name, metadata_location) -> table */
+static int l_register_table(lua_State *L) {
+  mle_catalog *catalog = check_catalog(L);
+  const mle_table_name name = check_name(L, 2);
+  const char *location = luaL_checkstring(L, 4);
+  mlb_box *box = mlb_push(L, &mlb_table_class);
+  mle_table *table;
+  mle_error err;
+  mlb_try(L, mle_catalog_register_table(catalog, &name, location, &table, &err), &err);
+  box->object = table;
+  return 1;
+}
+
 /* catalog:append(table, written [, summary]) -> the table's next version, the snapshot's id */
 static int l_append(lua_State *L) {
   mle_catalog *catalog = check_catalog(L);
@@ -216,6 +285,9 @@ static int l_written_facts(lua_State *L) {
 
 static const luaL_Reg catalog_methods[] = {
     {"create_namespace", l_create_namespace},
+    {"drop_namespace", l_drop_namespace},
+    {"namespace_properties", l_namespace_properties},
+    {"update_namespace", l_update_namespace},
     {"has_namespace", l_has_namespace},
     {"namespaces", l_namespaces},
     {"tables", l_tables},
@@ -224,6 +296,7 @@ static const luaL_Reg catalog_methods[] = {
     {"load", l_load},
     {"drop_table", l_drop_table},
     {"rename_table", l_rename_table},
+    {"register_table", l_register_table},
     {"append", l_append},
     {NULL, NULL},
 };
@@ -243,6 +316,7 @@ static const luaL_Reg functions[] = {
 int luaopen_mle_iceberg(lua_State *L) {
   mlb_register(L, &catalog_class, catalog_methods);
   mlb_register(L, &names_class, no_methods);
+  mlb_register(L, &properties_class, no_methods);
   mlb_register(L, &mlb_written_class, written_methods);
   mlb_register_table(L);
   luaL_newlib(L, functions);

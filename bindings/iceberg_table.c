@@ -7,6 +7,7 @@
 #include "bindings/iceberg.h"
 #include "engine/base/alloc.h"
 #include "engine/iceberg/inspect.h"
+#include "engine/iceberg/orphans.h"
 #include "engine/iceberg/sql_type.h"
 
 #define TEXT_MAX ((size_t)1 << 20)
@@ -21,6 +22,10 @@ static void release_plan(void *plan) {
   mle_plan_release(plan);
   mle_free(plan);
 }
+static void release_orphans(void *orphans) {
+  mle_orphans_release(orphans);
+  mle_free(orphans);
+}
 static void release_buffer(void *buffer) {
   mle_buffer_release(buffer);
   mle_free(buffer);
@@ -29,6 +34,7 @@ static void release_buffer(void *buffer) {
 const mlb_class mlb_table_class = {"mle.iceberg.table", release_table};
 static const mlb_class arena_class = {"mle.iceberg.arena", release_arena};
 static const mlb_class plan_class = {"mle.iceberg.plan", release_plan};
+static const mlb_class orphans_class = {"mle.iceberg.orphans", release_orphans};
 static const mlb_class buffer_class = {"mle.iceberg.buffer", release_buffer};
 
 static const mle_table *check_table(lua_State *L) { return mlb_check(L, 1, &mlb_table_class); }
@@ -405,6 +411,24 @@ static int l_inspect(lua_State *L) {
   return 1;
 }
 
+/* table:orphans() -> { { path, bytes }, ... } */
+static int l_orphans(lua_State *L) {
+  const mle_table *table = check_table(L);
+  mle_orphans *found = push_memory(L, &orphans_class, sizeof *found);
+  mle_error err;
+  mlb_try(L, mle_orphans_find(table->metadata, table->metadata_location, found, &err), &err);
+  lua_createtable(L, (int)found->count, 0);
+  for (size_t i = 0; i < found->count; i++) {
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, found->items[i].uri);
+    lua_setfield(L, -2, "path");
+    lua_pushinteger(L, found->items[i].size);
+    lua_setfield(L, -2, "bytes");
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
 /* table:check_append(): raises when this version cannot append to it */
 static int l_check_append(lua_State *L) {
   mle_error err;
@@ -422,6 +446,7 @@ static const luaL_Reg methods[] = {
     {"range", l_range},
     {"plan", l_plan},
     {"inspect", l_inspect},
+    {"orphans", l_orphans},
     {"check_append", l_check_append},
     {NULL, NULL},
 };
@@ -433,4 +458,5 @@ void mlb_register_table(lua_State *L) {
   mlb_register(L, &arena_class, no_methods);
   mlb_register(L, &plan_class, no_methods);
   mlb_register(L, &buffer_class, no_methods);
+  mlb_register(L, &orphans_class, no_methods);
 }

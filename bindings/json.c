@@ -9,6 +9,7 @@
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
 #include "engine/json/json.h"
+#include "engine/mlflow/yaml.h"
 
 #define DEPTH_MAX 100
 
@@ -73,6 +74,20 @@ static int l_decode(lua_State *L) {
   mle_json *doc;
   mle_error err;
   mlb_try(L, mle_json_parse(text, len, &doc, &err), &err);
+  box->object = doc;
+  mle_json_at root = mle_json_root(doc);
+  push_value(L, &root);
+  return 1;
+}
+
+/* json.decode_yaml(text) -> value, of as much YAML as engine/mlflow/yaml.h reads */
+static int l_decode_yaml(lua_State *L) {
+  size_t len;
+  const char *text = luaL_checklstring(L, 1, &len);
+  mlb_box *box = mlb_push(L, &json_class);
+  mle_json *doc;
+  mle_error err;
+  mlb_try(L, mle_yaml_read(text, len, &doc, &err), &err);
   box->object = doc;
   mle_json_at root = mle_json_root(doc);
   push_value(L, &root);
@@ -186,6 +201,7 @@ static int l_array(lua_State *L) {
 
 static const luaL_Reg functions[] = {
     {"decode", l_decode},
+    {"decode_yaml", l_decode_yaml},
     {"encode", l_encode},
     {"array", l_array},
     {NULL, NULL},

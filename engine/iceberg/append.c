@@ -112,6 +112,7 @@ typedef struct attempt {
   const mle_append *append;
   mle_manifest_file manifest; /* ours; written once and kept through all attempts */
   int64_t snapshot_id;
+  bool repeated; /* snapshot_id is that of an earlier append with our key */
   char uuid[MLE_UUID_TEXT];
   mle_arena kept; /* what lives through all attempts */
 } attempt;
@@ -216,6 +217,26 @@ static mle_status reload(mle_catalog *catalog, const mle_table *table, mle_table
   return status;
 }
 
+static const char *key_of(const mle_append *append) {
+  for (size_t i = 0; i < append->num_summary; i++)
+    if (strcmp(append->summary[i].key, MLE_COMMIT_KEY) == 0) return append->summary[i].value;
+  return NULL;
+}
+
+/* Whether the table has it already: ours, of an attempt that was taken for lost, or one with our key. */
+static bool has_it(attempt *a, const mle_metadata *m) {
+  const char *key = key_of(a->append), *other;
+  if (mle_metadata_snapshot(m, a->snapshot_id) != NULL) return true;
+  for (size_t i = 0; key != NULL && i < m->num_snapshots; i++) {
+    other = mle_snapshot_summary(&m->snapshots[i], MLE_COMMIT_KEY);
+    if (other == NULL || strcmp(other, key) != 0) continue;
+    a->snapshot_id = m->snapshots[i].id;
+    a->repeated = true;
+    return true;
+  }
+  return false;
+}
+
 static mle_status try_until(attempt *a, const mle_table *table, mle_table **out, mle_error *err) {
   int64_t retries = mle_metadata_number(table->metadata, "commit.retry.num-retries", RETRIES);
   int64_t limit =
@@ -233,6 +254,10 @@ static mle_status try_until(attempt *a, const mle_table *table, mle_table **out,
     mle_table_free(newest);
     newest = NULL;
     status = reload(a->catalog, table, &newest, err);
+    if (status == MLE_OK && has_it(a, newest->metadata)) {
+      *out = newest;
+      return MLE_OK;
+    }
     if (status == MLE_OK) status = try_once(a, newest, number, out, err);
   }
   mle_table_free(newest);
@@ -260,7 +285,7 @@ static int64_t new_snapshot_id(const mle_metadata *m) {
 }
 
 mle_status mle_append_commit(mle_catalog *catalog, const mle_table *table, const mle_append *append,
-                             mle_table **out, int64_t *out_snapshot_id, mle_error *err) {
+                             mle_table **out, mle_appended *out_appended, mle_error *err) {
   *out = NULL;
   MLE_TRY(mle_append_check(table, err));
   attempt a = {.catalog = catalog, .append = append, .kept = MLE_ARENA};
@@ -269,9 +294,10 @@ mle_status mle_append_commit(mle_catalog *catalog, const mle_table *table, const
   mle_status status = write_manifest(&a, table, err);
   if (status == MLE_OK) {
     status = try_until(&a, table, out, err);
-    if (status != MLE_OK && status != MLE_EUNKNOWN) mle_store_remove(a.manifest.path, NULL);
+    bool lost = status != MLE_OK && status != MLE_EUNKNOWN;
+    if (lost || a.repeated) mle_store_remove(a.manifest.path, NULL);
   }
-  if (out_snapshot_id != NULL) *out_snapshot_id = a.snapshot_id;
+  *out_appended = (mle_appended){a.snapshot_id, a.repeated};
   mle_arena_release(&a.kept);
   return status == MLE_OK ? MLE_OK
                           : mle_context(err, "appending to %s.%s", table->space, table->name);

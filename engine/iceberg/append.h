@@ -15,6 +15,12 @@
 
 #include "engine/iceberg/catalog.h"
 
+/*
+ * A fact of a snapshot's summary that makes an append happen once: where the table has
+ * a snapshot with the same key, that one is what the append comes to.
+ */
+#define MLE_COMMIT_KEY "mlengine.commit_key"
+
 typedef struct mle_append {
   const mle_data_file *files; /* at least one */
   size_t num_files;
@@ -28,10 +34,15 @@ mle_status mle_append_check(const mle_table *table, mle_error *err);
 
 /*
  * Commits and gives the table's new version, whose current snapshot is the new one
- * unless others committed since. `out_snapshot_id` may be NULL. After EUNKNOWN the
- * data files must stay; after any other failure they are not in the table.
+ * unless others committed since. After EUNKNOWN the data files must stay; after any
+ * other failure, and where it was a repetition, they are not in the table.
  */
+typedef struct mle_appended {
+  int64_t snapshot_id;
+  bool repeated; /* it is the snapshot of an earlier append with the same key */
+} mle_appended;
+
 mle_status mle_append_commit(mle_catalog *catalog, const mle_table *table, const mle_append *append,
-                             mle_table **out, int64_t *out_snapshot_id, mle_error *err);
+                             mle_table **out, mle_appended *out_appended, mle_error *err);
 
 #endif

@@ -14,8 +14,8 @@
 
 #define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
 
-static const mle_catalog_class *const classes[] = {&mle_catalog_sql, &mle_catalog_hadoop,
-                                                 &mle_catalog_static};
+static const mle_catalog_class *const classes[] = {&mle_catalog_sql, &mle_catalog_rest,
+                                                 &mle_catalog_hadoop, &mle_catalog_static};
 
 /* ====== Small parts ====== */
 
@@ -110,6 +110,28 @@ static mle_status finish_names(mle_names *names, mle_status status) {
   return status;
 }
 
+mle_status mle_properties_add(mle_properties *properties, const char *key, const char *value,
+                              mle_error *err) {
+  mle_property *longer = mle_arena_grow(&properties->arena, properties->items, properties->count,
+                                        sizeof *longer);
+  if (longer == NULL) return mle_nomem(err, "listing properties");
+  properties->items = longer;
+  longer += properties->count;
+  MLE_TRY(mle_arena_copy(&properties->arena, key, &longer->key, err));
+  MLE_TRY(mle_arena_copy(&properties->arena, value, &longer->value, err));
+  properties->count++;
+  return MLE_OK;
+}
+
+void mle_properties_release(mle_properties *properties) {
+  mle_arena_release(&properties->arena);
+  *properties = (mle_properties){.arena = MLE_ARENA};
+}
+
+static int by_key(const void *a, const void *b) {
+  return strcmp(((const mle_property *)a)->key, ((const mle_property *)b)->key);
+}
+
 /* ====== Names ====== */
 
 /* A name becomes a folder and part of a dotted name, so neither may be ambiguous. */
@@ -135,8 +157,20 @@ static const char *guess_type(const mle_property *properties, size_t count) {
   if (uri == NULL) return NULL;
   if (strncmp(uri, "sqlite", 6) == 0 || strncmp(uri, "jdbc:sqlite", 11) == 0) return "sql";
   if (strncmp(uri, "http", 4) == 0) return "rest";
+  if (strncmp(uri, "thrift", 6) == 0) return "hive";
   return "sql";
 }
+
+/* Kinds that PyIceberg has and we have not, and how else their tables may be reached. */
+static const struct {
+  const char *type, *instead;
+} absent[] = {
+    {"hive", "; a Hive Metastore's tables can be read as 'static', by their metadata file"},
+    {"glue", "; Glue has a REST endpoint: type 'rest' with rest.sigv4-enabled"},
+    {"dynamodb", ""},
+    {"bigquery", ""},
+    {"in-memory", ""},
+};
 
 static mle_status find_class(const char *name, const char *type, const mle_catalog_class **out,
                              mle_error *err) {
@@ -147,10 +181,13 @@ static mle_status find_class(const char *name, const char *type, const mle_catal
     *out = classes[i];
     if (strcmp(classes[i]->type, type) == 0) return MLE_OK;
   }
+  const char *instead = "";
+  for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
+    if (strcmp(absent[i].type, type) == 0) instead = absent[i].instead;
   return mle_fail(err, MLE_EUNSUPPORTED,
-                  "catalog '%s' has type '%s'; this version opens 'sql' on SQLite, 'hadoop' and "
-                  "'static'",
-                  name, type);
+                  "catalog '%s' has type '%.60s', which this version does not open; it opens 'sql' "
+                  "(SQLite, PostgreSQL), 'rest', 'hadoop' and 'static'%s",
+                  name, type, instead);
 }
 
 static char *without_slash(const char *uri) {
@@ -246,14 +283,56 @@ mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle
   return finish_names(out, catalog->class->list_namespaces(catalog, out, err));
 }
 
+static mle_status need_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  bool exists;
+  MLE_TRY(mle_catalog_has_namespace(catalog, space, &exists, err));
+  if (exists) return MLE_OK;
+  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
+}
+
 mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out,
                                    mle_error *err) {
-  bool exists;
   *out = (mle_names){.arena = MLE_ARENA};
-  MLE_TRY(mle_catalog_has_namespace(catalog, space, &exists, err));
-  if (!exists)
-    return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
+  MLE_TRY(need_namespace(catalog, space, err));
   return finish_names(out, catalog->class->list_tables(catalog, space, out, err));
+}
+
+static mle_status refuse(const mle_catalog *catalog, const char *what, mle_error *err) {
+  return mle_fail(err, MLE_EUNSUPPORTED, "catalog '%s', of type '%s', cannot %s", catalog->name,
+                  catalog->class->type, what);
+}
+
+mle_status mle_catalog_drop_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  if (catalog->class->drop_namespace == NULL) return refuse(catalog, "drop namespaces", err);
+  MLE_TRY(need_namespace(catalog, space, err));
+  return catalog->class->drop_namespace(catalog, space, err);
+}
+
+mle_status mle_catalog_namespace_properties(mle_catalog *catalog, const char *space,
+                                            mle_properties *out, mle_error *err) {
+  *out = (mle_properties){.arena = MLE_ARENA};
+  if (catalog->class->namespace_properties == NULL)
+    return refuse(catalog, "keep properties of namespaces", err);
+  MLE_TRY(need_namespace(catalog, space, err));
+  mle_status status = catalog->class->namespace_properties(catalog, space, out, err);
+  if (status != MLE_OK)
+    mle_properties_release(out);
+  else if (out->count > 1)
+    qsort(out->items, out->count, sizeof *out->items, by_key);
+  return status;
+}
+
+mle_status mle_catalog_update_namespace(mle_catalog *catalog, const char *space,
+                                        const mle_namespace_change *change, mle_error *err) {
+  if (catalog->class->update_namespace == NULL)
+    return refuse(catalog, "keep properties of namespaces", err);
+  MLE_TRY(need_namespace(catalog, space, err));
+  for (size_t i = 0; i < change->num_updates; i++)
+    for (size_t j = 0; j < change->num_removals; j++)
+      if (strcmp(change->updates[i].key, change->removals[j]) == 0)
+        return mle_fail(err, MLE_EINVAL, "property '%.80s' is both set and removed",
+                        change->removals[j]);
+  return catalog->class->update_namespace(catalog, space, change, err);
 }
 
 /* ====== Tables ====== */
@@ -288,8 +367,8 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
   mle_new_table table = {.location = location,
                          .properties = request->properties,
                          .num_properties = request->num_properties};
-  MLE_TRY(mle_store_check(location, err));
-  MLE_TRY(mle_catalog_reach(catalog, location, err));
+  if (location != NULL) MLE_TRY(mle_store_check(location, err));
+  if (location != NULL) MLE_TRY(mle_catalog_reach(catalog, location, err));
   MLE_TRY(mle_schema_from_columns(request->columns, request->num_columns, arena, &table.schema,
                                   &table.last_column_id, err));
   MLE_TRY(make_namespace(catalog, name->space, err));
@@ -305,14 +384,17 @@ mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *
   MLE_TRY(mle_catalog_has_table(catalog, name, &exists, err));
   if (exists)
     return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
-  if (request->location == NULL && catalog->warehouse == NULL)
+  bool placed = request->location != NULL || catalog->class->places_tables;
+  if (!placed && catalog->warehouse == NULL)
     return mle_fail(err, MLE_EINVAL, "catalog '%s' has no warehouse, so table %s needs a location",
                     catalog->name, mle_table_label(name, label));
   MLE_TRY(check_version(request, err));
   mle_arena arena = MLE_ARENA;
-  char *location = request->location == NULL ? default_location(catalog, name)
-                                             : without_slash(request->location);
-  mle_status status = location == NULL
+  char *location = request->location != NULL ? without_slash(request->location)
+                   : placed                  ? NULL
+                                             : default_location(catalog, name);
+  bool missing = location == NULL && !(placed && request->location == NULL);
+  mle_status status = missing
                           ? mle_nomem(err, "creating a table")
                           : create_table(catalog, name, request, location, &arena, err);
   mle_free(location);
@@ -404,6 +486,7 @@ mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *nam
   mle_names names = {.arena = MLE_ARENA};
   *out = false;
   MLE_TRY(check_table(name, err));
+  if (catalog->class->has_table != NULL) return catalog->class->has_table(catalog, name, out, err);
   MLE_TRY(catalog->class->has_namespace(catalog, name->space, &has_space, err));
   if (!has_space) return MLE_OK;
   mle_status status = catalog->class->list_tables(catalog, name->space, &names, err);
@@ -429,6 +512,20 @@ mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *
     return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(to, label));
   MLE_TRY(make_namespace(catalog, to->space, err));
   return catalog->class->rename_table(catalog, from, to, err);
+}
+
+mle_status mle_catalog_register_table(mle_catalog *catalog, const mle_table_name *name,
+                                      const char *location, mle_table **out, mle_error *err) {
+  char label[MLE_TABLE_LABEL];
+  bool exists;
+  *out = NULL;
+  if (catalog->class->register_table == NULL) return refuse(catalog, "register tables", err);
+  MLE_TRY(mle_catalog_has_table(catalog, name, &exists, err));
+  if (exists)
+    return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
+  MLE_TRY(make_namespace(catalog, name->space, err));
+  MLE_TRY(catalog->class->register_table(catalog, name, location, err));
+  return mle_catalog_load(catalog, name, out, err);
 }
 
 mle_status mle_catalog_commit(mle_catalog *catalog, const mle_table *base,

@@ -10,8 +10,8 @@
  *     mle_catalog_close(catalog);
  *
  * Properties have PyIceberg's names. A kind of catalog is a mle_catalog_class; those
- * here are "sql" (on SQLite), "hadoop" (a directory) and "static" (one table, to read).
- * Namespaces are texts with dots between levels.
+ * here are "sql" (on SQLite or PostgreSQL), "rest" (a server), "hadoop" (a directory) and
+ * "static" (one table, to read). Namespaces are texts with dots between levels.
  * A catalog belongs to one thread at a time; processes may share what is behind it.
  */
 #ifndef MLE_ICEBERG_CATALOG_H
@@ -48,6 +48,14 @@ typedef struct mle_names {
 
 void mle_names_release(mle_names *names);
 
+typedef struct mle_properties {
+  mle_arena arena;
+  mle_property *items; /* by key */
+  size_t count;
+} mle_properties;
+
+void mle_properties_release(mle_properties *properties);
+
 /* Touches nothing yet: a catalog that is not there is one without tables. */
 mle_status mle_catalog_open(const char *name, const mle_property *properties, size_t count,
                             mle_catalog **out, mle_error *err);
@@ -60,6 +68,23 @@ mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bo
                                      mle_error *err);
 mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle_error *err);
 
+/* EREFUSED while there are tables or namespaces in it, ENOTFOUND when it is not there. */
+mle_status mle_catalog_drop_namespace(mle_catalog *catalog, const char *space, mle_error *err);
+
+/* EUNSUPPORTED in a Hadoop directory. */
+mle_status mle_catalog_namespace_properties(mle_catalog *catalog, const char *space,
+                                            mle_properties *out, mle_error *err);
+
+typedef struct mle_namespace_change {
+  const mle_property *updates;
+  size_t num_updates;
+  const char *const *removals; /* one that is not there is fine */
+  size_t num_removals;
+} mle_namespace_change;
+
+mle_status mle_catalog_update_namespace(mle_catalog *catalog, const char *space,
+                                        const mle_namespace_change *change, mle_error *err);
+
 /* Tables of one namespace, by name; ENOTFOUND when there is no such namespace. */
 mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out,
                                    mle_error *err);
@@ -70,7 +95,7 @@ typedef struct mle_table_request {
   size_t num_columns;
   const mle_property *properties;
   size_t num_properties;
-  const char *location; /* NULL: <warehouse>/<namespace>/<table> */
+  const char *location; /* NULL: <warehouse>/<namespace>/<table>, or what the server chooses */
 } mle_table_request;
 
 /* Makes an empty table, and its namespace where that is missing; EEXISTS when the name is taken. */
@@ -90,6 +115,10 @@ mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *na
 /* EUNSUPPORTED in a Hadoop directory. */
 mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *from,
                                     const mle_table_name *to, mle_error *err);
+
+/* A table of that name whose metadata is the file at `location`; EEXISTS when the name is taken. */
+mle_status mle_catalog_register_table(mle_catalog *catalog, const mle_table_name *name,
+                                      const char *location, mle_table **out, mle_error *err);
 
 /*
  * Makes `snapshot` the head of main, provided that `base` is still the table's

@@ -9,21 +9,32 @@
 
 #include "engine/iceberg/catalog.h"
 
+/* What may be NULL is refused by catalog.c, with the type's name. */
 typedef struct mle_catalog_class {
   const char *type;
+  bool places_tables; /* it chooses the location of a table that has none */
   mle_status (*open)(const mle_property *properties, size_t count, mle_catalog **out,
                      mle_error *err);
   void (*close)(mle_catalog *catalog);
   mle_status (*create_namespace)(mle_catalog *, const char *space, mle_error *err);
   mle_status (*has_namespace)(mle_catalog *, const char *space, bool *out, mle_error *err);
+  mle_status (*drop_namespace)(mle_catalog *, const char *space, mle_error *err); /* may be NULL */
+  mle_status (*namespace_properties)(mle_catalog *, const char *space, mle_properties *out,
+                                     mle_error *err); /* may be NULL */
+  mle_status (*update_namespace)(mle_catalog *, const char *space, const mle_namespace_change *,
+                                 mle_error *err); /* may be NULL */
   mle_status (*list_namespaces)(mle_catalog *, mle_names *out, mle_error *err);
   mle_status (*list_tables)(mle_catalog *, const char *space, mle_names *out, mle_error *err);
   mle_status (*create_table)(mle_catalog *, const mle_table_name *, const mle_new_table *,
                              mle_error *err);
   mle_status (*load)(mle_catalog *, const mle_table_name *, mle_table **out, mle_error *err);
+  mle_status (*has_table)(mle_catalog *, const mle_table_name *, bool *out,
+                          mle_error *err); /* NULL: it is looked for among all */
   mle_status (*drop_table)(mle_catalog *, const mle_table_name *, mle_error *err);
   mle_status (*rename_table)(mle_catalog *, const mle_table_name *from, const mle_table_name *to,
                              mle_error *err);
+  mle_status (*register_table)(mle_catalog *, const mle_table_name *, const char *location,
+                               mle_error *err); /* may be NULL */
   mle_status (*commit)(mle_catalog *, const mle_table *base, const mle_snapshot *, mle_table **out,
                        mle_error *err);
 } mle_catalog_class;
@@ -39,6 +50,7 @@ struct mle_catalog {
 };
 
 extern const mle_catalog_class mle_catalog_sql;
+extern const mle_catalog_class mle_catalog_rest;
 extern const mle_catalog_class mle_catalog_hadoop;
 extern const mle_catalog_class mle_catalog_static;
 
@@ -71,5 +83,7 @@ void mle_catalog_remove_old(const mle_table *base, const mle_table *next);
 mle_status mle_catalog_reach(const mle_catalog *catalog, const char *uri, mle_error *err);
 
 mle_status mle_names_add(mle_names *names, const char *name, mle_error *err);
+mle_status mle_properties_add(mle_properties *properties, const char *key, const char *value,
+                              mle_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
@@ -114,6 +115,20 @@ static mle_status create_namespace(mle_catalog *catalog, const char *space, mle_
   MLE_GO(check_levels(catalog, space, uri, err));
   MLE_GO(mle_store_local_path(uri, &path, err));
   status = mle_make_folders(path, 0755, err);
+done:
+  mle_free(uri);
+  return status;
+}
+
+static mle_status drop_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  const char *path;
+  char *uri = folder_of(catalog, space, NULL);
+  mle_status status;
+  if (uri == NULL) return no_memory(err);
+  MLE_GO(mle_store_local_path(uri, &path, err));
+  if (rmdir(path) != 0)
+    status = mle_fail(err, errno == ENOTEMPTY || errno == EEXIST ? MLE_EREFUSED : MLE_EIO,
+                      "cannot drop namespace '%s': %s: %s", space, path, strerror(errno));
 done:
   mle_free(uri);
   return status;
@@ -348,6 +363,7 @@ const mle_catalog_class mle_catalog_hadoop = {
     .close = close_hadoop,
     .create_namespace = create_namespace,
     .has_namespace = has_namespace,
+    .drop_namespace = drop_namespace,
     .list_namespaces = list_namespaces,
     .list_tables = list_tables,
     .create_table = create_table,

@@ -1,86 +1,104 @@
 /*
- * catalog_sql.c -- the SQL catalog on SQLite, shared with PyIceberg's SqlCatalog
- * and Java's JdbcCatalog (schema V1):
+ * catalog_sql.c -- a catalog in a database, shared with PyIceberg's SqlCatalog and
+ * Java's JdbcCatalog (schema V1; V0, without iceberg_type, is read and written too):
  *
  *     iceberg_tables                 one row per table: where its metadata is now
  *     iceberg_namespace_properties   one row per property; "exists" = "true" makes a namespace
  *
  * A commit writes the next metadata file, then moves the row with
  *     UPDATE ... SET metadata_location = NEW WHERE metadata_location = OLD
- * so of two writers one changes a row and the other none. The journal mode is left
- * as it is found: whoever else opens the file waits on SQLite's own locks.
+ * so of two writers one changes a row and the other none. That is also why a statement
+ * whose outcome is not known may be sent again: it takes effect once at most.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
-#include "engine/base/db.h"
-#include "engine/base/file.h"
-#include "engine/iceberg/catalog_class.h"
+#include "engine/base/cancel.h"
+#include "engine/base/clock.h"
+#include "engine/http/retry.h"
+#include "engine/iceberg/sql_door.h"
 #include "engine/store/store.h"
+
+#define SENT_MAX 5 /* times that one statement of unknown outcome is sent */
 
 typedef struct sql_catalog {
   mle_catalog base;
-  char *path;
-  mle_db *db;       /* NULL until used, and while the file is not there */
-  bool has_type;    /* the column iceberg_type: absent in V0 */
+  mle_sql_door *door;
+  bool ready;    /* the tables are there */
+  bool has_type; /* the column iceberg_type: absent in V0 */
 } sql_catalog;
 
 /* Rows of views, which Java keeps in the same table, are not tables. */
 #define TABLES_ONLY " and (iceberg_type is null or iceberg_type = 'TABLE')"
-#define THE_TABLE " where catalog_name = ? and table_namespace = ? and table_name = ?"
+#define THE_TABLE " where catalog_name = $1 and table_namespace = $2 and table_name = $3"
+
+/* What a statement is given, in the order of $1, $2, ... */
+#define WITH(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static sql_catalog *cast(mle_catalog *catalog) { return (sql_catalog *)catalog; }
 
 static const char *type_filter(const sql_catalog *c) { return c->has_type ? TABLES_ONLY : ""; }
 
-/* ====== The file ====== */
+static mle_status run(sql_catalog *c, const char *sql, const char *const *with, int64_t *changed,
+                      mle_error *err) {
+  return c->door->class->run(c->door, sql, with, changed, err);
+}
 
-static const char create_sql[] =
+static mle_status query(sql_catalog *c, const char *sql, const char *const *with,
+                        mle_sql_visit visit, void *context, mle_error *err) {
+  return c->door->class->query(c->door, sql, with, visit, context, err);
+}
+
+/* ====== The database ====== */
+
+static const char *const create_sql[] = {
     "create table if not exists iceberg_tables ("
     " catalog_name VARCHAR(255) NOT NULL, table_namespace VARCHAR(255) NOT NULL,"
     " table_name VARCHAR(255) NOT NULL, metadata_location VARCHAR(1000),"
     " previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),"
-    " PRIMARY KEY (catalog_name, table_namespace, table_name));"
+    " PRIMARY KEY (catalog_name, table_namespace, table_name))",
     "create table if not exists iceberg_namespace_properties ("
     " catalog_name VARCHAR(255) NOT NULL, namespace VARCHAR(255) NOT NULL,"
     " property_key VARCHAR(255) NOT NULL, property_value VARCHAR(1000) NOT NULL,"
-    " PRIMARY KEY (catalog_name, namespace, property_key))";
+    " PRIMARY KEY (catalog_name, namespace, property_key))",
+};
 
-static mle_status make_folder(const char *path, mle_error *err) {
-  const char *slash = strrchr(path, '/');
-  if (slash == NULL || slash == path) return MLE_OK;
-  char *folder = mle_strndup(path, (size_t)(slash - path));
-  if (folder == NULL) return mle_nomem(err, "opening a catalog");
-  mle_status status = mle_make_folders(folder, 0700, err);
-  mle_free(folder);
-  return status;
-}
-
-static mle_status set_up(sql_catalog *c, bool create, bool *ready, mle_error *err) {
-  bool tables, namespaces;
-  MLE_TRY(mle_db_has_table(c->db, "iceberg_tables", &tables, err));
-  MLE_TRY(mle_db_has_table(c->db, "iceberg_namespace_properties", &namespaces, err));
+static mle_status look(sql_catalog *c, bool *ready, mle_error *err) {
+  bool tables, namespaces = false;
+  MLE_TRY(c->door->class->has_table(c->door, "iceberg_tables", &tables, err));
+  if (tables)
+    MLE_TRY(c->door->class->has_table(c->door, "iceberg_namespace_properties", &namespaces, err));
   *ready = tables && namespaces;
-  if (!*ready && !create) return MLE_OK;
-  if (!*ready) MLE_TRY(mle_db_script(c->db, create_sql, err));
-  *ready = true;
-  return mle_db_has_column(c->db, "iceberg_tables", "iceberg_type", &c->has_type, err);
+  if (!*ready) return MLE_OK;
+  return c->door->class->has_column(c->door, "iceberg_tables", "iceberg_type", &c->has_type, err);
 }
 
-/* Opens the file. Reading a catalog that nobody made yet leaves `ready` false. */
-static mle_status connect(sql_catalog *c, bool create, bool *ready, mle_error *err) {
-  const mle_db_options options = {.create = create};
-  *ready = c->db != NULL;
-  if (*ready) return MLE_OK;
-  if (!create && !mle_file_exists(c->path)) return MLE_OK;
-  if (create) MLE_TRY(make_folder(c->path, err));
-  MLE_TRY(mle_db_open(c->path, &options, &c->db, err));
-  mle_status status = set_up(c, create, ready, err);
-  if (status == MLE_OK && *ready) return MLE_OK;
-  mle_db_close(c->db);
-  c->db = NULL;
+/* Two that make the tables at once may get into each other's way, in PostgreSQL: both then have them. */
+static mle_status make_tables(sql_catalog *c, mle_error *err) {
+  mle_status status = MLE_OK;
+  for (int tried = 0; tried < 3; tried++) {
+    status = MLE_OK;
+    for (size_t i = 0; i < 2 && status == MLE_OK; i++) status = run(c, create_sql[i], NULL, NULL, err);
+    if (status == MLE_OK || status == MLE_ENOMEM) break;
+    mle_sleep_ms(50);
+  }
   return status;
+}
+
+/* Reading a catalog that nobody made yet leaves `ready` false. */
+static mle_status connect(sql_catalog *c, bool create, bool *ready, mle_error *err) {
+  bool there;
+  MLE_TRY(c->door->class->connect(c->door, create, &there, err));
+  *ready = c->ready;
+  if (*ready || !there) return MLE_OK;
+  MLE_TRY(look(c, ready, err));
+  if (!*ready && create) {
+    MLE_TRY(make_tables(c, err));
+    MLE_TRY(look(c, ready, err));
+  }
+  c->ready = *ready;
+  return MLE_OK;
 }
 
 static mle_status connect_to_read(sql_catalog *c, bool *ready, mle_error *err) {
@@ -92,42 +110,47 @@ static mle_status connect_to_write(sql_catalog *c, mle_error *err) {
   return connect(c, true, &ready, err);
 }
 
-/* SQLAlchemy's sqlite:///relative, sqlite:////absolute; JDBC's jdbc:sqlite:path. */
-static const char *path_of_uri(const char *uri) {
-  const char *path;
-  if (strncmp(uri, "jdbc:sqlite:", 12) == 0)
-    return strncmp(uri + 12, "file:", 5) == 0 ? uri + 17 : uri + 12;
-  if (strncmp(uri, "sqlite", 6) != 0 || (path = strstr(uri, ":///")) == NULL) return NULL;
-  return path + 4;
-}
-
 static mle_status open_sql(const mle_property *properties, size_t count, mle_catalog **out,
                            mle_error *err) {
-  const char *uri = mle_property_find(properties, count, "uri");
-  const char *path = uri == NULL ? NULL : path_of_uri(uri);
   *out = NULL;
-  if (uri == NULL)
-    return mle_fail(err, MLE_EINVAL, "the property uri is missing (sqlite:////path/catalog.db)");
-  if (path == NULL)
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "this version opens SQL catalogs on SQLite (sqlite:////path/catalog.db)");
-  if (*path == '\0' || strcmp(path, ":memory:") == 0 || strchr(path, '?') != NULL)
-    return mle_fail(err, MLE_EINVAL, "uri must name a file (sqlite:////path/catalog.db)");
   sql_catalog *c = mle_calloc(1, sizeof *c);
-  if (c != NULL) c->path = mle_path_absolute(path);
-  if (c == NULL || c->path == NULL) {
+  if (c == NULL) return mle_nomem(err, "opening a catalog");
+  mle_status status = mle_sql_door_open(properties, count, &c->door, err);
+  if (status == MLE_OK)
+    *out = &c->base;
+  else
     mle_free(c);
-    return mle_nomem(err, "opening a catalog");
-  }
-  *out = &c->base;
-  return MLE_OK;
+  return status;
 }
 
 static void close_sql(mle_catalog *catalog) {
   sql_catalog *c = cast(catalog);
-  mle_db_close(c->db);
-  mle_free(c->path);
+  c->door->class->close(c->door);
   mle_free(c);
+}
+
+/* ====== Rows ====== */
+
+static mle_status note_row(void *context, const char *const *columns, mle_error *err) {
+  (void)columns, (void)err;
+  *(bool *)context = true;
+  return MLE_OK;
+}
+
+static mle_status add_name(void *context, const char *const *columns, mle_error *err) {
+  return columns[0] == NULL ? MLE_OK : mle_names_add(context, columns[0], err);
+}
+
+static mle_status add_property(void *context, const char *const *columns, mle_error *err) {
+  if (columns[0] == NULL || columns[1] == NULL) return MLE_OK;
+  return mle_properties_add(context, columns[0], columns[1], err);
+}
+
+static mle_status keep_text(void *context, const char *const *columns, mle_error *err) {
+  char **out = context;
+  if (columns[0] == NULL || *out != NULL) return MLE_OK;
+  *out = mle_strdup(columns[0]);
+  return *out == NULL ? mle_nomem(err, "reading a catalog") : MLE_OK;
 }
 
 /* ====== Namespaces ====== */
@@ -145,78 +168,118 @@ static char *below(const char *space) {
   return pattern;
 }
 
-static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *out,
-                                mle_error *err) {
-  sql_catalog *c = cast(catalog);
-  int64_t count = 0;
+/* Whether a statement about catalog $1, namespace $2 and the pattern $3 of those below has rows. */
+static mle_status any(sql_catalog *c, const char *sql, const char *space, bool *out,
+                      mle_error *err) {
   bool ready;
   *out = false;
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return MLE_OK;
   char *pattern = below(space);
   if (pattern == NULL) return mle_nomem(err, "looking up a namespace");
-  mle_status status = mle_db_get_int(
-      c->db, 0, &count, err,
-      "select exists (select 1 from iceberg_tables where catalog_name = ?1"
-      "  and (table_namespace = ?2 or table_namespace like ?3 escape '!'))"
-      " or exists (select 1 from iceberg_namespace_properties where catalog_name = ?1"
-      "  and (namespace = ?2 or namespace like ?3 escape '!'))",
-      "sss", catalog->name, space, pattern);
+  mle_status status = query(c, sql, WITH(c->base.name, space, pattern), note_row, out, err);
   mle_free(pattern);
-  *out = count != 0;
   return status;
+}
+
+static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *out,
+                                mle_error *err) {
+  return any(cast(catalog),
+             "select 1 where exists (select 1 from iceberg_tables where catalog_name = $1"
+             "  and (table_namespace = $2 or table_namespace like $3 escape '!'))"
+             " or exists (select 1 from iceberg_namespace_properties where catalog_name = $1"
+             "  and (namespace = $2 or namespace like $3 escape '!'))",
+             space, out, err);
 }
 
 static mle_status create_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
   sql_catalog *c = cast(catalog);
   MLE_TRY(connect_to_write(c, err));
-  return mle_db_run(
-      c->db, err,
-      "insert or ignore into iceberg_namespace_properties"
-      " (catalog_name, namespace, property_key, property_value) values (?, ?, 'exists', 'true')",
-      "ss", catalog->name, space);
+  return run(c,
+             "insert into iceberg_namespace_properties"
+             " (catalog_name, namespace, property_key, property_value)"
+             " values ($1, $2, 'exists', 'true') on conflict do nothing",
+             WITH(catalog->name, space), NULL, err);
 }
 
-static mle_status add_rows(mle_db_rows *rows, mle_names *out, mle_error *err) {
-  for (;;) {
-    MLE_TRY(mle_db_next(rows, err));
-    if (!rows->found) return MLE_OK;
-    const char *name = mle_db_text(rows, 0);
-    if (name != NULL) MLE_TRY(mle_names_add(out, name, err));
-  }
+static mle_status drop_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
+  sql_catalog *c = cast(catalog);
+  bool used;
+  MLE_TRY(any(c,
+              "select 1 where exists (select 1 from iceberg_tables where catalog_name = $1"
+              "  and (table_namespace = $2 or table_namespace like $3 escape '!'))"
+              " or exists (select 1 from iceberg_namespace_properties where catalog_name = $1"
+              "  and namespace like $3 escape '!')",
+              space, &used, err));
+  if (used)
+    return mle_fail(err, MLE_EREFUSED, "namespace '%s' is not empty; drop what is in it first", space);
+  return run(c, "delete from iceberg_namespace_properties where catalog_name = $1 and namespace = $2",
+             WITH(catalog->name, space), NULL, err);
+}
+
+static mle_status namespace_properties(mle_catalog *catalog, const char *space,
+                                       mle_properties *out, mle_error *err) {
+  sql_catalog *c = cast(catalog);
+  bool ready;
+  MLE_TRY(connect_to_read(c, &ready, err));
+  if (!ready) return MLE_OK;
+  return query(c,
+               "select property_key, property_value from iceberg_namespace_properties"
+               " where catalog_name = $1 and namespace = $2 and property_key <> 'exists'",
+               WITH(catalog->name, space), add_property, out, err);
+}
+
+static mle_status change_properties(sql_catalog *c, const char *space,
+                                    const mle_namespace_change *change, mle_error *err) {
+  for (size_t i = 0; i < change->num_updates; i++)
+    MLE_TRY(run(c,
+                "insert into iceberg_namespace_properties"
+                " (catalog_name, namespace, property_key, property_value) values ($1, $2, $3, $4)"
+                " on conflict (catalog_name, namespace, property_key)"
+                " do update set property_value = excluded.property_value",
+                WITH(c->base.name, space, change->updates[i].key, change->updates[i].value), NULL,
+                err));
+  for (size_t i = 0; i < change->num_removals; i++)
+    MLE_TRY(run(c,
+                "delete from iceberg_namespace_properties where catalog_name = $1 and namespace = $2"
+                " and property_key = $3 and property_key <> 'exists'",
+                WITH(c->base.name, space, change->removals[i]), NULL, err));
+  return MLE_OK;
+}
+
+static mle_status update_namespace(mle_catalog *catalog, const char *space,
+                                   const mle_namespace_change *change, mle_error *err) {
+  sql_catalog *c = cast(catalog);
+  MLE_TRY(connect_to_write(c, err));
+  MLE_TRY(run(c, "begin", NULL, NULL, err));
+  mle_status status = change_properties(c, space, change, err);
+  if (status == MLE_OK) return run(c, "commit", NULL, NULL, err);
+  run(c, "rollback", NULL, NULL, NULL);
+  return status;
 }
 
 static mle_status list_namespaces(mle_catalog *catalog, mle_names *out, mle_error *err) {
   sql_catalog *c = cast(catalog);
   bool ready;
-  mle_db_rows rows;
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return MLE_OK;
-  mle_status status =
-      mle_db_query(c->db, &rows, err,
-                   "select table_namespace from iceberg_tables where catalog_name = ?1 union"
-                   " select namespace from iceberg_namespace_properties where catalog_name = ?1",
-                   "s", catalog->name);
-  if (status == MLE_OK) status = add_rows(&rows, out, err);
-  mle_db_end(&rows);
-  return status;
+  return query(c,
+               "select table_namespace from iceberg_tables where catalog_name = $1 union"
+               " select namespace from iceberg_namespace_properties where catalog_name = $1",
+               WITH(catalog->name), add_name, out, err);
 }
 
 static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names *out,
                               mle_error *err) {
   sql_catalog *c = cast(catalog);
   bool ready;
-  mle_db_rows rows;
   char sql[256];
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return MLE_OK;
   snprintf(sql, sizeof sql,
-           "select table_name from iceberg_tables where catalog_name = ? and table_namespace = ?%s",
+           "select table_name from iceberg_tables where catalog_name = $1 and table_namespace = $2%s",
            type_filter(c));
-  mle_status status = mle_db_query(c->db, &rows, err, sql, "ss", catalog->name, space);
-  if (status == MLE_OK) status = add_rows(&rows, out, err);
-  mle_db_end(&rows);
-  return status;
+  return query(c, sql, WITH(catalog->name, space), add_name, out, err);
 }
 
 /* ====== Tables ====== */
@@ -231,8 +294,11 @@ static mle_status find_location(sql_catalog *c, const mle_table_name *name, char
   if (!ready) return mle_catalog_not_found(&c->base, name, err);
   snprintf(sql, sizeof sql, "select metadata_location from iceberg_tables" THE_TABLE "%s",
            type_filter(c));
-  MLE_TRY(mle_db_get_text(c->db, out, err, sql, "sss", c->base.name, name->space, name->name));
-  return *out == NULL ? mle_catalog_not_found(&c->base, name, err) : MLE_OK;
+  mle_status status = query(c, sql, WITH(c->base.name, name->space, name->name), keep_text, out, err);
+  if (status == MLE_OK && *out != NULL) return MLE_OK;
+  mle_free(*out);
+  *out = NULL;
+  return status == MLE_OK ? mle_catalog_not_found(&c->base, name, err) : status;
 }
 
 static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
@@ -245,18 +311,33 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
   return status;
 }
 
+/* Whether the row is the one that we meant to insert. */
+static bool is_ours(sql_catalog *c, const mle_table_name *name, const char *location) {
+  char *there;
+  if (find_location(c, name, &there, NULL) != MLE_OK) return false;
+  bool same = strcmp(there, location) == 0;
+  mle_free(there);
+  return same;
+}
+
 /* One statement, so that of two creators only one inserts. */
 static mle_status insert_table(sql_catalog *c, const mle_table_name *name, const char *location,
                                mle_error *err) {
   char label[MLE_TABLE_LABEL];
-  const char *sql =
-      c->has_type
-          ? "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
-            " metadata_location, iceberg_type) values (?, ?, ?, ?, 'TABLE')"
-          : "insert or ignore into iceberg_tables (catalog_name, table_namespace, table_name,"
-            " metadata_location) values (?, ?, ?, ?)";
-  MLE_TRY(mle_db_run(c->db, err, sql, "ssss", c->base.name, name->space, name->name, location));
-  if (mle_db_changes(c->db) == 1) return MLE_OK;
+  int64_t changed = 0;
+  const char *sql = c->has_type
+                        ? "insert into iceberg_tables (catalog_name, table_namespace, table_name,"
+                          " metadata_location, iceberg_type) values ($1, $2, $3, $4, 'TABLE')"
+                          " on conflict do nothing"
+                        : "insert into iceberg_tables (catalog_name, table_namespace, table_name,"
+                          " metadata_location) values ($1, $2, $3, $4) on conflict do nothing";
+  const char *const *with = WITH(c->base.name, name->space, name->name, location);
+  mle_status status = run(c, sql, with, &changed, err);
+  bool doubtful = status == MLE_EUNKNOWN;
+  if (doubtful) status = run(c, sql, with, &changed, err);
+  if (doubtful && status != MLE_OK) return MLE_EUNKNOWN;
+  if (status != MLE_OK || changed == 1) return status;
+  if (doubtful && is_ours(c, name, location)) return MLE_OK;
   return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));
 }
 
@@ -274,7 +355,7 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
   if (location == NULL) MLE_GO(mle_nomem(err, "creating a table"));
   MLE_GO(mle_store_create(location, text.data, text.len, err));
   status = insert_table(c, name, location, err);
-  if (status != MLE_OK) mle_store_remove(location, NULL);
+  if (status != MLE_OK && status != MLE_EUNKNOWN) mle_store_remove(location, NULL);
 done:
   mle_free(location);
   mle_metadata_free(metadata);
@@ -282,46 +363,82 @@ done:
   return status;
 }
 
+/* The metadata is read first: a row that leads nowhere would be a table nobody can open. */
+static mle_status register_table(mle_catalog *catalog, const mle_table_name *name,
+                                 const char *location, mle_error *err) {
+  sql_catalog *c = cast(catalog);
+  mle_table *table;
+  MLE_TRY(mle_catalog_reach(catalog, location, err));
+  MLE_TRY(mle_table_read(name, location, &table, err));
+  mle_table_free(table);
+  MLE_TRY(connect_to_write(c, err));
+  return insert_table(c, name, location, err);
+}
+
 static mle_status drop_table(mle_catalog *catalog, const mle_table_name *name, mle_error *err) {
   sql_catalog *c = cast(catalog);
   char sql[256];
+  int64_t changed = 0;
   bool ready;
   MLE_TRY(connect_to_read(c, &ready, err));
   if (!ready) return mle_catalog_not_found(catalog, name, err);
   snprintf(sql, sizeof sql, "delete from iceberg_tables" THE_TABLE "%s", type_filter(c));
-  MLE_TRY(mle_db_run(c->db, err, sql, "sss", catalog->name, name->space, name->name));
-  return mle_db_changes(c->db) == 1 ? MLE_OK : mle_catalog_not_found(catalog, name, err);
+  MLE_TRY(run(c, sql, WITH(catalog->name, name->space, name->name), &changed, err));
+  return changed == 1 ? MLE_OK : mle_catalog_not_found(catalog, name, err);
 }
 
 static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from,
                                const mle_table_name *to, mle_error *err) {
   sql_catalog *c = cast(catalog);
   char sql[256];
+  int64_t changed = 0;
   MLE_TRY(connect_to_write(c, err));
   snprintf(sql, sizeof sql,
-           "update iceberg_tables set table_namespace = ?, table_name = ?" THE_TABLE "%s",
+           "update iceberg_tables set table_namespace = $1, table_name = $2"
+           " where catalog_name = $3 and table_namespace = $4 and table_name = $5%s",
            type_filter(c));
-  MLE_TRY(mle_db_run(c->db, err, sql, "sssss", to->space, to->name, catalog->name, from->space,
-                     from->name));
-  return mle_db_changes(c->db) == 1 ? MLE_OK : mle_catalog_not_found(catalog, from, err);
+  MLE_TRY(run(c, sql, WITH(to->space, to->name, catalog->name, from->space, from->name), &changed,
+              err));
+  return changed == 1 ? MLE_OK : mle_catalog_not_found(catalog, from, err);
 }
 
 /* ====== Commit ====== */
 
 static mle_status swap_location(sql_catalog *c, const mle_table *base, const char *location,
                                 mle_error *err) {
-  char sql[256];
+  char sql[320];
+  int64_t changed = 0;
   MLE_TRY(connect_to_write(c, err));
-  snprintf(
-      sql, sizeof sql,
-      "update iceberg_tables set metadata_location = ?, previous_metadata_location = ?" THE_TABLE
-      " and metadata_location = ?%s",
-      type_filter(c));
-  MLE_TRY(mle_db_run(c->db, err, sql, "ssssss", location, base->metadata_location, c->base.name,
-                     base->space, base->name, base->metadata_location));
-  if (mle_db_changes(c->db) == 1) return MLE_OK;
+  snprintf(sql, sizeof sql,
+           "update iceberg_tables set metadata_location = $1, previous_metadata_location = $2"
+           " where catalog_name = $3 and table_namespace = $4 and table_name = $5"
+           " and metadata_location = $2%s",
+           type_filter(c));
+  MLE_TRY(run(c, sql, WITH(location, base->metadata_location, c->base.name, base->space, base->name),
+              &changed, err));
+  if (changed == 1) return MLE_OK;
   return mle_fail(err, MLE_ECONFLICT, "table %s.%s was changed by another writer", base->space,
                   base->name);
+}
+
+/* Until the outcome is known, or nobody can tell. A row that is not at `base` any more ends all doubt. */
+static mle_status swap_for_certain(sql_catalog *c, const mle_table *base, int64_t snapshot_id,
+                                   const char *location, mle_error *err) {
+  mle_status status = swap_location(c, base, location, err);
+  bool doubtful = status == MLE_EUNKNOWN;
+  for (int sent = 1; doubtful && status != MLE_OK && status != MLE_ECONFLICT && sent < SENT_MAX;
+       sent++) {
+    if (mle_cancelled()) break;
+    mle_sleep_ms(mle_retry_wait_ms(sent, 200, -1));
+    status = swap_location(c, base, location, err);
+  }
+  if (status == MLE_OK || (status == MLE_ECONFLICT && !doubtful)) return status;
+  if (doubtful && status != MLE_ECONFLICT) {
+    status = MLE_EUNKNOWN;
+    if (err != NULL) err->status = status, err->retryable = false;
+  }
+  /* a statement may fail after it took effect: the disk said no to the last sync */
+  return mle_catalog_settle(&c->base, base, snapshot_id, status, err);
 }
 
 /* The next version is read back before the swap: after it, nothing may fail. */
@@ -339,10 +456,7 @@ static mle_status commit(mle_catalog *catalog, const mle_table *base, const mle_
   MLE_GO(mle_store_create(location, text.data, text.len, err));
   wrote = true;
   MLE_GO(mle_table_read(&name, location, &next, err));
-  status = swap_location(c, base, location, err);
-  if (status == MLE_ECONFLICT) goto done;
-  /* a statement may fail after it took effect: the disk said no to the last sync */
-  if (status != MLE_OK) MLE_GO(mle_catalog_settle(catalog, base, snapshot->id, status, err));
+  MLE_GO(swap_for_certain(c, base, snapshot->id, location, err));
   mle_catalog_remove_old(base, next);
   *out = next;
   next = NULL;
@@ -360,11 +474,15 @@ const mle_catalog_class mle_catalog_sql = {
     .close = close_sql,
     .create_namespace = create_namespace,
     .has_namespace = has_namespace,
+    .drop_namespace = drop_namespace,
+    .namespace_properties = namespace_properties,
+    .update_namespace = update_namespace,
     .list_namespaces = list_namespaces,
     .list_tables = list_tables,
     .create_table = create_table,
     .load = load,
     .drop_table = drop_table,
     .rename_table = rename_table,
+    .register_table = register_table,
     .commit = commit,
 };

@@ -137,6 +137,9 @@ mle_status mle_metadata_create(const mle_new_table *table, mle_buffer *out, mle_
 mle_status mle_metadata_append(const mle_metadata *base, const char *location,
                                const mle_snapshot *snapshot, mle_buffer *out, mle_error *err);
 
+/* A snapshot as metadata has it, under `key` or as an element. */
+void mle_metadata_add_snapshot(mle_json *to, const char *key, const mle_snapshot *snapshot);
+
 /* The name of the next metadata file: "<table>/metadata/00004-<uuid>.metadata.json". */
 char *mle_metadata_next_location(const mle_metadata *base, const char *location);
 

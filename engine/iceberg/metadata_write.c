@@ -71,8 +71,8 @@ typedef struct change {
   const mle_snapshot *snapshot;
 } change;
 
-static void add_snapshot(mle_json *to, const mle_snapshot *snapshot) {
-  mle_json *object = mle_json_add_object(to, NULL);
+void mle_metadata_add_snapshot(mle_json *to, const char *key, const mle_snapshot *snapshot) {
+  mle_json *object = mle_json_add_object(to, key);
   mle_json_add_int(object, "sequence-number", snapshot->sequence_number);
   mle_json_add_int(object, "snapshot-id", snapshot->id);
   if (snapshot->parent_id != MLE_NO_SNAPSHOT)
@@ -113,7 +113,7 @@ static void write_current_snapshot(mle_json *doc, const change *c) {
 }
 
 static void write_snapshots(mle_json *doc, const change *c) {
-  add_snapshot(add_list(doc, c, "snapshots", 0), c->snapshot);
+  mle_metadata_add_snapshot(add_list(doc, c, "snapshots", 0), NULL, c->snapshot);
 }
 
 static void write_snapshot_log(mle_json *doc, const change *c) {

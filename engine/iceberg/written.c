@@ -7,10 +7,12 @@ mle_status mle_written_commit(mle_written *written, mle_catalog *catalog, const 
                               const mle_property *summary, size_t num_summary, mle_table **out,
                               int64_t *out_snapshot_id, mle_error *err) {
   const mle_append append = {written->files, written->num_files, summary, num_summary};
+  mle_appended appended = {0};
   *out = NULL;
   if (written->kept) return mle_fail(err, MLE_EINVAL, "these files were committed before");
-  mle_status status = mle_append_commit(catalog, table, &append, out, out_snapshot_id, err);
-  written->kept = status == MLE_OK || status == MLE_EUNKNOWN;
+  mle_status status = mle_append_commit(catalog, table, &append, out, &appended, err);
+  written->kept = (status == MLE_OK && !appended.repeated) || status == MLE_EUNKNOWN;
+  if (out_snapshot_id != NULL) *out_snapshot_id = appended.snapshot_id;
   return status;
 }
 

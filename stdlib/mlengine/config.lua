@@ -8,10 +8,11 @@
 ---     up       = { host = "127.0.0.1", port = 8701 }
 ---     history  = { days = 365, runs = 1000000 }
 ---
---- Catalogs take PyIceberg's property names and its environment variables.
+--- Catalogs take PyIceberg's property names, its environment variables and its .pyiceberg.yaml,
+--- which is the weakest of the three.
 
 local check = require "mlengine.check"
-local json = require "mlengine.json"
+local flatten = require("mlengine.iceberg.properties").flatten
 local project = require "mlengine.project"
 local raise = require("mlengine.error").raise
 local system = require "mle.system"
@@ -79,15 +80,9 @@ local function check_catalogs(catalogs, path)
   for name, properties in pairs(catalogs or {}) do
     local what = ("catalogs.%s in %s"):format(name, path)
     check.type(properties, "table", what)
-    for key, value in pairs(properties) do
-      if key == "location-rewrite" then
-        check.type(value, "table", ("%s of %s"):format(key, what))
-        properties[key] = json.encode(value)
-      else
-        check.type(value, "string|number|boolean", ("%s of %s"):format(key, what))
-        properties[key] = tostring(value)
-      end
-    end
+    local rewrite = properties["location-rewrite"]
+    if rewrite ~= nil then check.type(rewrite, "table", "location-rewrite of " .. what) end
+    catalogs[name] = flatten(properties, {}, what)
   end
 end
 
@@ -110,6 +105,38 @@ local function read_file(path)
   if not ok then raise("invalid", data .. "; mlengine help config shows one that works") end
   check_file(data, path)
   return data
+end
+
+-- ====== PyIceberg's file ======
+
+local PYICEBERG_FILE <const> = ".pyiceberg.yaml"
+
+local function lower_keys(value)
+  if type(value) ~= "table" then return value end
+  local lower = {}
+  for key, item in pairs(value) do lower[type(key) == "string" and key:lower() or key] = lower_keys(item) end
+  return lower
+end
+
+--- PyIceberg takes the first of these that it finds, and so do we.
+local function find_pyiceberg()
+  for _, folder in ipairs { os.getenv "PYICEBERG_HOME" or "", os.getenv "HOME" or "", "." } do
+    local path = folder ~= "" and system.absolute(folder .. "/" .. PYICEBERG_FILE)
+    if path and system.stat(path) then return path end
+  end
+end
+
+--- Read only when a catalog is asked for: nothing else depends on it.
+local function catalogs_of_pyiceberg()
+  local path = find_pyiceberg()
+  if not path then return {} end
+  refuse_foreign(path)
+  local ok, data = pcall(require("mle.json").decode_yaml, system.read(path))
+  if not ok then raise("invalid", ("%s: %s"):format(path, type(data) == "table" and data.message or data)) end
+  local catalogs = type(data) == "table" and lower_keys(data).catalog
+  if type(catalogs) ~= "table" then return {} end
+  check_catalogs(catalogs, path)
+  return catalogs
 end
 
 -- ====== The environment ======
@@ -161,7 +188,7 @@ end
 
 local function merge_catalogs(file)
   local merged = { default = {} }
-  for _, source in ipairs { file.catalogs or {}, catalogs_of_environment() } do
+  for _, source in ipairs { catalogs_of_pyiceberg(), file.catalogs or {}, catalogs_of_environment() } do
     for name, properties in pairs(source) do
       merged[name] = overlay(merged[name] or {}, properties)
     end
@@ -173,9 +200,15 @@ local function load_settings()
   if not settings then
     local file = read_file(project.current().config)
     settings = merge_sections(file)
-    settings.catalogs = merge_catalogs(file)
+    settings.file = file
   end
   return settings
+end
+
+local function load_catalogs()
+  local all = load_settings()
+  all.catalogs = all.catalogs or merge_catalogs(all.file)
+  return all.catalogs
 end
 
 ---Forgets what was read, so that the next question reads again.
@@ -205,7 +238,8 @@ end
 
 local function type_of_uri(uri)
   if uri:find "^https?:" then return "rest" end
-  if uri:find "^sqlite:" or uri:find "^postgresql" then return "sql" end
+  if uri:find "^sqlite:" or uri:find "^postgres" or uri:find "^jdbc:" then return "sql" end
+  if uri:find "^thrift:" then return "hive" end
   return nil
 end
 
@@ -215,13 +249,14 @@ local function complete_catalog(name, properties)
     properties.uri = "sqlite:///.mlengine/catalog.db"
     properties.warehouse = properties.warehouse or ".mlengine/warehouse"
   end
+  properties.type = properties.type or type_of_uri(properties.uri or "")
+  if properties.type == "rest" then return properties end -- its warehouse is a name that the server knows
   for _, key in ipairs { "uri", "warehouse" } do
     if properties[key] then properties[key] = absolute_uri(properties[key]) end
   end
   if properties.warehouse and properties.warehouse:sub(1, 1) == "/" then
     properties.warehouse = "file://" .. properties.warehouse
   end
-  properties.type = properties.type or type_of_uri(properties.uri or "")
   return properties
 end
 
@@ -230,7 +265,7 @@ end
 ---@return table<string, string>
 function M.catalog(name)
   name = name or "default"
-  local catalogs = load_settings().catalogs
+  local catalogs = load_catalogs()
   if catalogs[name] then return complete_catalog(name, overlay({}, catalogs[name])) end
   local names = {}
   for known in pairs(catalogs) do names[#names + 1] = known end

@@ -13,7 +13,6 @@ local check = require "mlengine.check"
 local errors = require "mlengine.error"
 local iceberg = require "mle.iceberg"
 local inspect = require "mlengine.iceberg.inspect"
-local json = require "mlengine.json"
 local point = require "mlengine.iceberg.point"
 local range_options = require "mlengine.iceberg.range"
 local scans = require "mlengine.iceberg.scan"
@@ -249,20 +248,27 @@ function Table:changes(options) return changes.scan(self, options) end
 ---@return { rows: integer, bytes: integer, condition?: string, files: table[], skipped: { path: string, by: string, why: string }[] }
 function Table:plan(options) return scans.plan(self, options) end
 
+---Files below the table's folder that no version of it knows: what writers left that died, or
+---that could not know whether their commit took effect. Writers at work have some, too.
+---@return { path: string, bytes: integer }[]
+function Table:orphans() return self.handle:orphans() end
+
 local COMMIT_KEY <const> = "mlengine.commit_key"
 
---- Names an append for good: the n-th of its run. Nil outside a run.
-local function next_commit_key()
+--- Names an append for good: by the user's own key, else the n-th of its run. Nil outside a run.
+local function next_commit_key(given)
+  if given then return given end
   local current = scans.current_run()
   if not current or not current.key then return nil end
   current.appends = (current.appends or 0) + 1
   return ("%s/%d"):format(current.key, current.appends)
 end
 
---- The snapshot that an earlier attempt of this run has committed, though it died before it could say so.
-local function committed_before(table_, key)
+--- The snapshot with that key: of an earlier attempt of this run, which died before it could say so,
+--- or of whoever appended with the user's own key.
+local function committed_before(table_, key, given)
   local current = scans.current_run()
-  if not key or not current or (current.attempt or 1) == 1 then return nil end
+  if not key or (not given and (not current or (current.attempt or 1) == 1)) then return nil end
   table_:refresh()
   for _, snapshot in ipairs(table_:snapshots()) do
     if snapshot.summary and snapshot.summary[COMMIT_KEY] == key then return snapshot end
@@ -311,17 +317,19 @@ end
 ---that were appended. An attempt of a run that appends what an earlier attempt has
 ---appended already gets that snapshot.
 ---@param rows mlengine.Frame
----@param options? { properties?: table<string, string> } facts for the snapshot's summary
+---The same holds for appends with one `commit_key`, whoever they come from, while the
+---table knows the snapshot of the first.
+---@param options? { properties?: table<string, string>, commit_key?: string } facts for the snapshot's summary
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
-  options = check.options(options, { properties = "table|nil" }, "table:append")
+  options = check.options(options, { properties = "table|nil", commit_key = "string|nil" }, "table:append")
   local current = scans.current_run()
   if current and current.rehearsal == "reproduce" then
     require("mlengine.log").info("%s: the append is left undone, a reproduction changes nothing", self.name)
     return nothing_appended(self)
   end
-  local summary, key = summary_of(options.properties), next_commit_key()
-  local before = committed_before(self, key)
+  local summary, key = summary_of(options.properties), next_commit_key(options.commit_key)
+  local before = committed_before(self, key, options.commit_key)
   if before then return told(self, before.id, current) end
   summary[COMMIT_KEY] = key
   if rows.handle and rows.handle:volatile() then rows.handle = rows.handle:pin() end
@@ -344,11 +352,51 @@ Catalog.__index = Catalog
 Catalog.__name = "mlengine.iceberg.Catalog"
 function Catalog:__tostring() return ("catalog '%s'"):format(self.name) end
 
----@param namespace string
-function Catalog:create_namespace(namespace) self.handle:create_namespace(namespace) end
+---@param namespace string "bank", "a.b"
+---@param properties? table<string, string>
+function Catalog:create_namespace(namespace, properties)
+  self.handle:create_namespace(namespace)
+  if properties and next(properties) then self.handle:update_namespace(namespace, properties, {}) end
+end
 
+---@param namespace string
+---@param properties? table<string, string> of one that is made here
+function Catalog:create_namespace_if_not_exists(namespace, properties)
+  if self.handle:has_namespace(namespace) then return end
+  local ok, problem = pcall(self.create_namespace, self, namespace, properties)
+  if not ok and not (type(problem) == "table" and problem.kind == "exists") then error(problem, 0) end
+end
+
+---@param namespace string
+---@return boolean
+function Catalog:namespace_exists(namespace) return self.handle:has_namespace(namespace) end
+
+---Raises while there are tables or namespaces in it.
+---@param namespace string
+function Catalog:drop_namespace(namespace) self.handle:drop_namespace(namespace) end
+
+---@param namespace string
+---@return table<string, string>
+function Catalog:load_namespace_properties(namespace) return self.handle:namespace_properties(namespace) end
+
+---@param namespace string
+---@param removals? string[]
+---@param updates? table<string, string>
+function Catalog:update_namespace_properties(namespace, removals, updates)
+  self.handle:update_namespace(namespace, updates or {}, removals or {})
+end
+
+---All namespaces, at every level; or those directly below one.
+---@param namespace? string
 ---@return string[]
-function Catalog:list_namespaces() return self.handle:namespaces() end
+function Catalog:list_namespaces(namespace)
+  local all, found = self.handle:namespaces(), {}
+  if not namespace then return all end
+  for _, name in ipairs(all) do
+    if name:sub(1, #namespace + 1) == namespace .. "." and not name:find(".", #namespace + 2, true) then found[#found + 1] = name end
+  end
+  return found
+end
 
 ---@param namespace? string all of them
 ---@return string[] "bank.cc_trx", ...
@@ -425,9 +473,20 @@ function Catalog:rename_table(from, to)
   return self:load_table(to)
 end
 
+---A table whose metadata is that file already: of another catalog, or of one that was lost.
+---@param name string
+---@param metadata_location string
+---@return mlengine.iceberg.Table
+function Catalog:register_table(name, metadata_location)
+  check.type(metadata_location, "string", "the metadata's location")
+  local space, table_name = split_name(name)
+  local uri = metadata_location:find "^%a[%w+.-]*:" and metadata_location or require("mle.system").absolute(metadata_location)
+  return new_table(self, name, self.handle:register_table(space, table_name, uri))
+end
+
 ---A catalog of the project's settings by name ("default"), or one with these
----properties, under PyIceberg's names (`uri`, `warehouse`, ...); `type` is "sql" (on
----SQLite), "hadoop" (a directory) or "static" (one table's metadata, to read).
+---properties, under PyIceberg's names (`uri`, `warehouse`, ...); `type` is "sql" (SQLite,
+---PostgreSQL), "rest", "hadoop" (a directory) or "static" (one table's metadata, to read).
 ---@param which? string|table<string, string>
 ---@return mlengine.iceberg.Catalog
 function M.catalog(which)
@@ -436,9 +495,8 @@ function M.catalog(which)
   local name = named and (which or "default") or which.name or "default"
   local properties = named and require("mlengine.config").catalog(which) or {}
   if not named then
-    for key, value in pairs(which) do
-      if key ~= "name" then properties[key] = type(value) == "table" and json.encode(value) or tostring(value) end
-    end
+    require("mlengine.iceberg.properties").flatten(which, properties, "the catalog")
+    properties.name = nil
   end
   local self = { name = name, properties = properties, named = named, handle = iceberg.open(name, properties) }
   return setmetatable(self, Catalog)

@@ -8,8 +8,9 @@ local json = require "mlengine.json"
 local show_metadata = require "mlengine.iceberg.show"
 local text = require "mlengine.iceberg.text"
 
-local usage <const> = "mlengine table show|snapshots|history|refs|manifests|entries|files|partitions|plan|increment"
-  .. " [CATALOG.]NAMESPACE.TABLE [--from POINT] [--to POINT] [--branch NAME] [--snapshot ID] [--where SQL] [--json]"
+local usage <const> = "mlengine table show|snapshots|history|refs|manifests|entries|files|partitions|plan|increment|orphans"
+  .. "|create|drop|rename|register|list|namespaces [CATALOG.]NAMESPACE.TABLE [--from POINT] [--to POINT] [--branch NAME]"
+  .. " [--snapshot ID] [--where SQL] [--columns COLUMNS] [--json]"
 
 -- ====== Finding the table ======
 
@@ -136,7 +137,10 @@ local function show_increment(table_, given)
   if #plan.files > 0 then print_files(plan.files, table_.location) end
 end
 
-local actions <const> = { show = show, plan = show_plan, increment = show_increment }
+local actions <const> = {
+  show = show, plan = show_plan, increment = show_increment,
+  orphans = function(table_, given) return require("mlengine.cli.table_names").orphans(table_, given) end,
+}
 
 for _, kind in ipairs { "snapshots", "history", "refs", "manifests", "entries", "files", "partitions" } do
   actions[kind] = function(table_, given)
@@ -147,21 +151,34 @@ end
 --- Which options an action takes, besides --json.
 local takes <const> = {
   manifests = { "snapshot" }, entries = { "snapshot" }, files = { "snapshot" }, partitions = { "snapshot" },
-  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" },
+  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" }, create = { "columns" },
 }
 
 local function check_options(action, given)
-  for _, name in ipairs { "from", "to", "branch", "snapshot", "where" } do
+  for _, name in ipairs { "from", "to", "branch", "snapshot", "where", "columns" } do
     local known = false
     for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
     if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
   end
 end
 
+--- What is about names: how many arguments each takes, besides its own name.
+local naming <const> = { list = { 0, 1 }, namespaces = { 0, 1 }, create = { 1, 1 }, drop = { 1, 1 }, rename = { 2, 2 }, register = { 2, 2 } }
+
 local function action_names()
   local names = {}
-  for name in pairs(actions) do names[#names + 1] = name end
+  for _, group in ipairs { actions, naming } do
+    for name in pairs(group) do names[#names + 1] = name end
+  end
   return names
+end
+
+local function run_naming(action, names, given)
+  local count, takes_ = #names - 1, naming[action]
+  if count < takes_[1] or count > takes_[2] then
+    errors.raise("usage", ("table %s takes %d arguments, not %d; usage: %s"):format(action, takes_[2], count, usage))
+  end
+  require("mlengine.cli.table_names")[action](names[2], given, names[3])
 end
 
 return {
@@ -178,19 +195,30 @@ return {
   partitions  rows, files and deletes of each partition
   plan        the data files that a full scan reads; with --where also what the condition leaves out, and why
   increment   what was appended after --from, up to --to (default: all, up to now)
+  orphans     files in the table's folder that no version of it knows
 
-With --json these have the columns of PyIceberg's table.inspect.
+  list        the tables of a catalog, or of a namespace: [CATALOG][.NAMESPACE]
+  namespaces  its namespaces, or those below one
+  create      an empty table: --columns 'id bigint, price decimal(9, 2)'
+  drop        forgets the name; the files stay, but in a Hadoop directory
+  rename      NAMESPACE.TABLE NEW_NAMESPACE.NEW_TABLE
+  register    NAMESPACE.TABLE METADATA_FILE: a table whose metadata is there already
+
+With --json, snapshots to partitions have the columns of PyIceberg's table.inspect.
 A POINT is a snapshot's id, a tag, or a time (2026-11-24T03:30:00Z).
 CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name: a metadata file, or a table's folder.]],
   run = function(args)
     local given, names = arguments.parse(args, {
       ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID", ["--where"] = "SQL",
-    }, usage, { 2, 2 })
+      ["--columns"] = "COLUMNS",
+    }, usage, { 1, 3 })
     local action = actions[names[1]]
-    if not action then
+    if not action and not naming[names[1]] then
       errors.raise("usage", ("there is no 'table %s'%s; usage: %s"):format(names[1], check.hint(names[1], action_names()), usage))
     end
     check_options(names[1], given)
+    if not action then return run_naming(names[1], names, given) end
+    if #names ~= 2 then errors.raise("usage", ("table %s takes one table; usage: %s"):format(names[1], usage)) end
     action(load_table(names[2]), given)
   end,
 }

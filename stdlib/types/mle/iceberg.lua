@@ -11,6 +11,18 @@ local Catalog = {}
 function Catalog:create_namespace(space) end
 
 ---@param space string
+function Catalog:drop_namespace(space) end
+
+---@param space string
+---@return table<string, string>
+function Catalog:namespace_properties(space) end
+
+---@param space string
+---@param updates table<string, string>
+---@param removals string[]
+function Catalog:update_namespace(space, updates, removals) end
+
+---@param space string
 ---@return boolean
 function Catalog:has_namespace(space) end
 
@@ -48,6 +60,12 @@ function Catalog:drop_table(space, name) end
 ---@param new_space string
 ---@param new_name string
 function Catalog:rename_table(space, name, new_space, new_name) end
+
+---@param space string
+---@param name string
+---@param metadata_location string
+---@return mle.iceberg.Table
+function Catalog:register_table(space, name, metadata_location) end
 
 ---Commits written files as one snapshot.
 ---@param table mle.iceberg.Table
@@ -98,6 +116,10 @@ function Table:plan(what) end
 ---@param path? string a new file for the rows
 ---@return string the rows as JSON lines, or DuckDB's SELECT over the file
 function Table:inspect(kind, snapshot_id, path) end
+
+---Files below the table's folder that no version knows.
+---@return { path: string, bytes: integer }[]
+function Table:orphans() end
 
 ---Raises when this version cannot append to the table.
 function Table:check_append() end

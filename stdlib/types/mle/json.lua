@@ -11,6 +11,11 @@ M.null = nil
 ---@return any
 function M.decode(text) end
 
+---As much YAML as PyYAML's block style has: mappings, lists, plain and quoted texts.
+---@param text string
+---@return any
+function M.decode_yaml(text) end
+
 ---Keys come out in order. Raises on NaN, infinity, functions, cycles and mixed tables.
 ---@param value any
 ---@param pretty? boolean

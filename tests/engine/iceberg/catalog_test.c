@@ -78,8 +78,10 @@ static void bad_names_and_catalogs_are_refused(void **state) {
                    MLE_EINVAL);
   mle_catalog_close(catalog);
   static const mle_property wrong[][2] = {{{"type", "hive"}, {"uri", "thrift://h"}},
-                                          {{"uri", "http://h"}, {"x", "y"}},
-                                          {{"uri", "postgresql://h/db"}, {"x", "y"}},
+                                          {{"uri", "thrift://h"}, {"x", "y"}},
+                                          {{"type", "glue"}, {"x", "y"}},
+                                          {{"type", "dynamodb"}, {"x", "y"}},
+                                          {{"uri", "mysql://h/db"}, {"x", "y"}},
                                           {{"uri", "sqlite:///:memory:"}, {"x", "y"}},
                                           {{"warehouse", "/w"}, {"x", "y"}}};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
