@@ -471,7 +471,7 @@ mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, ml
   mle_status status = MLE_OK;
   if (catalog->rewrites != NULL)
     status = rewrite_locations(catalog->rewrites, (*out)->metadata, err);
-  else
+  else if (!catalog->class->grants)
     status = reach_folders(catalog, (*out)->metadata, err);
   if (status == MLE_OK) return MLE_OK;
   mle_table_free(*out);

@@ -13,6 +13,7 @@
 typedef struct mle_catalog_class {
   const char *type;
   bool places_tables; /* it chooses the location of a table that has none */
+  bool grants;        /* what it loads can be reached: its server has a say in that */
   mle_status (*open)(const mle_property *properties, size_t count, mle_catalog **out,
                      mle_error *err);
   void (*close)(mle_catalog *catalog);

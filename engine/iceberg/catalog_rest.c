@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "engine/base/alloc.h"
+#include "engine/iceberg/rest_vended.h"
 
 #define DEPTH_MAX 8       /* levels of namespaces that are listed */
 #define NAMES_MAX 100000  /* names of one list */
@@ -257,6 +258,11 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
   if (status == MLE_ENOTFOUND) return mle_catalog_not_found(catalog, name, err);
   if (status != MLE_OK) return mle_context(err, "table %s", mle_table_label(name, label));
   status = mle_rest_catalog_take(name, answer, out, err);
+  if (status == MLE_OK) {
+    status = mle_rest_vended_grant((mle_rest_catalog *)catalog, name, answer, err);
+    if (status != MLE_OK) mle_table_free(*out);
+    if (status != MLE_OK) *out = NULL;
+  }
   mle_json_free(answer);
   return status == MLE_OK ? MLE_OK : mle_context(err, "table %s", mle_table_label(name, label));
 }
@@ -326,6 +332,7 @@ static mle_status register_table(mle_catalog *catalog, const mle_table_name *nam
 const mle_catalog_class mle_catalog_rest = {
     .type = "rest",
     .places_tables = true,
+    .grants = true,
     .open = open_rest,
     .close = close_rest,
     .create_namespace = create_namespace,

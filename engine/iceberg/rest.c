@@ -7,6 +7,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/line.h"
 #include "engine/base/percent.h"
+#include "engine/iceberg/rest_sign.h"
 
 #define ANSWER_MAX ((size_t)512 << 20) /* as of a metadata file */
 #define SAID_MAX 400
@@ -52,6 +53,7 @@ struct mle_irc {
   properties given, merged;
   mle_http_client *client;  /* NULL until used */
   mle_irc_auth *auth;
+  mle_irc_signer *signer;   /* NULL: requests are not signed */
   mle_json *config;         /* the server's answer; NULL until asked */
   const char *headers[HEADERS_MAX]; /* of every request, the first ones */
   size_t num_headers;
@@ -108,6 +110,7 @@ done:
 void mle_irc_close(mle_irc *s) {
   if (s == NULL) return;
   mle_irc_auth_free(s->auth);
+  mle_irc_signer_free(s->signer);
   mle_http_client_free(s->client);
   mle_json_free(s->config);
   mle_arena_release(&s->memory);
@@ -117,6 +120,12 @@ void mle_irc_close(mle_irc *s) {
 const char *mle_irc_property(const mle_irc *s, const char *key) {
   const properties *all = s->config == NULL ? &s->given : &s->merged;
   return mle_property_find(all->items, all->count, key);
+}
+
+const mle_property *mle_irc_properties(const mle_irc *s, size_t *count) {
+  const properties *all = s->config == NULL ? &s->given : &s->merged;
+  *count = all->count;
+  return all->items;
 }
 
 static int64_t number_of(const mle_irc *s, const char *key, int64_t fallback) {
@@ -234,6 +243,7 @@ static mle_status fail_answer(const mle_irc *s, const mle_irc_request *request,
   }
   if (message != NULL) mle_line_copy(message, said, sizeof said);
   mle_irc_auth_hide(s->auth, said);
+  mle_irc_signer_hide(s->signer, said);
   mle_status status = status_of(type, response->status, strcmp(to->method, "POST") == 0);
   if (response->status == 401) advice = "; set token, or credential";
   if (response->status == 404 && type == NULL && strcmp(to->method, "HEAD") != 0)
@@ -262,7 +272,8 @@ static mle_status take_answer(const mle_irc *s, const mle_irc_request *request,
 /* ====== Sending ====== */
 
 static mle_status attempt(mle_irc *s, const mle_irc_request *request, const char *url,
-                          const char *body, mle_http_response *response, mle_error *err) {
+                          const char *body, mle_arena *memory, mle_http_response *response,
+                          mle_error *err) {
   const struct endpoint *to = &endpoints[request->endpoint];
   const char *headers[HEADERS_MAX + 3] = {0}, *authorization = NULL;
   mle_http_request http = MLE_HTTP_REQUEST(to->method, url);
@@ -272,9 +283,11 @@ static mle_status attempt(mle_irc *s, const mle_irc_request *request, const char
   mle_status status = mle_irc_auth_line(s->auth, s->client, &authorization, err);
   *response = (mle_http_response){0};
   if (status != MLE_OK) return status;
-  if (authorization != NULL) headers[count++] = authorization;
+  if (authorization != NULL && s->signer == NULL) headers[count++] = authorization;
   if (body != NULL) headers[count++] = "Content-Type: application/json";
   http.headers = headers;
+  if (s->signer != NULL)
+    MLE_TRY(mle_irc_sign(s->signer, to->method, url, headers, body, memory, &http.headers, err));
   http.body = body;
   http.body_len = body == NULL ? 0 : strlen(body);
   http.response_max = ANSWER_MAX;
@@ -287,15 +300,15 @@ static mle_status attempt(mle_irc *s, const mle_irc_request *request, const char
 }
 
 static mle_status send(mle_irc *s, const mle_irc_request *request, const char *url,
-                       const char *body, mle_json **out, mle_error *err) {
+                       const char *body, mle_arena *memory, mle_json **out, mle_error *err) {
   mle_http_response response;
-  mle_status status = attempt(s, request, url, body, &response, err);
+  mle_status status = attempt(s, request, url, body, memory, &response, err);
   if (status == MLE_OK && (response.status == 401 || response.status == 419)) {
     bool renewed;
     status = mle_irc_auth_renew(s->auth, s->client, &renewed, err);
     if (status == MLE_OK && renewed) {
       mle_http_response_release(&response);
-      status = attempt(s, request, url, body, &response, err);
+      status = attempt(s, request, url, body, memory, &response, err);
     }
   }
   if (status == MLE_OK && response.status / 100 == 2)
@@ -312,7 +325,7 @@ static mle_status call(mle_irc *s, const mle_irc_request *request, const char *b
   mle_arena memory = MLE_ARENA;
   mle_buffer url = MLE_BUFFER(URL_BYTES_MAX);
   mle_status status = build_url(s, request, &memory, &url, err);
-  if (status == MLE_OK) status = send(s, request, url.data, body, out, err);
+  if (status == MLE_OK) status = send(s, request, url.data, body, &memory, out, err);
   mle_buffer_release(&url);
   mle_arena_release(&memory);
   return status;
@@ -368,6 +381,13 @@ static mle_status merge_all(mle_irc *s, const mle_json *config, mle_error *err) 
   return read_headers(s, &s->merged, err);
 }
 
+static mle_status read_signer(mle_irc *s, const properties *from, mle_error *err) {
+  mle_irc_signer_free(s->signer);
+  s->signer = NULL;
+  if (!mle_irc_signer_wanted(from->items, from->count)) return MLE_OK;
+  return mle_irc_signer_new(from->items, from->count, &s->signer, err);
+}
+
 /* The server may send another address, and another way to ask. */
 static mle_status adopt(mle_irc *s, mle_json *config, mle_error *err) {
   mle_irc_auth *auth = NULL;
@@ -390,7 +410,7 @@ static mle_status adopt(mle_irc *s, mle_json *config, mle_error *err) {
     s->auth = auth;
   }
   s->uri = at;
-  return MLE_OK;
+  return read_signer(s, &s->merged, err);
 }
 
 static mle_status connect(mle_irc *s, mle_error *err) {
@@ -402,6 +422,7 @@ static mle_status connect(mle_irc *s, mle_error *err) {
   if (s->config != NULL) return MLE_OK;
   if (s->client == NULL) MLE_TRY(mle_http_client_new(&s->client, err));
   MLE_TRY(read_headers(s, &s->given, err));
+  MLE_TRY(read_signer(s, &s->given, err));
   MLE_TRY(call(s, &request, NULL, &config, err));
   mle_status status = adopt(s, config, err);
   if (status == MLE_OK) {

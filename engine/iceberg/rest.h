@@ -65,6 +65,9 @@ mle_status mle_irc_has(mle_irc *server, mle_irc_endpoint endpoint, bool *out, ml
 /* A property as it holds now, the server's included; NULL when absent. Asks nothing. */
 const char *mle_irc_property(const mle_irc *server, const char *key);
 
+/* All of them, as they hold now. */
+const mle_property *mle_irc_properties(const mle_irc *server, size_t *count);
+
 /* "a.b" as the array ["a", "b"]. */
 void mle_irc_add_namespace(mle_json *to, const char *key, const char *space);
 

@@ -1,5 +1,6 @@
 /*
- * aws.h -- where AWS's programs keep settings and credentials; internal to this folder.
+ * aws.h -- where AWS's programs keep settings and credentials; for this folder, and for
+ * catalogs that want signed requests (engine/iceberg/rest_sign.c).
  *
  *     mle_aws_found found;
  *     MLE_TRY(mle_aws_find(&settings, &arena, &found, err));

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Proxy:
     """Hands requests on to `server`, unless `fault(method, path, nth)` says otherwise.
 
-    A fault is None, ("status", code, headers), "drop" (the request never arrives), "lose" (it does, the answer
+    A fault is None, ("status", code, headers[, body]), "drop" (the request never arrives), "lose" (it does, the answer
     never comes back), ("after", code) (it does, and the answer is that status), ("cut", bytes) (the answer ends early),
     ("edit", function of the answer's bytes) or ("slow", seconds). `nth` counts the requests of that method and path from 1. `strip` is taken
     out of each path before it is handed on.
@@ -44,11 +44,12 @@ class Proxy:
                     key = (self.command, path)
                     nth = proxy.counts[key] = proxy.counts.get(key, 0) + 1
                     proxy.seen.append((self.command, path, dict(self.headers)))
+                proxy.request = self.path, body  # of a client that asks one thing at a time
                 what = proxy.fault(self.command, path, nth)
                 if what == "drop":
                     return self.hang_up()
                 if what and what[0] == "status":
-                    return self.answer(what[1], list(what[2].items()), b"the proxy says so")
+                    return self.answer(what[1], list(what[2].items()), what[3] if len(what) > 3 else b"the proxy says so")
                 if what and what[0] == "slow":
                     time.sleep(what[1])
                 try:
