@@ -76,16 +76,20 @@ local function send(call, answer)
   call.request:answer(answer.status or 200, kind, body, headers)
 end
 
+--- A message may quote what was sent, an answer is UTF-8.
+local function readable(text) return utf8.len(text) and text or (text:gsub("[\x80-\xff]", "?")) end
+
 local function failure(problem)
   local e = errors.from(problem)
   local status = STATUS[e.kind] or 500
   if status == 500 then log.error("api: %s", errors.line(e)) end
-  return refuse(status, e.message)
+  return refuse(status, readable(e.message))
 end
 
 local function read_body(request)
   local text = request:body()
   if text == "" then return {} end
+  if not utf8.len(text) then errors.raise("format", "the body is no JSON: it is not UTF-8") end
   local ok, body = pcall(json.decode, text)
   if not ok then errors.raise("format", "the body is no JSON: %s", errors.message(body)) end
   if type(body) ~= "table" then errors.raise("invalid", "the body must be a JSON object") end
