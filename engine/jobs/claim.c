@@ -68,8 +68,8 @@ mle_status mle_claim_take(const char *what, const int *candidates, size_t num_ca
   mle_status status = MLE_OK;
   *out = NULL;
   if (count > num_candidates)
-    return mle_fail(err, MLE_EINVAL, "a job wants %zu %ss, but this machine has %zu", count, what,
-                    num_candidates);
+    return mle_fail(err, MLE_EINVAL, "the job wants %zu %s%s, but there %s %zu to use here; ask for fewer in its resources",
+                    count, what, count == 1 ? "" : "s", num_candidates == 1 ? "is" : "are", num_candidates);
   char *path = path_of(what);
   mle_claim *claim = mle_calloc(1, sizeof *claim);
   if (path == NULL || claim == NULL) {

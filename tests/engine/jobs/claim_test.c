@@ -90,7 +90,7 @@ static void more_than_there_is_is_refused(void **unused) {
   mle_claim *claim;
   mle_error err;
   assert_int_equal(mle_claim_take("test", four, 4, 5, chosen, &claim, &err), MLE_EINVAL);
-  assert_string_equal(err.message, "a job wants 5 tests, but this machine has 4");
+  assert_string_equal(err.message, "the job wants 5 tests, but there are 4 to use here; ask for fewer in its resources");
   assert_null(claim);
 }
 

@@ -143,6 +143,19 @@ class Limits(unittest.TestCase):
             time.sleep(0.05)
         self.assertEqual(marked(self.mark), [])
 
+    def test_gpus_are_assigned_or_refused(self):
+        """Those that mlengine itself may use are what there is, as under Slurm; no GPU is touched here."""
+        self.project.write("sees.lua", 'print("sees " .. (os.getenv "CUDA_VISIBLE_DEVICES" or "all"))')
+        pipeline = 'return require("mlengine.pipeline").new {{ name = "G", jobs = {{ {{ name = "A", script = "sees.lua", resources = {{ {} }} }} }} }}'
+        for wanted, given, said in (("gpu = 1", "5", "sees 5\n"), ("gpu = 2", "3,GPU-8f2a", "sees 3,GPU-8f2a\n"), ("gpu = 0", "3,5", "sees \n"),
+                                    ("", "3,5", "sees 3,5\n"), ("gpu = 3", "3,5", "the job wants 3 GPUs, but there are 2 to use here"),
+                                    ("gpu = 1", "", "the job wants 1 GPU, but there are 0 to use here")):
+            self.project.write("g.lua", pipeline.format(wanted))
+            process = self.project.start("run", "g.lua", env=dict(os.environ, CUDA_VISIBLE_DEVICES=given, XDG_RUNTIME_DIR=self.project.root))
+            out, err = process.communicate(timeout=60)
+            self.assertIn(said, out + err, (wanted, given))
+            self.assertEqual(process.returncode, 1 if "wants" in said else 0)
+
     def test_runs_do_not_share_a_processor_while_one_is_free(self):
         cpus = len(os.sched_getaffinity(0))
         if cpus < 2:
