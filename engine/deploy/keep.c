@@ -120,6 +120,8 @@ static mle_status copy_files(const char *source, const mle_kept *kept, const fil
     MLE_GO(copy_file(source, temporary, f->name[i], i >= EXAMPLE, err));
   if (rename(temporary, kept->path) != 0 && errno != EEXIST && errno != ENOTEMPTY)
     status = mle_fail(err, MLE_EIO, "cannot create folder '%s': %s", kept->path, strerror(errno));
+  else
+    status = mle_file_sync(kept->path, err); /* before a record says that it is there */
 done:
   mle_remove_tree(temporary, NULL);
   mle_free(temporary);
@@ -128,7 +130,8 @@ done:
 
 mle_status mle_keep_copy(const char *source, const mle_kept *kept, mle_error *err) {
   files f;
-  if (mle_file_exists(kept->path) && mle_keep_check(kept, NULL) == MLE_OK) return MLE_OK;
+  if (mle_file_exists(kept->path) && mle_keep_check(kept, NULL) == MLE_OK)
+    return mle_file_sync(kept->path, err); /* whoever made it may not have come so far */
   MLE_TRY(mle_remove_tree(kept->path, err)); /* damaged: the source is at hand */
   mle_status status = list_files(source, &f, err);
   if (status == MLE_OK) status = copy_files(source, kept, &f, err);
