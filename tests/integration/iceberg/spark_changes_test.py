@@ -141,7 +141,7 @@ class Changelog(SparkTest):
         self.sql("drop table if exists c.db.t purge")
         self.sql("create table c.db.t (id bigint, name string, n int) using iceberg")
         renamed, names, next_id, partitioned = 0, ["name", "n"], 0, None
-        for _ in range(9):
+        for _ in range(7):
             step = rng.choice(["insert", "insert", "insert", "delete", "update", "overwrite", "compact", "rename", "add", "partition"])
             if step == "insert" or next_id == 0:
                 rows = [f"({next_id + i}, '{rng.choice('abc')}', {rng.choice(['null', 1, 2, 3])}{', null' * (len(names) - 2)})" for i in range(rng.randrange(1, 6))]
