@@ -129,25 +129,31 @@ static mle_status inspect_snapshots(inspector *in, mle_error *err) {
   return MLE_OK;
 }
 
-/* The ancestors of the current snapshot; ends on a circle, too. */
-static bool is_ancestor(const mle_metadata *m, int64_t id) {
+/* Of each snapshot whether it is the current one or an ancestor of it; ends on a circle, too. */
+static mle_status find_ancestors(inspector *in, bool **out, mle_error *err) {
+  const mle_metadata *m = in->metadata;
+  bool *marked = mle_arena_array(&in->arena, m->num_snapshots, sizeof *marked);
+  if (marked == NULL) return no_memory(err);
   const mle_snapshot *at = mle_metadata_current(m);
-  for (size_t i = 0; at != NULL && i <= m->num_snapshots; i++) {
-    if (at->id == id) return true;
+  while (at != NULL && !marked[at - m->snapshots]) {
+    marked[at - m->snapshots] = true;
     at = mle_metadata_snapshot(m, at->parent_id);
   }
-  return false;
+  *out = marked;
+  return MLE_OK;
 }
 
 static mle_status inspect_history(inspector *in, mle_error *err) {
   const mle_metadata *m = in->metadata;
+  bool *ancestors = NULL;
+  MLE_TRY(find_ancestors(in, &ancestors, err));
   for (size_t i = 0; i < m->num_log; i++) {
     const mle_snapshot *s = mle_metadata_snapshot(m, m->log[i].snapshot_id);
     mle_json *row = mle_json_new_object();
     add_time(row, "made_current_at", m->log[i].timestamp_ms);
     add_long(row, "snapshot_id", m->log[i].snapshot_id);
     add_long(row, "parent_id", s == NULL ? MLE_NULL_LONG : s->parent_id);
-    mle_json_add_bool(row, "is_current_ancestor", is_ancestor(m, m->log[i].snapshot_id));
+    mle_json_add_bool(row, "is_current_ancestor", s != NULL && ancestors[s - m->snapshots]);
     MLE_TRY(give(in, row, err));
   }
   return MLE_OK;
