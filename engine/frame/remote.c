@@ -71,6 +71,8 @@ static mle_status add_locked(mle_remotes *r, char *scope, const char *path, mle_
 
 mle_status mle_remotes_add(mle_remotes *r, const char *path, mle_error *err) {
   if (!mle_store_is_remote(path)) return MLE_OK;
+  if (strchr(path, '?') != NULL)
+    return mle_fail(err, MLE_EUNSUPPORTED, "'%s': DuckDB reads no key with a '?'", path);
   char *scope = mle_store_scope(path);
   if (scope == NULL) return mle_nomem(err, "planning a scan");
   pthread_mutex_lock(&r->lock);
@@ -262,23 +264,32 @@ mle_status mle_remotes_ready(mle_remotes *r, mle_connection *c, mle_error *err) 
 
 /* ====== After a failure ====== */
 
-/* The next connection shall have newer ones, if there are any. */
-static void see_expired(remote *one) {
+/* DuckDB keeps to itself why a server said 400 or 403. The next connection shall have newer
+ * credentials, if there are any; then the old ones are the likely reason. */
+static bool has_newer(const remote *one) {
   const mle_access *newer;
-  if (one->access == NULL) return;
-  if (mle_store_access_anew(one->uri, one->access, &newer, NULL) == MLE_OK) mle_access_free(newer);
+  if (one->access == NULL) return false;
+  if (mle_store_access_anew(one->uri, one->access, &newer, NULL) != MLE_OK) return false;
+  bool is_newer = newer->number != one->access->number;
+  mle_access_free(newer);
+  return is_newer;
+}
+
+static bool was_refused(const char *message) {
+  return strstr(message, "HTTP 400") != NULL || strstr(message, "HTTP 403") != NULL ||
+         strstr(message, "ExpiredToken") != NULL;
 }
 
 void mle_remotes_failed(mle_remotes *r, mle_error *err) {
   if (!atomic_load(&r->any)) return;
-  bool expired = strstr(err->message, "ExpiredToken") != NULL;
+  bool refused = was_refused(err->message), expired = false;
   pthread_mutex_lock(&r->lock);
   for (size_t i = 0; i < r->count; i++) {
     if (r->items[i].access != NULL) mle_access_mask(r->items[i].access, err->message);
-    if (expired) see_expired(&r->items[i]);
+    if (refused) expired |= has_newer(&r->items[i]);
   }
   pthread_mutex_unlock(&r->lock);
   if (!expired) return;
-  mle_context(err, "the credentials for S3 expired while rows were read");
+  mle_context(err, "the credentials for S3 were replaced while rows were read; try again");
   err->retryable = true;
 }
