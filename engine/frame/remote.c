@@ -71,8 +71,6 @@ static mle_status add_locked(mle_remotes *r, char *scope, const char *path, mle_
 
 mle_status mle_remotes_add(mle_remotes *r, const char *path, mle_error *err) {
   if (!mle_store_is_remote(path)) return MLE_OK;
-  if (strchr(path, '?') != NULL)
-    return mle_fail(err, MLE_EUNSUPPORTED, "'%s': DuckDB reads no key with a '?'", path);
   char *scope = mle_store_scope(path);
   if (scope == NULL) return mle_nomem(err, "planning a scan");
   pthread_mutex_lock(&r->lock);
@@ -97,9 +95,9 @@ static const char *extension(void) {
   return own == NULL || *own == '\0' ? MLE_HTTPFS : own;
 }
 
-/* Keys are taken as they are; files of a table never change, so what was learnt of them holds. */
+/* Keys are taken as they are (which enable_global_s3_configuration = false would undo); files of a table never change, so what was learnt of them holds. */
 static const char settings[] =
-    "SET GLOBAL s3_url_compatibility_mode = true; SET GLOBAL enable_global_s3_configuration = false;"
+    "SET GLOBAL s3_url_compatibility_mode = true;"
     "SET GLOBAL enable_server_cert_verification = true;"
     "SET GLOBAL enable_curl_server_cert_verification = true;"
     "SET GLOBAL enable_external_file_cache = false; SET GLOBAL enable_http_metadata_cache = true;"
