@@ -134,7 +134,7 @@ static void answer_endpoint(mle_exchange *x, char *rest) {
 static void answer_ping(mle_exchange *x) {
   mle_slot *only;
   if (mle_slots_ready(x->api->slots, &only) > 0)
-    mle_exchange_text(x, "application/json", "\n");
+    mle_exchange_text(x, "text/plain", "\n"); /* as MLflow's, which calls it JSON */
   else
     mle_exchange_fail(x, 404, "no model is deployed here yet");
 }

@@ -4,19 +4,18 @@ import contextlib
 import json
 import os
 import platform
-import re
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
-from support import PROGRAM, Project, free_port  # noqa: E402
+from support import PROGRAM, Project, free_port, venv  # noqa: E402
+
+import serving  # noqa: E402
 
 PYTHON, WANTED = sys.argv[1], sys.argv[2:]
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "5"))
@@ -142,47 +141,12 @@ def big(work):
          ([PYTHON, script, "train", file, os.path.join(work, "peer.ubj")], work), rounds=max(3, ROUNDS // 2))
 
 
-def wrk(url, script, connections):
-    """(requests per second, p50 in microseconds) over 5 seconds; a request that fails ends the benchmark."""
-    command = ["wrk", "-t1", f"-c{connections}", "-d5s", "--latency", "-s", script, url]
-    out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
-    if "Non-2xx" in out or "Socket errors" in out:
-        raise SystemExit(out)
-    p50, unit = re.search(r"50%\s+([\d.]+)(us|ms|s)", out).groups()
-    return float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), float(p50) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
-
-
 def serve(work):
-    project, port = Project(), free_port()
-    project.run("run", "fraud/pipeline.lua")
-    with open(os.path.join(os.path.dirname(HERE), "integration", "pipeline", "row.json")) as f:
-        body = json.dumps(json.load(f))
-    script = os.path.join(work, "post.lua")
-    with open(script, "w") as f:
-        f.write(f"wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\nwrk.body = [==[{body}]==]\n")
-    env = dict(os.environ, MLFLOW_TRACKING_URI=f"sqlite:///{project.path('mlflow.db')}", MLFLOW_DISABLE_TELEMETRY="true",
-               PATH=os.path.dirname(PYTHON) + os.pathsep + os.environ["PATH"])
-    command = [PYTHON, "-m", "mlflow", "models", "serve", "-m", "models:/FraudCLF/1", "--env-manager", "local", "-p", str(port)]
-    server = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    project = Project()
     try:
-        end = time.monotonic() + 90
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=1).close()
-                break
-            except OSError:
-                if time.monotonic() > end:
-                    raise SystemExit("mlflow models serve did not start")
-                time.sleep(0.2)
-        for connections in (1, 8):
-            ours = [wrk(f"http://127.0.0.1:{project.port}/invocations", script, connections) for _ in range(3)]
-            peer = [wrk(f"http://127.0.0.1:{port}/invocations", script, connections) for _ in range(3)]
-            name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
-            show(name + ", per second", (statistics.median(r for r, _ in ours), None), (statistics.median(r for r, _ in peer), None), "/s", "more")
-            show(name + ", p50", (statistics.median(p for _, p in ours), None), (statistics.median(p for _, p in peer), None), "us")
+        project.run("run", "fraud/pipeline.lua")
+        serving.serve(work, project, PYTHON, venv("mlserver"), free_port, show)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait()
         project.close()
 
 
