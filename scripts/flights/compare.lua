@@ -1,4 +1,5 @@
--- Compare: the AUC of each strategy on the month after its training, as a table and as a plot.
+-- Compare: the AUC of each strategy on the month after its training, as a table and as a plot. The newest model of the
+-- strategy that has been the best in the mean goes to the API.
 local frame = require "mlengine.frame"
 local iceberg = require "mlengine.iceberg"
 local job = require "mlengine.job"
@@ -29,4 +30,6 @@ print "| month | continued | increment | window |\n| --- | --- | --- | --- |"
 for i, point in ipairs(by_strategy.continued.points) do
   print(("| %d | %.4f | %.4f | %.4f |"):format(point[1], point[2], by_strategy.increment.points[i][2], by_strategy.window.points[i][2]))
 end
-job.output { months = #by_strategy.continued.points, plot = "flights.svg" }
+
+local best = frame.sql("select strategy from scores group by strategy order by avg(auc) desc, strategy limit 1", { scores = scores }):collect()[1].strategy
+job.output { months = #by_strategy.continued.points, plot = "flights.svg", best = best, model = new.models[best] }

@@ -8,5 +8,6 @@ return pipeline.new {
     { name = "New Month", script = "new_month.lua", schedule = "manual", resources = small },
     { name = "Retrain", script = "retrain.lua", after = "New Month", resources = small },
     { name = "Compare", script = "compare.lua", after = "Retrain", resources = small },
+    { name = "API Redeployment", script = "redeploy.lua", after = "Compare", resources = small },
   },
 }

@@ -60,16 +60,17 @@ local function train(strategy, run)
     run = run,
   }
   run:log_params(model.params)
-  local logged = run:log_model(model, { name = "model" })
+  local logged = run:log_model(model, { name = "model", input_example = new:head(5) })
   local version = mlflow.register_model(logged, "Flights-" .. strategy)
   mlflow.set_alias("Flights-" .. strategy, "current", version.version)
+  return version.uri
 end
 
-local judged = {}
+local judged, models = {}, {}
 for _, strategy in ipairs { "increment", "window", "continued" } do
   local run <close> = mlflow.start_run { experiment = "flights", run_name = ("%s %d"):format(strategy, month), tags = batch.tags }
   judged[#judged + 1] = judge(strategy, run)
-  train(strategy, run)
+  models[strategy] = train(strategy, run)
 end
 
 if #judged > 0 then
@@ -80,4 +81,4 @@ if #judged > 0 then
   local scores = frame.sql(table.concat(rows, " union all "))
   iceberg.catalog():create_table_if_not_exists("nyc.scores", scores.schema):append(scores)
 end
-job.output { month = month, judged = judged }
+job.output { month = month, judged = judged, models = models }
