@@ -1,5 +1,6 @@
 #include "engine/base/alloc.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -60,3 +61,5 @@ char *mle_format(const char *fmt, ...) {
   va_end(again);
   return text;
 }
+
+void mle_alloc_trim(void) { malloc_trim(0); }

@@ -21,6 +21,9 @@ char *mle_strdup(const char *text); /* NULL gives NULL */
 char *mle_strndup(const char *text, size_t len);
 __attribute__((format(printf, 1, 2))) char *mle_format(const char *fmt, ...);
 
+/* Gives what was freed back to the system, once something large was; libraries' blocks too. */
+void mle_alloc_trim(void);
+
 /* Test door: the next `count` allocations succeed, all later ones fail; -1 ends it. */
 void mle_alloc_fail_after(long count);
 

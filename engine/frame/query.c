@@ -1,10 +1,13 @@
 #include "engine/frame/query.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/cancel.h"
 #include "engine/frame/remote.h"
+
+#define STREAM_SHARE 8 /* of the session's memory, for the rows that wait to be fetched */
 
 mle_status mle_query(mle_connection *c, const char *sql, duckdb_result *out, mle_error *err) {
   if (duckdb_query(c->handle, sql, out) == DuckDBSuccess) return MLE_OK;
@@ -24,7 +27,12 @@ mle_status mle_run(mle_session *session, const char *sql, mle_error *err) {
 /* Below 16 MB one thread does the reading; the buffer is outside DuckDB's memory limit. */
 mle_status mle_connection_stream(mle_connection *c, mle_error *err) {
   duckdb_result result = {0};
-  mle_status status = mle_query(c, "SET streaming_buffer_size = '64MB'", &result, err);
+  char sql[64];
+  int64_t megabytes = mle_session_memory(c->session) / STREAM_SHARE >> 20;
+  if (megabytes < 16) megabytes = 16;
+  if (megabytes > 64) megabytes = 64;
+  snprintf(sql, sizeof sql, "SET streaming_buffer_size = '%lldMB'", (long long)megabytes);
+  mle_status status = mle_query(c, sql, &result, err);
   duckdb_destroy_result(&result);
   return status;
 }

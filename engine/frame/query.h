@@ -32,6 +32,7 @@ void mle_disconnect(mle_connection *c); /* NULL is ignored */
 /* One more holder of a session. */
 mle_session *mle_session_ref(mle_session *session);
 int mle_session_threads(const mle_session *session);
+int64_t mle_session_memory(const mle_session *session);
 
 const char *mle_session_temp_folder(const mle_session *session);
 struct mle_remotes *mle_session_remotes(mle_session *session);

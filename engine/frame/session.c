@@ -264,6 +264,7 @@ mle_session *mle_session_ref(mle_session *session) {
 }
 
 int mle_session_threads(const mle_session *session) { return session->threads; }
+int64_t mle_session_memory(const mle_session *session) { return session->memory_max; }
 
 const char *mle_session_temp_folder(const mle_session *session) { return session->temp_folder; }
 

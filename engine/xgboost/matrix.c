@@ -213,6 +213,7 @@ mle_status mle_matrix_read(mle_stream *stream, const mle_matrix_options *options
   MLE_GO(build_from(spool, options, out, err));
 done:
   mle_spool_free(spool);
+  if (options->kind == MLE_MATRIX_EXTERNAL) mle_alloc_trim(); /* the rounds want all there is */
   if (status != MLE_OK && status != MLE_ECANCELLED) mle_context(err, "%s", options->what);
   return status;
 }

@@ -244,7 +244,7 @@ static mle_status refuse_others(const char *bytes, size_t len, mle_error *err) {
   return len > 0 ? MLE_OK : malformed(err, "it is empty");
 }
 
-/* XGBoost before 2.1 wrote the thresholds of categorical splits to JSON as NaN. */
+/* XGBoost before 3.0 wrote the thresholds of categorical splits to JSON as NaN. */
 static mle_status explain_nan(const char *bytes, size_t len, mle_error *err) {
   static const char mark[] = "NaN";
   for (size_t i = 0; bytes[0] == '{' && i + sizeof mark - 1 <= len; i++)

@@ -116,11 +116,13 @@ local function threads_of(params)
 end
 
 ---Where rows go that do not fit in a fifth of the job's memory; what training may take of it: that
----which DuckDB and Lua do not.
-local function memory_of()
+---which DuckDB and Lua do not. Once external rows are read, DuckDB holds none, unless expressions
+---of the user's are evaluated each round.
+local function memory_of(options)
   local job = context.current()
   local memory = job and job.resources.memory
-  return project.current().state .. "/tmp", memory and memory // 5, memory and memory // 10 * 4
+  local alone = options.external_memory and not (options.obj or options.custom_metric)
+  return project.current().state .. "/tmp", memory and memory // 5, memory and memory // 10 * (alone and 8 or 4)
 end
 
 local in_memory <const> = { exact = true, approx = true }
@@ -237,7 +239,7 @@ function M.job(options)
   end
   parameters.check_objective(params)
   parameters.judge(native.check(parameters.texts(params, names), #names))
-  local temp, spool_memory, memory = memory_of()
+  local temp, spool_memory, memory = memory_of(options)
   local obj, metrics = custom_of(options)
   return {
     options = options,
