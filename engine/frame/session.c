@@ -100,6 +100,7 @@ static mle_status configure(mle_session *session, duckdb_config config, mle_erro
   MLE_TRY(set(config, "allow_persistent_secrets", "false", err));
   MLE_TRY(set(config, "preserve_insertion_order", "true", err));
   MLE_TRY(set(config, "temp_directory", session->temp_folder, err));
+  MLE_TRY(set(config, "allocator_background_threads", "true", err));
   snprintf(number, sizeof number, "%d", session->threads);
   MLE_TRY(set(config, "threads", number, err));
   snprintf(number, sizeof number, "%lldB", (long long)session->memory_max);
