@@ -188,6 +188,15 @@ static int l_rows(lua_State *L) {
   return 1;
 }
 
+/* matrix:memory() -> bytes of its bins, and of each booster that trains on it */
+static int l_memory(lua_State *L) {
+  size_t bins, booster;
+  mle_matrix_memory(mlb_check(L, 1, &matrix_class), &bins, &booster);
+  lua_pushinteger(L, (lua_Integer)bins);
+  lua_pushinteger(L, (lua_Integer)booster);
+  return 2;
+}
+
 /* matrix:missing(i) -> rows without a value of the i-th feature, from 1 */
 static int l_missing(lua_State *L) {
   const mle_matrix *matrix = mlb_check(L, 1, &matrix_class);
@@ -216,7 +225,7 @@ static mle_matrix **check_matrices(lua_State *L, int arg, size_t *out_count) {
   return list;
 }
 
-/* booster(params, train, evals, options) -> booster */
+/* booster(params, train, evals, options [, lanes, lane]) -> booster, to be trained in that lane */
 static int l_booster(lua_State *L) {
   static const char *const known[] = {
       "names",       "types",       "num_boost_round", "early_stopping_rounds", "maximize", "stop_set",
@@ -225,9 +234,10 @@ static int l_booster(lua_State *L) {
   mle_training t = {.columns = &columns, .train = mlb_check(L, 2, &matrix_class)};
   mle_booster *booster;
   mle_error err;
-  size_t num_types;
-  lua_settop(L, 4);
+  size_t num_types, lane = 0;
+  lua_settop(L, 6);
   mlb_options(L, 4, known);
+  mle_lanes *lanes = lua_isnil(L, 5) ? NULL : mlb_check_lanes(L, 5, &lane);
   t.params = check_params(L, 1, &t.num_params);
   t.evals = check_matrices(L, 3, &t.num_evals);
   columns.names = need_texts(L, 4, "names", &columns.num_features);
@@ -242,7 +252,9 @@ static int l_booster(lua_State *L) {
   if (lua_getfield(L, 4, "start") != LUA_TNIL) /* [start]: stays, so that its bytes do */
     t.start = luaL_checklstring(L, -1, &t.start_len);
   mlb_box *box = mlb_push(L, &booster_class);
-  mlb_try(L, mle_booster_new(&t, &booster, &err), &err);
+  mle_status status = lanes == NULL ? mle_booster_new(&t, &booster, &err)
+                                    : mle_lanes_new(lanes, lane, &t, &booster, &err);
+  mlb_try(L, status, &err);
   box->object = booster;
   return 1;
 }
@@ -416,6 +428,7 @@ static int l_peak_memory(lua_State *L) {
 
 static const luaL_Reg matrix_methods[] = {
     {"rows", l_rows},
+    {"memory", l_memory},
     {"missing", l_missing},
     {"groups", l_groups},
     {NULL, NULL},
@@ -444,6 +457,7 @@ static const luaL_Reg functions[] = {
     {"check", l_check},
     {"matrix", l_matrix},
     {"booster", l_booster},
+    {"lanes", mlb_lanes},
     {"load", l_load},
     {"evaluate", mlb_model_evaluate},
     {"predict", mlb_model_predict},
@@ -457,6 +471,7 @@ int luaopen_mle_xgboost(lua_State *L) {
   mlb_register(L, &matrix_class, matrix_methods);
   mlb_register(L, &booster_class, booster_methods);
   mlb_register_scores(L);
+  mlb_register_lanes(L);
   mlb_register(L, &buffer_class, no_methods);
   luaL_newlib(L, functions);
   return 1;

@@ -171,6 +171,7 @@ mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_
   mle_library_enter();
   mle_booster *b = mle_calloc(1, sizeof *b);
   if (b == NULL) return mle_nomem(err, "creating a booster");
+  b->holders = 1;
   b->num_rounds = training->num_rounds;
   b->early_stopping_rounds = training->early_stopping_rounds;
   b->maximize = training->maximize;
@@ -193,8 +194,13 @@ done:
   return status;
 }
 
+mle_booster *mle_booster_ref(mle_booster *booster) {
+  booster->holders++;
+  return booster;
+}
+
 void mle_booster_free(mle_booster *booster) {
-  if (booster == NULL) return;
+  if (booster == NULL || --booster->holders > 0) return;
   if (booster->handle != NULL) XGBoosterFree(booster->handle);
   for (size_t i = 0; i < booster->num_evals; i++) mle_matrix_free(booster->evals[i]);
   mle_matrix_free(booster->train);
@@ -436,6 +442,7 @@ mle_status mle_booster_load(const void *bytes, size_t len, mle_booster **out, ml
   mle_library_enter();
   mle_booster *b = mle_calloc(1, sizeof *b);
   if (b == NULL) return mle_nomem(err, "loading a model");
+  b->holders = 1;
   status = load(b, bytes, len, err);
   if (status == MLE_OK)
     *out = b;

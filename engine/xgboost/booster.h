@@ -63,6 +63,7 @@ typedef struct mle_training {
 
 /* Holds the matrices; nothing else of `training` is needed afterwards. */
 mle_status mle_booster_new(const mle_training *training, mle_booster **out, mle_error *err);
+mle_booster *mle_booster_ref(mle_booster *booster); /* one more free */
 void mle_booster_free(mle_booster *booster); /* NULL is ignored */
 
 /*

@@ -10,6 +10,7 @@
 #include "engine/xgboost/stopping.h"
 
 struct mle_booster {
+  int holders;
   BoosterHandle handle;
   mle_matrix *train; /* NULL when loaded */
   mle_matrix **evals;

@@ -24,6 +24,7 @@ struct mle_matrix {
   DMatrixHandle handle;
   char *cache; /* folder of an external matrix, else NULL */
   size_t rows, groups, num_features;
+  size_t bins; /* bytes */
   size_t *missing; /* of each feature */
 };
 
@@ -170,6 +171,7 @@ static mle_status note_facts(mle_matrix *matrix, const mle_spool *spool,
                              const mle_matrix_options *o, mle_error *err) {
   matrix->rows = mle_spool_rows(spool);
   matrix->num_features = o->num_features;
+  matrix->bins = o->kind == MLE_MATRIX_EXTERNAL ? 0 : index_size(spool, o);
   matrix->missing = mle_calloc(o->num_features, sizeof *matrix->missing);
   if (matrix->missing == NULL) return mle_nomem(err, "building the matrix");
   for (size_t c = 0; c < o->num_features; c++) {
@@ -232,6 +234,11 @@ void mle_matrix_free(mle_matrix *matrix) {
 }
 
 size_t mle_matrix_rows(const mle_matrix *matrix) { return matrix->rows; }
+void mle_matrix_memory(const mle_matrix *matrix, size_t *out_bins, size_t *out_booster) {
+  *out_bins = matrix->bins;
+  *out_booster = matrix->rows * ROW_BYTES;
+}
+
 size_t mle_matrix_groups(const mle_matrix *matrix) { return matrix->groups; }
 
 size_t mle_matrix_missing(const mle_matrix *matrix, size_t feature) {

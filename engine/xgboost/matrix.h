@@ -63,6 +63,10 @@ mle_matrix *mle_matrix_ref(mle_matrix *matrix); /* one more holder; returns it *
 void mle_matrix_free(mle_matrix *matrix);       /* one holder less; NULL is ignored */
 
 size_t mle_matrix_rows(const mle_matrix *matrix);
+
+/* About what its bins take in memory, and each booster that trains on it. */
+void mle_matrix_memory(const mle_matrix *matrix, size_t *out_bins, size_t *out_booster);
+
 size_t mle_matrix_groups(const mle_matrix *matrix);                  /* 0: there are none */
 size_t mle_matrix_missing(const mle_matrix *matrix, size_t feature); /* rows without a value */
 

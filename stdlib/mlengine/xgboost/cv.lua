@@ -119,18 +119,15 @@ end
 
 -- ====== Training ======
 
-local function open_fold(job, fold)
+local function open_fold(job, fold, number, shelf)
   local options = setmetatable({ dtrain = fold.train }, { __index = job.options })
   local one = setmetatable({ options = options, evals = { { "train", fold.train }, { "test", fold.test } }, stopping = { rounds = 0 } }, { __index = job })
-  local train, evals, read = data.matrices(one)
-  return { job = one, trainer = fit.booster(one, train, evals), read = read, rows = train:rows(), kept = fit.keep_rows(one) }
+  local train, evals = shelf:matrices(one, number)
+  return { job = one, trainer = fit.booster(one, train, evals), rows = train:rows(), kept = fit.keep_rows(one) }
 end
 
 local function close_folds(folds)
-  for _, fold in ipairs(folds) do
-    fold.trainer:close()
-    for _, matrix in pairs(fold.read) do matrix:close() end
-  end
+  for _, fold in ipairs(folds) do fold.trainer:close() end
 end
 
 --- Mean and standard deviation as numpy has them of few numbers.
@@ -142,11 +139,11 @@ local function mean_std(values)
   return mean, math.sqrt(squares / #values)
 end
 
---- One round of every fold, one after the other: which the order of random numbers hangs on.
 local function round_of(folds)
   local values, order = {}, {}
+  fit.round(folds)
   for _, fold in ipairs(folds) do
-    local _, metrics = fit.one_round(fold.trainer, fold.job, fold.kept, fold.rows)
+    local _, metrics = fold.trainer:end_round()
     for _, metric in ipairs(metrics) do
       local name = fold.job.evals[metric[1]][1] .. "-" .. metric[2]
       if not values[name] then
@@ -189,7 +186,7 @@ end
 
 local function run_rounds(job, folds, options)
   local history, best, best_round, rounds = {}, nil, nil, 0
-  local bar <close> = progress.start(job.num_boost_round)
+  local bar <close> = progress.start(job.num_boost_round, job.lane ~= nil)
   while rounds < job.num_boost_round do
     local values, order = round_of(folds)
     local shown, flat = note(history, values, order)
@@ -213,10 +210,9 @@ end
 ---@field best_score number
 ---@field folds integer
 
----Cross-validates: as xgboost.cv of Python on the same folds.
----@param options table those of xgboost.train, and nfold, stratified, group, time, folds, seed
----@return mlengine.xgboost.CvResult
-function M.cv(options)
+---The folds of these options, and what a training on them is given.
+---@param options table as of M.cv
+function M.plan(options)
   check.options(options, cv_options, "xgboost.cv")
   columns.check_frame(options.dtrain, "option 'dtrain' of xgboost.cv")
   local parts, rows = folds_of(options)
@@ -230,11 +226,28 @@ function M.cv(options)
     if type(options.folds) == "string" then table.insert(given.exclude, options.folds) end
     if options.group then table.insert(given.exclude, options.group) end
   end
-  local job, folds = prepare.job(given), {}
-  for i, part in ipairs(parts) do folds[i] = open_fold(job, part) end
+  return { parts = parts, given = given }
+end
+
+---Cross-validates by a plan.
+---@param plan table
+---@param job table what mlengine.xgboost.prepare makes of plan.given
+---@param options table run, maximize and early_stopping_rounds of M.cv
+---@param shelf mlengine.xgboost.Shelf
+---@return mlengine.xgboost.CvResult
+function M.run(plan, job, options, shelf)
+  local folds <close> = setmetatable({}, { __close = close_folds })
+  for i, part in ipairs(plan.parts) do folds[i] = open_fold(job, part, i, shelf) end
   local history, best_round, best = run_rounds(job, folds, options)
-  close_folds(folds)
   return { history = history, best_iteration = best_round, best_score = best, folds = #folds }
+end
+
+---Cross-validates: as xgboost.cv of Python on the same folds.
+---@param options table those of xgboost.train, and nfold, stratified, group, time, folds, seed
+---@return mlengine.xgboost.CvResult
+function M.cv(options)
+  local plan, shelf <close> = M.plan(options), data.shelf()
+  return M.run(plan, prepare.job(plan.given), options, shelf)
 end
 
 return M

@@ -142,7 +142,7 @@ end
 ---@return mle.xgboost.Matrix train
 ---@return mle.xgboost.Matrix[] evals
 ---@return table<table, mle.xgboost.Matrix> read to be closed
-function M.matrices(job)
+function M.read(job)
   local train = M.matrix(job.options.dtrain, "dtrain", job)
   local read, evals = { [job.options.dtrain] = train }, {}
   for i, pair in ipairs(job.evals) do
@@ -151,6 +151,48 @@ function M.matrices(job)
     evals[i] = read[frame]
   end
   return train, evals, read
+end
+
+-- ====== Shared ====== --
+
+local Shelf = {}
+Shelf.__index = Shelf
+
+---Matrices that several trainings share; they are read when the first wants them.
+---@return mlengine.xgboost.Shelf
+function M.shelf() return setmetatable({ sets = {} }, Shelf) end
+
+---@class mlengine.xgboost.Shelf
+---@field sets table<string, table>
+
+---What M.read gives: once for all trainings on the same rows whose parameters ask for the same bins.
+---@param job table
+---@param part? integer of the rows, when there are several
+---@return mle.xgboost.Matrix train
+---@return mle.xgboost.Matrix[] evals
+function Shelf:matrices(job, part)
+  local p = job.params
+  local key = table.concat({ part or 0, job.kind, tostring(p.max_bin), tostring(p.objective), tostring(p.num_class) }, " ")
+  self.sets[key] = self.sets[key] or { M.read(job) }
+  return self.sets[key][1], self.sets[key][2]
+end
+
+---Bytes of all bins, and of the boosters of one training on each part.
+---@return integer bins
+---@return integer boosters
+function Shelf:memory()
+  local bins, boosters = 0, 0
+  for _, set in pairs(self.sets) do
+    for _, matrix in pairs(set[3]) do bins = bins + matrix:memory() end
+    boosters = boosters + select(2, set[1]:memory())
+  end
+  return bins, boosters
+end
+
+function Shelf:__close()
+  for _, set in pairs(self.sets) do
+    for _, matrix in pairs(set[3]) do matrix:close() end
+  end
 end
 
 return M

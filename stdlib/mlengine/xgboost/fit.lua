@@ -34,7 +34,7 @@ function M.booster(job, train, evals, resumed)
     stop_metric = stopping.metric,
     min_delta = stopping.min_delta,
     start = resumed and resumed.bytes or (job.start and job.start:save_raw "ubj"),
-  })
+  }, job.lane and job.lane.lanes or nil, job.lane and job.lane.number or nil)
 end
 
 ---Adds the metrics of a round to the history, and gives them as MLflow names them.
@@ -80,21 +80,35 @@ local function outputs_of(job)
   return math.tointeger(job.params.num_class) or #data.names(job.options.label)
 end
 
----One round and its metrics.
----@param trainer mle.xgboost.Booster
----@param job table
----@param kept table what M.keep_rows gave
----@param rows integer of the training set
----@return boolean more, table metrics
-function M.one_round(trainer, job, kept, rows)
+---@class mlengine.xgboost.Training
+---@field trainer mle.xgboost.Booster
+---@field job table
+---@field kept table what M.keep_rows gave
+---@field rows integer of the training set
+
+local function step(one)
+  local trainer, job = one.trainer, one.job
   if job.obj then
-    custom.boost(trainer, job.obj, kept.train, rows)
+    custom.boost(trainer, job.obj, one.kept.train, one.rows)
   else
     trainer:update()
   end
   trainer:evaluate()
-  if kept.evals then custom.measure(trainer, job.metrics, kept.evals, outputs_of(job)) end
-  return trainer:end_round()
+  if one.kept.evals then custom.measure(trainer, job.metrics, one.kept.evals, outputs_of(job)) end
+end
+
+---One round of each, one after the other: which the order of random numbers hangs on. In a lane, other lanes go on
+---meanwhile. What each has to say of it is for its trainer:end_round().
+---@param trainings mlengine.xgboost.Training[]
+function M.round(trainings)
+  local lane = trainings[1].job.lane
+  if not lane then
+    for _, one in ipairs(trainings) do step(one) end
+    return
+  end
+  local trainers = {}
+  for i, one in ipairs(trainings) do trainers[i] = one.trainer end
+  lane:round(trainers)
 end
 
 --- As in Python each is called after a round, and true stops.
@@ -113,12 +127,14 @@ end
 local function run_rounds(trainer, job, rows, checkpoint)
   local state = checkpoint and checkpoint.state
   local history, watched = state and state.history or {}, state and state.watched or {}
-  local run, more, round, kept = job.options.run, true, state and state.round or 0, M.keep_rows(job)
-  local bar <close> = progress.start(job.num_boost_round)
+  local run, more, round = job.options.run, true, state and state.round or 0
+  local one = { { trainer = trainer, job = job, kept = M.keep_rows(job), rows = rows } }
+  local bar <close> = progress.start(job.num_boost_round, job.lane ~= nil)
   if state then recall(trainer, job, state) end
   while more do
     local metrics
-    more, metrics = M.one_round(trainer, job, kept, rows)
+    M.round(one)
+    more, metrics = trainer:end_round()
     local flat = M.note(history, job.evals, metrics)
     if run and next(flat) then run:log_metrics(flat, round) end
     if job.stopping.rounds > 0 then watched[#watched + 1] = watched_of(job, metrics) end
@@ -145,13 +161,23 @@ local function fingerprint(job, train)
   return json.encode { parameters.texts(job.params, job.names), job.names, job.types, train:rows(), job.num_boost_round, start }
 end
 
+---The metrics of a training whose model nobody asks for.
+---@param job table
+---@param shelf mlengine.xgboost.Shelf
+---@return table<string, table<string, number[]>> history
+function M.history(job, shelf)
+  local train, evals = shelf:matrices(job)
+  local trainer <close> = M.booster(job, train, evals)
+  return (run_rounds(trainer, job, train:rows()))
+end
+
 ---Trains; the bytes of the model and what is known of it.
 ---@param job table
 ---@return table result
 ---@return integer rounds
 function M.train(job)
   local options = job.options
-  local train <close>, evals, read = data.matrices(job)
+  local train <close>, evals, read = data.read(job)
   local checkpoint = options.checkpoint and checkpoints.open(options.checkpoint, fingerprint(job, train))
   local trainer <close> = M.booster(job, train, evals, checkpoint and checkpoint.state and checkpoint)
   local history, rounds = run_rounds(trainer, job, train:rows(), checkpoint)

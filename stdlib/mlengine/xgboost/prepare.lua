@@ -216,8 +216,9 @@ end
 
 ---Resolves options into what training needs.
 ---@param options table
+---@param categories? table<string, string[]> of dtrain, where they are known
 ---@return table job
-function M.job(options)
+function M.job(options, categories)
   check.options(options, train_options, "xgboost.train")
   columns.check_frame(options.dtrain, "option 'dtrain' of xgboost.train")
   check_label(options)
@@ -227,8 +228,8 @@ function M.job(options)
   local evals = list_evals(options.evals or {}, options.early_stopping_rounds or (options.early_stopping and not options.early_stopping.data_name))
   local stopping = stopping_of(options, evals)
   local start = options.xgb_model and load_start(options.xgb_model)
-  local features = columns.features(options.dtrain, options, data.others(options), "dtrain", start and start.categories)
-  local names, types, categories = describe(features)
+  local features = columns.features(options.dtrain, options, data.others(options), "dtrain", start and start.categories or categories)
+  local names, types, found = describe(features)
   local params = {}
   for name, value in pairs(options.params or {}) do params[name] = value end
   params.nthread = threads_of(params)
@@ -248,7 +249,7 @@ function M.job(options)
     features = features,
     names = names,
     types = types,
-    categories = categories,
+    categories = found,
     feature_weights = feature_weights(options.feature_weights, names),
     params = params,
     kind = kind_of(options, params),

@@ -39,15 +39,16 @@ function Bar:__close(problem)
   if self.terminal and self.round > 0 then
     draw(self)
     io.stderr:write "\n"
-  elseif not problem then
+  elseif not (problem or self.silent) then
     log.info("%s, %.1f s", line(self), (system.monotonic_ns() - self.since) / 1e9)
   end
 end
 
 ---@param rounds integer at most
-function M.start(rounds)
+---@param silent? boolean where several train at a time
+function M.start(rounds, silent)
   local now = system.monotonic_ns()
-  return setmetatable({ rounds = rounds, round = 0, metrics = {}, at = now, since = now, drawn = 0, terminal = system.is_terminal(2) }, Bar)
+  return setmetatable({ rounds = rounds, round = 0, metrics = {}, at = now, since = now, drawn = 0, terminal = not silent and system.is_terminal(2), silent = silent }, Bar)
 end
 
 return M

@@ -1,9 +1,16 @@
---- Search for parameters: trials of xgboost.train or xgboost.cv, each a nested MLflow run.
+--- Search for parameters: trials of xgboost.train or xgboost.cv, each a nested MLflow run, several at a time.
+---
+--- All trials share the matrices of their rows. What a trial finds does not hang on how many run beside it.
 
 local check = require "mlengine.check"
+local context = require "mlengine.context"
 local cv = require "mlengine.xgboost.cv"
+local data = require "mlengine.xgboost.data"
+local fit = require "mlengine.xgboost.fit"
+local lanes = require "mlengine.xgboost.lanes"
 local log = require "mlengine.log"
 local native = require "mle.xgboost"
+local prepare = require "mlengine.xgboost.prepare"
 local raise = require("mlengine.error").raise
 
 local M = {}
@@ -20,6 +27,7 @@ local search_options <const> = {
   maximize = "boolean|nil",
   min_rounds = "integer|nil",
   factor = "integer|nil",
+  parallel = "integer|nil",
   run = "table|nil",
 }
 
@@ -102,12 +110,14 @@ end
 ---@field rounds integer
 ---@field best_iteration? integer
 
-local function merged(train, params, rounds, run)
+--- Options with the trial's own.
+local function merged(given, params, rounds, run, nthread)
   local options = {}
-  for name, value in pairs(train) do options[name] = value end
+  for name, value in pairs(given) do options[name] = value end
   options.params = {}
-  for name, value in pairs(train.params or {}) do options.params[name] = value end
+  for name, value in pairs(given.params or {}) do options.params[name] = value end
   for name, value in pairs(params) do options.params[name] = value end
+  options.params.nthread = options.params.nthread or nthread
   options.num_boost_round, options.run = rounds, run
   return options
 end
@@ -139,18 +149,28 @@ local function uses_cv(train)
   return false
 end
 
-local function evaluate(options, search)
-  if uses_cv(options) then
-    local result = cv.cv(options)
-    local metric = search.metric
-    if not metric then return result.best_score, result.best_iteration end
-    local series = result.history[metric .. "-mean"] or raise("invalid", ("xgboost.search: there is no metric '%s'; it is SET-NAME, as in \"test-auc\""):format(metric))
-    return best_of(series, search.maximize_metric(metric:match "%-(.+)$"))
-  end
-  local model <close> = require("mlengine.xgboost").train(options)
-  local series, name = series_of(model, options, search.metric)
+local function by_cv(search, job, options)
+  local result = cv.run(search.plan, job, options, search.shelf)
+  local metric = search.metric
+  if not metric then return result.best_score, result.best_iteration end
+  local series = result.history[metric .. "-mean"] or raise("invalid", ("xgboost.search: there is no metric '%s'; it is SET-NAME, as in \"test-auc\""):format(metric))
+  return best_of(series, search.maximize_metric(metric:match "%-(.+)$"))
+end
+
+local function by_training(search, job)
+  local series, name = series_of({ evals_result = fit.history(job, search.shelf) }, job.options, search.metric)
   if not series then return raise("invalid", "xgboost.search: name what is judged by, metric = \"test-auc\", or cross-validate with nfold") end
   return best_of(series, search.maximize_metric(name))
+end
+
+local function evaluate(search, params, rounds, run, lane)
+  local options = merged(search.given, params, rounds, run, search.nthread)
+  local job = prepare.job(options, search.categories)
+  search.categories = search.categories or job.categories
+  job.lane = lane
+  if search.plan then return by_cv(search, job, options) end
+  if run and options.dtrain.dataset then run:log_input(options.dtrain.dataset, "train") end
+  return by_training(search, job)
 end
 
 local function start_run(parent, number)
@@ -158,13 +178,62 @@ local function start_run(parent, number)
   return require("mlengine.mlflow").start_run { experiment = parent.experiment, parent = parent, run_name = ("trial %d"):format(number) }
 end
 
-local function one_trial(search, number, params, rounds)
+local function one_trial(search, number, params, rounds, lane)
   local run <close> = start_run(search.run, number)
   if run then run:log_params(params) end
-  local score, at = evaluate(merged(search.train, params, rounds, run), search)
+  local score, at = evaluate(search, params, rounds, run, lane)
   if run then run:log_metrics({ score = score, best_iteration = at, rounds = rounds }, 0) end
   log.info("trial %d: %.6g after %d rounds", number, score, rounds)
   return { params = params, score = score, rounds = rounds, best_iteration = at, number = number }
+end
+
+-- ====== Side by side ======
+
+local plain <const> = { exact = true, approx = true }
+
+--- Only bins in memory are the same for all who look at them, and nothing but XGBoost is asked in a round.
+local function may_share(search)
+  local train, params, space = search.train, search.train.params or {}, search.space
+  return not (train.obj or train.custom_metric or train.checkpoint or train.external_memory or train.xgb_model or space.booster or space.tree_method
+    or params.booster == "gblinear" or plain[params.tree_method] or params.objective == "survival:cox")
+end
+
+--- Trials at a time, and the threads of each.
+local function shares_of(search)
+  local job, nthread = context.current(), (search.train.params or {}).nthread
+  local cpu = job and job.resources.cpu
+  if search.parallel and search.parallel < 1 then raise("invalid", "xgboost.search: parallel is at least 1") end
+  if not may_share(search) or not (search.parallel or cpu) then return 1, nthread end
+  return search.parallel or math.max(1, math.floor(cpu) // (nthread or 1)), nthread or 1
+end
+
+--- As many as the job has memory for, once it is known what one takes.
+local function fitting(search)
+  local job = context.current()
+  local memory = job and job.resources.memory
+  if not memory then return search.at_a_time end
+  local bins, boosters = search.shelf:memory()
+  return math.max(1, math.min(search.at_a_time, (memory // 10 * 4 - bins) // math.max(1, boosters)))
+end
+
+--- The trials' results, in the order of the list.
+local function run_trials(search, list, rounds)
+  local results, first = {}, 1
+  if not search.shares then
+    for i, trial in ipairs(list) do results[i] = one_trial(search, trial.number, trial.params, rounds) end
+    return results
+  end
+  if search.at_a_time == 1 or next(search.shelf.sets) == nil then -- the first reads the rows
+    local alone = search.at_a_time == 1 and #list or 1
+    lanes.run(1, alone, function(i, lane) results[i] = one_trial(search, list[i].number, list[i].params, rounds, lane) end)
+    first = alone + 1
+  end
+  if first > #list then return results end
+  lanes.run(math.min(fitting(search), #list - first + 1), #list - first + 1, function(n, lane)
+    local i = first + n - 1
+    results[i] = one_trial(search, list[i].number, list[i].params, rounds, lane)
+  end)
+  return results
 end
 
 local function sort_best_first(trials, maximize)
@@ -184,10 +253,8 @@ local function halve(search, list, rounds)
   for i, params in ipairs(list) do alive[i] = { params = params, number = i } end
   if factor < 2 then raise("invalid", "xgboost.search: factor is at least 2") end
   while true do
-    for i, trial in ipairs(alive) do
-      alive[i] = one_trial(search, trial.number, trial.params, math.min(budget, rounds))
-      all[#all + 1] = alive[i]
-    end
+    alive = run_trials(search, alive, math.min(budget, rounds))
+    table.move(alive, 1, #alive, #all + 1, all)
     sort_best_first(alive, search.is_max())
     if budget >= rounds then return all, alive end
     for i = #alive, math.max(1, #alive // factor) + 1, -1 do alive[i] = nil end
@@ -197,7 +264,8 @@ end
 
 local function every(search, list, rounds)
   local all = {}
-  for i, params in ipairs(list) do all[i] = one_trial(search, i, params, rounds) end
+  for i, params in ipairs(list) do all[i] = { params = params, number = i } end
+  all = run_trials(search, all, rounds)
   local sorted = table.move(all, 1, #all, 1, {})
   sort_best_first(sorted, search.is_max())
   return all, sorted
@@ -234,8 +302,9 @@ end
 ---       method = "random", trials = 20, metric = "test-auc", run = run,
 ---     }
 ---
----With nfold, folds, stratified, group or time in `train`, trials are cross-validated.
----@param options { train: table, space: table, method?: "grid"|"random"|"halving", trials?: integer, seed?: integer, metric?: string, maximize?: boolean, min_rounds?: integer, factor?: integer, run?: table }
+---With nfold, folds, stratified, group or time in `train`, trials are cross-validated. `parallel` trials run at a time: by
+---default as many as the job has processors, each with one thread unless params.nthread says.
+---@param options { train: table, space: table, method?: "grid"|"random"|"halving", trials?: integer, seed?: integer, metric?: string, maximize?: boolean, min_rounds?: integer, factor?: integer, parallel?: integer, run?: table }
 ---@return mlengine.xgboost.SearchResult
 function M.search(options)
   check.options(options, search_options, "xgboost.search")
@@ -247,7 +316,12 @@ function M.search(options)
   if count < 1 or count > TRIALS_MAX then raise("invalid", ("xgboost.search: trials are 1 to %d"):format(TRIALS_MAX)) end
   local list = method == "grid" and grid(options.space, names) or random(options.space, names, count, options.seed or 0)
   local maximize_metric, is_max = direction(options)
-  local search = setmetatable({ maximize_metric = maximize_metric, is_max = is_max }, { __index = options })
+  local shelf <close> = data.shelf()
+  local search = setmetatable({ maximize_metric = maximize_metric, is_max = is_max, shelf = shelf }, { __index = options })
+  search.plan = uses_cv(options.train) and cv.plan(options.train) or nil
+  search.given = search.plan and search.plan.given or options.train
+  search.shares = may_share(search)
+  search.at_a_time, search.nthread = shares_of(search)
   local rounds = options.train.num_boost_round or 10
   local trials, sorted = (method == "halving" and halve or every)(search, list, rounds)
   local best = sorted[1]

@@ -16,6 +16,28 @@ function Matrix:missing(i) end
 ---@return integer
 function Matrix:groups() end
 
+---Bytes of its bins, and of each booster that trains on it: about.
+---@return integer bins
+---@return integer booster
+function Matrix:memory() end
+
+---Threads that train boosters side by side. Scripts use xgboost.search.
+---@class mle.xgboost.Lanes
+local Lanes = {}
+
+---Begins a round of each booster, one after the other; the lane holds them meanwhile.
+---@param lane integer from 1
+---@param boosters mle.xgboost.Booster[]
+function Lanes:begin(lane, boosters) end
+
+---Waits for the first lane that is through; nil when none is at work.
+---@return integer?
+function Lanes:wait() end
+
+---Raises what went wrong in a lane's last round.
+---@param lane integer
+function Lanes:result(lane) end
+
 ---A booster in training. Scripts use mlengine.xgboost.
 ---@class mle.xgboost.Booster
 local Booster = {}
@@ -117,8 +139,15 @@ function M.matrix(frame, expressions, options, ref) end
 ---@param train mle.xgboost.Matrix
 ---@param evals mle.xgboost.Matrix[]
 ---@param options table
+---@param lanes? mle.xgboost.Lanes
+---@param lane? integer where it is made, and trained by lanes:begin
 ---@return mle.xgboost.Booster
-function M.booster(params, train, evals, options) end
+function M.booster(params, train, evals, options, lanes, lane) end
+
+---Lanes, a thread each: at most 256.
+---@param count integer
+---@return mle.xgboost.Lanes
+function M.lanes(count) end
 
 ---A booster of a model's bytes, to save it in another format or to score in XGBoost's own code.
 ---@param bytes string

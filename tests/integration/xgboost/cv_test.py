@@ -49,6 +49,20 @@ local halved = xgboost.search {
 }
 run:finish()
 said.found, said.halved = found, halved
+-- The same searches, as many at a time as this job's parameter says.
+local params = require "mlengine.job".params { parallel = { 1, "trials at a time", min = 1 } }
+local shared = { objective = "binary:logistic", eval_metric = "auc", subsample = 0.6, seed = 4, nthread = 1 }
+local space = { max_depth = { 1, 3, 5 }, eta = { min = 0.05, max = 0.9, log = true }, max_bin = { 16, 256 } }
+said.parallel = {
+  xgboost.search { train = { dtrain = rows, label = "y", features = { "a", "b", "c" }, folds = "fold", num_boost_round = 6, params = shared },
+    space = space, method = "random", trials = 7, seed = 2, parallel = params.parallel },
+  xgboost.search { train = { dtrain = rows, label = "y", features = { "a", "b", "c" }, evals = { test = rows:limit(1000) }, num_boost_round = 9,
+    early_stopping_rounds = 3, params = shared }, space = space, method = "halving", trials = 9, seed = 5, metric = "test-auc", parallel = params.parallel },
+}
+local failed, problem = pcall(xgboost.search, {
+  train = { dtrain = rows, label = "y", features = { "a", "b", "c" }, evals = { test = rows:limit(1000) }, params = shared }, run = mlflow.start_run { experiment = "failing" },
+  space = { max_depth = { 3, 4, -7, 5 } }, metric = "test-auc", parallel = params.parallel })
+said.problem = tostring(problem)
 local out = assert(io.open("said.json", "w"))
 out:write(json.encode(said))
 out:close()
@@ -68,9 +82,12 @@ class CvTest(unittest.TestCase):
         rows.to_parquet(cls.project.path("rows.parquet"), row_group_size=1_000)
         cls.rows = rows
         cls.project.write("cv.lua", SCRIPT)
-        cls.project.run("run", "cv.lua")
-        with open(cls.project.path("said.json")) as f:
-            cls.said = json.load(f)
+        cls.said, cls.parallel = {}, {}
+        for parallel in (1, 3):
+            cls.project.run("run", "cv.lua", "-p", f"parallel={parallel}")
+            with open(cls.project.path("said.json")) as f:
+                cls.said = json.load(f)
+            cls.parallel[parallel] = cls.said
 
     @classmethod
     def tearDownClass(cls):
@@ -119,10 +136,26 @@ class CvTest(unittest.TestCase):
         import mlflow
         mlflow.set_tracking_uri("sqlite:///" + self.project.path("mlflow.db"))
         runs = mlflow.search_runs(experiment_names=["search"])
-        parent = runs[runs["tags.mlflow.parentRunId"].isna()]
+        parent = runs[runs["tags.mlflow.parentRunId"].isna()].head(1)
         nested = runs[runs["tags.mlflow.parentRunId"] == parent.iloc[0].run_id]
         self.assertEqual(len(nested), 4)
+        self.assertEqual(set(nested["status"]), {"FINISHED"})
         self.assertEqual(sorted(nested["metrics.score"]), sorted(t["score"] for t in self.said["found"]["trials"]))
+
+    def test_what_trials_find_does_not_hang_on_their_number(self):
+        alone, beside = self.parallel[1]["parallel"], self.parallel[3]["parallel"]
+        self.assertEqual([len(found["trials"]) for found in alone], [7, 13])
+        self.assertEqual(alone, beside)
+
+    def test_a_trial_that_fails_ends_all(self):
+        import mlflow
+        mlflow.set_tracking_uri("sqlite:///" + self.project.path("mlflow.db"))
+        for said in self.parallel.values():
+            self.assertIn("max_depth", said["problem"])
+        states = mlflow.search_runs(experiment_names=["failing"])
+        nested = states[states["tags.mlflow.parentRunId"].notna()]
+        self.assertNotIn("RUNNING", set(nested["status"]))
+        self.assertIn("FAILED", set(nested["status"]))
 
     def test_halving_trains_fewer_for_longer(self):
         rounds = [t["rounds"] for t in self.said["halved"]["trials"]]
