@@ -66,7 +66,7 @@ function share(endpoint) {
 
 function outcome(release) {
   if (f.has(release.outcome)) return f.visible(release.outcome);
-  return ["live", "retired", "rolled back"].includes(release.state) ? "gate and smoke passed" : "";
+  return ["live", "retired", "rolled back"].includes(release.state) ? "passed" : "";
 }
 
 function releases(endpoint) {
@@ -74,7 +74,7 @@ function releases(endpoint) {
     h("caption", null, "Releases"),
     h("thead", null, h("tr", null, ["Deployment", "Model", "State", "Gate and smoke", "When"].map(title => h("th", { scope: "col" }, title)))),
     h("tbody", null, endpoint.releases.map(one => h("tr", null, h("td", { class: "number" }, one.deployment),
-      h("td", null, f.visible(one.uri), f.has(one.alias) && h("span", { class: "tag" }, `@${f.visible(one.alias)}`)), h("td", null, state(STATES[one.state] || "queued", one.state)),
+      h("td", null, f.visible(one.uri), f.has(one.alias) && one.state === "live" && h("span", { class: "tag" }, `@${f.visible(one.alias)}`)), h("td", null, state(STATES[one.state] || "queued", one.state)),
       h("td", null, outcome(one)), h("td", null, h("time", { datetime: new Date(one.updated).toISOString(), title: f.time(one.updated) }, f.ago(one.updated))))))));
 }
 
@@ -89,12 +89,18 @@ async function rollBack(endpoint) {
 
 // ====== A request to try ======
 
+// A row a line.
+function written(body) {
+  const { columns, data } = body.dataframe_split;
+  return `{"dataframe_split": {\n  "columns": ${JSON.stringify(columns)},\n  "data": [\n    ${data.map(row => JSON.stringify(row)).join(",\n    ")}]}}`;
+}
+
 function tryBox(endpoint) {
   const id = `try-${endpoint.endpoint}`, text = h("textarea", { id, rows: 6, spellcheck: "false" }), told = h("div", { role: "status" }), hint = h("span", { class: "faint" });
   const load = async () => {
     try {
       const example = await get(`endpoints/${part(endpoint.endpoint)}/example`);
-      if (text.value === "") text.value = JSON.stringify(example.body, null, 1).replace(/\n\s+(?=[^{}"]*[\d\]])/g, " ");
+      if (text.value === "") text.value = written(example.body);
       hint.textContent = example.logged ? "the input example that was logged with the model" : "the model was logged without an example: zeros";
     } catch (error) { fill(told, problem(error)); }
   };

@@ -14,11 +14,19 @@ function facts(pairs) {
   return h("dl", { class: "facts" }, pairs.filter(pair => pair && f.has(pair[1]) && pair[1] !== "").map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
 }
 
+const LONG = 160;
+
+// A frame that travels is a long recipe: there for who wants it.
+function value(of) {
+  const text = f.plain(of);
+  return text.length <= LONG ? text : h("details", null, h("summary", null, `${text.slice(0, 40)}…`), text);
+}
+
 function values(title, object) {
   const names = Object.keys(object || {}).sort();
   if (names.length === 0) return null;
   return h("section", { class: "panel" }, h("h2", null, title), h("table", { class: "plain" }, h("tbody", null,
-    names.map(name => h("tr", null, h("th", { scope: "row" }, f.visible(name)), h("td", null, f.plain(object[name])))))));
+    names.map(name => h("tr", null, h("th", { scope: "row" }, f.visible(name)), h("td", null, value(object[name])))))));
 }
 
 // ====== Head ======
