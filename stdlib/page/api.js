@@ -96,6 +96,7 @@ export function follow() {
     if (before) emit("refresh"); // what happened meanwhile was missed
     before = true;
   });
+  source.addEventListener("refresh", () => emit("refresh")); // something too large to be told
   source.onerror = () => {
     emit("live", { live: false });
     if (source.readyState !== EventSource.CLOSED) return;

@@ -2,7 +2,9 @@
 --- triggers, pipelines, deployments, the model server. It costs nothing while nobody follows; and for any number of
 --- followers the state is looked at once.
 
+local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local log = require "mlengine.log"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
 
@@ -12,6 +14,7 @@ local NS <const> = 10 ^ 9 // 1 | 0
 local LOOK_NS <const> = NS // 5
 local BEAT_NS <const> = 10 * NS -- a client that left is noticed when it is written to
 local NEWEST <const>, LIVE_MAX <const> = 20, 200
+local EVENT_MAX <const> = 256 << 10
 
 ---@class mlengine.up.Feed
 ---@field up mlengine.Up
@@ -45,7 +48,11 @@ function Feed:is_followed()
   return self.following
 end
 
-local function tell(self, kind, data) self.up.listener:publish(event(kind, data)) end
+--- What is too large to be told to all is asked for by who wants it.
+local function tell(self, kind, data)
+  if #data > EVENT_MAX then kind, data = "refresh", "{}" end
+  self.up.listener:publish(event(kind, data))
+end
 
 --- Only what is not as it was.
 local function tell_change(self, kind, data)
@@ -122,7 +129,11 @@ function Feed:tick()
   local now = system.monotonic_ns()
   if now < self.look_at or not self:is_followed() then return end
   self.look_at = now + LOOK_NS
-  look(self)
+  local ok, problem = pcall(look, self)
+  if not ok then -- who watches must not cost what runs
+    log.warning("the page is not told what happens: %s", errors.message(problem))
+    self.look_at = now + BEAT_NS
+  end
   if now < self.beat_at then return end
   self.beat_at = now + BEAT_NS
   self.up.listener:publish ":\n\n"

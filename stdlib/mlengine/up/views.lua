@@ -102,7 +102,7 @@ local function whole(what, required) return { "integer", what, required = requir
 ---@type mlengine.up.Route[]
 M.routes = {
   { method = "GET", path = "/api/v1/events", summary = "What happens, as it happens: server-sent events", kind = "events",
-    returns = "events: hello, run (a run that changed), log (a run's log has grown), triggers, pipelines, deployments, server",
+    returns = "events: hello, run (that changed), log (has grown), triggers, pipelines, deployments, server, refresh (ask anew)",
     answer = function(call)
       call.up.feed:follow(call.request)
       return { sent = true }
