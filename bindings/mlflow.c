@@ -8,11 +8,13 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/mlflow/origin.h"
+#include "engine/mlflow/sampler.h"
 #include "engine/mlflow/sender.h"
 #include "engine/mlflow/tracker.h"
 
 static void release_store(void *store) { mle_mlflow_close(store); }
 static void release_tracker(void *tracker) { mle_tracker_close(tracker); }
+static void release_sampler(void *sampler) { mle_sampler_close(sampler); }
 static void release_memory(void *memory) {
   mle_arena_release(memory);
   mle_free(memory);
@@ -20,6 +22,7 @@ static void release_memory(void *memory) {
 
 static const mlb_class store_class = {"mle.mlflow.store", release_store};
 static const mlb_class tracker_class = {"mle.mlflow.tracker", release_tracker};
+static const mlb_class sampler_class = {"mle.mlflow.sampler", release_sampler};
 static const mlb_class memory_class = {"mle.mlflow.memory", release_memory};
 
 /* ====== Shared ====== */
@@ -74,70 +77,6 @@ void mlb_set_pairs(lua_State *L, const char *key, const mle_mlflow_pairs *pairs)
   for (size_t i = 0; i < pairs->count; i++)
     mlb_set_text(L, pairs->item[i].key, pairs->item[i].value);
   lua_setfield(L, -2, key);
-}
-
-/* ====== Experiments ====== */
-
-static void push_experiment(lua_State *L, const mle_mlflow_experiment *experiment) {
-  lua_createtable(L, 0, 6);
-  mlb_set_text(L, "experiment_id", experiment->id);
-  mlb_set_text(L, "name", experiment->name);
-  mlb_set_text(L, "artifact_location", experiment->artifact_location);
-  mlb_set_text(L, "lifecycle_stage", experiment->lifecycle_stage);
-  mlb_set_integer(L, "creation_time", experiment->creation_time);
-  mlb_set_integer(L, "last_update_time", experiment->last_update_time);
-}
-
-/* store:use_experiment(name) -> experiment, created when missing */
-static int l_use_experiment(lua_State *L) {
-  mle_mlflow *store = mlb_check_mlflow(L, 1);
-  const char *name = luaL_checkstring(L, 2);
-  mle_arena *memory = mlb_push_arena(L);
-  mle_mlflow_experiment experiment;
-  mle_error err;
-  mlb_try(L, mle_mlflow_use_experiment(store, name, memory, &experiment, &err), &err);
-  push_experiment(L, &experiment);
-  return 1;
-}
-
-/* store:find_experiment(name) -> experiment or nil */
-static int l_find_experiment(lua_State *L) {
-  mle_mlflow *store = mlb_check_mlflow(L, 1);
-  const char *name = luaL_checkstring(L, 2);
-  mle_arena *memory = mlb_push_arena(L);
-  mle_mlflow_experiment experiment;
-  mle_error err;
-  mlb_try(L, mle_mlflow_find_experiment(store, name, memory, &experiment, &err), &err);
-  if (experiment.id == NULL) return 0;
-  push_experiment(L, &experiment);
-  return 1;
-}
-
-/* store:get_experiment(id) -> experiment */
-static int l_get_experiment(lua_State *L) {
-  mle_mlflow *store = mlb_check_mlflow(L, 1);
-  const char *id = luaL_checkstring(L, 2);
-  mle_arena *memory = mlb_push_arena(L);
-  mle_mlflow_experiment experiment;
-  mle_error err;
-  mlb_try(L, mle_mlflow_get_experiment(store, id, memory, &experiment, &err), &err);
-  push_experiment(L, &experiment);
-  return 1;
-}
-
-/* store:list_experiments() -> the active ones */
-static int l_list_experiments(lua_State *L) {
-  mle_mlflow *store = mlb_check_mlflow(L, 1);
-  mle_arena *memory = mlb_push_arena(L);
-  mle_mlflow_experiments list;
-  mle_error err;
-  mlb_try(L, mle_mlflow_list_experiments(store, memory, &list, &err), &err);
-  lua_createtable(L, (int)list.count, 0);
-  for (size_t i = 0; i < list.count; i++) {
-    push_experiment(L, &list.item[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  return 1;
 }
 
 /* ====== Runs ====== */
@@ -277,31 +216,44 @@ static int l_end_run(lua_State *L) {
   return 0;
 }
 
-/* store:search_runs{ experiment_ids, filter, order_by, max } -> list of infos */
+/* store:search_runs{ experiment_ids, filter, order_by, max, view, page_token } -> list of infos */
 static int l_search_runs(lua_State *L) {
-  static const char *const options[] = {"experiment_ids", "filter", "order_by", "max", NULL};
   mle_mlflow *store = mlb_check_mlflow(L, 1);
-  mlb_options(L, 2, options);
-  lua_getfield(L, 2, "experiment_ids");
-  size_t count;
-  mle_mlflow_search search = {
-      .experiment_ids = mlb_texts(L, -1, &count),
-      .filter = mlb_opt_text(L, 2, "filter", NULL),
-      .order_by = mlb_opt_text(L, 2, "order_by", NULL),
-  };
-  int64_t max = mlb_opt_integer(L, 2, "max", 0);
-  luaL_argcheck(L, max >= 0, 2, "'max' is below 0");
-  search.max = (size_t)max;
+  mle_mlflow_search search = mlb_mlflow_search(L, 2);
   mle_arena *memory = mlb_push_arena(L);
   mle_mlflow_runs list;
   mle_error err;
   mlb_try(L, mle_mlflow_search_runs(store, &search, memory, &list, &err), &err);
-  lua_createtable(L, (int)list.count, 0);
+  lua_createtable(L, (int)list.count, 1);
   for (size_t i = 0; i < list.count; i++) {
     push_run(L, &list.item[i]);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  mlb_set_text(L, "token", list.next_page_token);
   return 1;
+}
+
+/* store:delete_run(id) */
+static int l_delete_run(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_mlflow_delete_run(mlb_check_mlflow(L, 1), luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
+/* store:restore_run(id) */
+static int l_restore_run(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_mlflow_restore_run(mlb_check_mlflow(L, 1), luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
+/* store:delete_tag(run_id, key) */
+static int l_delete_tag(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *id = luaL_checkstring(L, 2), *key = luaL_checkstring(L, 3);
+  mle_error err;
+  mlb_try(L, mle_mlflow_delete_tag(store, id, key, &err), &err);
+  return 0;
 }
 
 /* store:log_params(run_id, texts) */
@@ -441,6 +393,18 @@ static int l_open(lua_State *L) {
   return 1;
 }
 
+/* sample(uri, run_id, interval_ms) -> sampler: logs what the machine does until it is closed */
+static int l_sample(lua_State *L) {
+  const char *uri = luaL_checkstring(L, 1), *id = luaL_checkstring(L, 2);
+  lua_Integer interval_ms = luaL_checkinteger(L, 3);
+  mlb_box *box = mlb_push(L, &sampler_class);
+  mle_sampler *sampler;
+  mle_error err;
+  mlb_try(L, mle_sampler_open(uri, id, interval_ms, &sampler, &err), &err);
+  box->object = sampler;
+  return 1;
+}
+
 /* user() -> the user of this process */
 static int l_user(lua_State *L) {
   lua_pushstring(L, mle_mlflow_user());
@@ -460,10 +424,6 @@ static int l_git_head(lua_State *L) {
 }
 
 static const luaL_Reg store_methods[] = {
-    {"use_experiment", l_use_experiment},
-    {"find_experiment", l_find_experiment},
-    {"get_experiment", l_get_experiment},
-    {"list_experiments", l_list_experiments},
     {"create_run", l_create_run},
     {"get_run", l_get_run},
     {"get_run_data", l_get_run_data},
@@ -471,6 +431,9 @@ static const luaL_Reg store_methods[] = {
     {"update_run", l_update_run},
     {"end_run", l_end_run},
     {"search_runs", l_search_runs},
+    {"delete_run", l_delete_run},
+    {"restore_run", l_restore_run},
+    {"delete_tag", l_delete_tag},
     {"log_params", l_log_params},
     {"set_tags", l_set_tags},
     {"log_dataset", l_log_dataset},
@@ -490,6 +453,7 @@ static const luaL_Reg tracker_methods[] = {
 
 static const luaL_Reg functions[] = {
     {"open", l_open},
+    {"sample", l_sample},
     {"user", l_user},
     {"git_head", l_git_head},
     {"run_closing", l_run_closing},
@@ -507,11 +471,13 @@ static size_t gather(luaL_Reg *all, size_t count, const luaL_Reg *more) {
 int luaopen_mle_mlflow(lua_State *L) {
   luaL_Reg all[64];
   size_t count = gather(all, 0, store_methods);
+  count = gather(all, count, mlb_mlflow_experiment_methods);
   count = gather(all, count, mlb_mlflow_model_methods);
   count = gather(all, count, mlb_mlflow_registry_methods);
   all[count] = (luaL_Reg){NULL, NULL};
   mlb_register(L, &store_class, all);
   mlb_register(L, &tracker_class, tracker_methods);
+  mlb_register(L, &sampler_class, no_methods);
   mlb_register(L, &memory_class, no_methods);
   luaL_newlib(L, functions);
   luaL_setfuncs(L, mlb_mlflow_model_functions, 0);

@@ -16,14 +16,18 @@ typedef struct mle_mlflow_calls {
   /* The same store once more, for another thread. NULL where calls are quick enough without. */
   mle_status (*twin)(mle_mlflow *store, mle_mlflow **out, mle_error *err);
 
-  mle_status (*create_experiment)(mle_mlflow *store, const char *name, mle_arena *memory,
-                                  mle_mlflow_experiment *out, mle_error *err);
+  mle_status (*create_experiment)(mle_mlflow *store, const mle_mlflow_new_experiment *request,
+                                  mle_arena *memory, mle_mlflow_experiment *out, mle_error *err);
   mle_status (*get_experiment)(mle_mlflow *store, const char *id, mle_arena *memory,
                                mle_mlflow_experiment *out, mle_error *err);
   mle_status (*find_experiment)(mle_mlflow *store, const char *name, mle_arena *memory,
                                 mle_mlflow_experiment *out, mle_error *err);
-  mle_status (*list_experiments)(mle_mlflow *store, mle_arena *memory,
-                                 mle_mlflow_experiments *out, mle_error *err);
+  mle_status (*search_experiments)(mle_mlflow *store, const mle_mlflow_search *search,
+                                   mle_arena *memory, mle_mlflow_experiments *out,
+                                   mle_error *err);
+  mle_status (*change_experiment)(mle_mlflow *store, const char *id,
+                                  const mle_mlflow_change *change, mle_error *err);
+  mle_status (*stage_experiment)(mle_mlflow *store, const char *id, bool active, mle_error *err);
 
   /* name, user and start_time are given. */
   mle_status (*create_run)(mle_mlflow *store, const mle_mlflow_new_run *run, mle_arena *memory,
@@ -39,6 +43,8 @@ typedef struct mle_mlflow_calls {
                            bool only_running, mle_error *err);
   mle_status (*search_runs)(mle_mlflow *store, const mle_mlflow_search *search, mle_arena *memory,
                             mle_mlflow_runs *out, mle_error *err);
+  mle_status (*stage_run)(mle_mlflow *store, const char *id, bool active, mle_error *err);
+  mle_status (*delete_tag)(mle_mlflow *store, const char *run_id, const char *key, mle_error *err);
   mle_status (*log_batch)(mle_mlflow *store, const char *run_id, const mle_mlflow_batch *batch,
                           mle_error *err);
   mle_status (*log_dataset)(mle_mlflow *store, const char *run_id,
@@ -57,14 +63,24 @@ typedef struct mle_mlflow_calls {
                                         const char *description, mle_error *err);
   mle_status (*get_registered_model)(mle_mlflow *store, const char *name, mle_arena *memory,
                                      mle_mlflow_registered_model *out, mle_error *err);
+  mle_status (*search_registered_models)(mle_mlflow *store, const mle_mlflow_search *search,
+                                         mle_arena *memory, mle_mlflow_registered_models *out,
+                                         mle_error *err);
+  mle_status (*change_registered_model)(mle_mlflow *store, const char *name,
+                                        const mle_mlflow_change *change, mle_error *err);
+  mle_status (*delete_registered_model)(mle_mlflow *store, const char *name, mle_error *err);
   mle_status (*create_version)(mle_mlflow *store, const mle_mlflow_new_version *version,
                                int64_t *out, mle_error *err);
   mle_status (*get_version)(mle_mlflow *store, const char *name, int64_t version,
                             mle_arena *memory, mle_mlflow_version *out, mle_error *err);
   mle_status (*list_versions)(mle_mlflow *store, const char *name, mle_arena *memory,
                               mle_mlflow_versions *out, mle_error *err);
-  mle_status (*set_version_tag)(mle_mlflow *store, const char *name, int64_t version,
-                                const char *key, const char *value, mle_error *err);
+  mle_status (*search_versions)(mle_mlflow *store, const mle_mlflow_search *search,
+                                mle_arena *memory, mle_mlflow_versions *out, mle_error *err);
+  mle_status (*change_version)(mle_mlflow *store, const char *name, int64_t version,
+                               const mle_mlflow_change *change, mle_error *err);
+  mle_status (*delete_version)(mle_mlflow *store, const char *name, int64_t version,
+                               mle_error *err);
   mle_status (*set_alias)(mle_mlflow *store, const char *name, const char *alias, int64_t version,
                           mle_error *err);
   mle_status (*get_alias)(mle_mlflow *store, const char *name, const char *alias, int64_t *out,
@@ -86,5 +102,8 @@ struct mle_mlflow {
   const mle_mlflow_calls *call;
   long owners;
 };
+
+/* A search whose `max` is a number to go by. */
+mle_mlflow_search mle_mlflow_bounded(const mle_mlflow_search *search);
 
 #endif

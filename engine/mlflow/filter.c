@@ -9,8 +9,48 @@
 #define TEXT_MAX 10000
 #define CONDITIONS_MAX 100
 
+/* ====== What can be searched ====== */
+
+static const mle_filter_attribute run_attributes[] = {
+    {"run_id", "run_uuid", MLE_FILTER_LISTED},       {"run_name", "name", MLE_FILTER_TEXT},
+    {"status", "status", MLE_FILTER_TEXT},           {"user_id", "user_id", MLE_FILTER_TEXT},
+    {"artifact_uri", "artifact_uri", MLE_FILTER_TEXT}, {"start_time", "start_time", MLE_FILTER_NUMBER},
+    {"end_time", "end_time", MLE_FILTER_NUMBER},     {NULL, NULL, MLE_FILTER_TEXT},
+};
+static const mle_filter_attribute experiment_attributes[] = {
+    {"name", "name", MLE_FILTER_TEXT},
+    {"creation_time", "creation_time", MLE_FILTER_NUMBER},
+    {"last_update_time", "last_update_time", MLE_FILTER_NUMBER},
+    {"experiment_id", "experiment_id", MLE_FILTER_ORDER_ONLY},
+    {NULL, NULL, MLE_FILTER_TEXT},
+};
+static const mle_filter_attribute model_attributes[] = {
+    {"name", "name", MLE_FILTER_TEXT},
+    {"creation_timestamp", "creation_time", MLE_FILTER_ORDER_ONLY},
+    {"last_updated_timestamp", "last_updated_time", MLE_FILTER_ORDER_ONLY},
+    {NULL, NULL, MLE_FILTER_TEXT},
+};
+static const mle_filter_attribute version_attributes[] = {
+    {"name", "name", MLE_FILTER_TEXT},
+    {"version_number", "version", MLE_FILTER_NUMBER},
+    {"run_id", "run_id", MLE_FILTER_LISTED},
+    {"source_path", "source", MLE_FILTER_TEXT},
+    {"creation_timestamp", "creation_time", MLE_FILTER_ORDER_ONLY},
+    {"last_updated_timestamp", "last_updated_time", MLE_FILTER_ORDER_ONLY},
+    {NULL, NULL, MLE_FILTER_TEXT},
+};
+
+const mle_filter_subject mle_filter_runs = {
+    run_attributes, "run_id, run_name, status, user_id, artifact_uri, start_time or end_time", false};
+const mle_filter_subject mle_filter_experiments = {
+    experiment_attributes, "name, creation_time or last_update_time", true};
+const mle_filter_subject mle_filter_models = {model_attributes, "name", true};
+const mle_filter_subject mle_filter_versions = {
+    version_attributes, "name, version_number, run_id or source_path", true};
+
 /* The text, and how far it was read. */
 typedef struct reader {
+  const mle_filter_subject *subject;
   const char *text, *at;
   mle_arena *memory;
   mle_error *err;
@@ -91,37 +131,45 @@ static bool take_entity(reader *r, mle_filter_entity *out) {
   return false;
 }
 
-static bool is_one_of(const char *key, const char *const *known) {
-  for (; *known != NULL; known++)
-    if (strcmp(key, *known) == 0) return true;
-  return false;
+/* NULL when there is none of that name. */
+static const mle_filter_attribute *find_attribute(const mle_filter_subject *subject,
+                                                  const char *name) {
+  const mle_filter_attribute *a = subject->attribute;
+  while (a->name != NULL && strcmp(a->name, name) != 0) a++;
+  return a->name != NULL ? a : NULL;
 }
 
-static bool is_known_key(mle_filter_entity entity, const char *key) {
-  static const char *const attributes[] = {"run_id",     "run_name", "status", "user_id", "artifact_uri",
-                                           "start_time", "end_time", NULL};
-  static const char *const dataset[] = {"name", "digest", "context", NULL};
-  if (entity == MLE_FILTER_ATTRIBUTE) return is_one_of(key, attributes);
-  return entity != MLE_FILTER_DATASET || is_one_of(key, dataset);
+static bool is_dataset_key(const char *key) {
+  return strcmp(key, "name") == 0 || strcmp(key, "digest") == 0 || strcmp(key, "context") == 0;
 }
 
-static mle_status read_name(reader *r, mle_filter_entity *entity, const char **key) {
+static mle_status fail_attribute(reader *r) {
+  return mle_fail(r->err, MLE_EINVAL,
+                  "search '%.200s': an attribute is %s (or write %stags.x) at '%.40s'", r->text,
+                  r->subject->attributes, r->subject->only_tags ? "" : "metrics.x, params.x, ",
+                  r->at);
+}
+
+static mle_status read_name(reader *r, mle_filter_entity *entity, const char **key,
+                            const mle_filter_attribute **attribute) {
   skip_spaces(r);
   const char *start = r->at;
   *entity = MLE_FILTER_ATTRIBUTE;
+  *attribute = NULL;
   take_entity(r, entity);
   MLE_TRY(read_key(r, key));
-  if (is_known_key(*entity, *key)) return MLE_OK;
-  r->at = start;
-  return fail_at(r, *entity == MLE_FILTER_DATASET
-                        ? "a dataset has name, digest and context, not this"
-                        : "an attribute is run_id, run_name, status, user_id, artifact_uri, "
-                          "start_time or end_time (or write metrics.x, params.x, tags.x)");
+  if (*entity == MLE_FILTER_ATTRIBUTE) *attribute = find_attribute(r->subject, *key);
+  bool misplaced = r->subject->only_tags && *entity != MLE_FILTER_ATTRIBUTE && *entity != MLE_FILTER_TAG;
+  bool unknown = *entity == MLE_FILTER_ATTRIBUTE && *attribute == NULL;
+  bool no_dataset = *entity == MLE_FILTER_DATASET && !is_dataset_key(*key);
+  if (misplaced || unknown || no_dataset) r->at = start;
+  if (misplaced || unknown) return fail_attribute(r);
+  return no_dataset ? fail_at(r, "a dataset has name, digest and context, not this") : MLE_OK;
 }
 
 static bool compares_numbers(const mle_filter_condition *c) {
   return c->entity == MLE_FILTER_METRIC ||
-         (c->entity == MLE_FILTER_ATTRIBUTE && strstr(c->key, "_time") != NULL);
+         (c->attribute != NULL && c->attribute->kind == MLE_FILTER_NUMBER);
 }
 
 /* ====== Conditions ====== */
@@ -142,7 +190,11 @@ static mle_status read_operator(reader *r, mle_filter_condition *c) {
       c->operator = words[i];
       return MLE_OK;
     }
-  return fail_at(r, "a comparison is missing (= != > >= < <= LIKE ILIKE IN)");
+  if (take_word(r, "IS")) {
+    c->operator = take_word(r, "NOT") ? "IS NOT NULL" : "IS NULL";
+    return take_word(r, "NULL") ? MLE_OK : fail_at(r, "IS is followed by NULL or NOT NULL");
+  }
+  return fail_at(r, "a comparison is missing (= != > >= < <= LIKE ILIKE IN IS)");
 }
 
 static mle_status read_number(reader *r, mle_filter_condition *c) {
@@ -152,7 +204,7 @@ static mle_status read_number(reader *r, mle_filter_condition *c) {
   c->number = strtod(r->at, &end);
   if (end == r->at || is_word_character(*end)) return fail_at(r, "a number is missing");
   if (!isfinite(c->number)) return fail_at(r, "a number must be finite"); /* "inf", "nan", 1e999 */
-  if (strstr("LIKE ILIKE IN", c->operator) != NULL) return fail_at(r, "a number has no such comparison");
+  if (strpbrk(c->operator, "=<>") == NULL) return fail_at(r, "a number has no such comparison");
   r->at = end;
   return MLE_OK;
 }
@@ -180,19 +232,33 @@ static mle_status read_texts(reader *r, mle_filter_condition *c) {
   return MLE_OK;
 }
 
-static mle_status read_condition(reader *r, mle_filter_condition *c) {
-  MLE_TRY(read_name(r, &c->entity, &c->key));
-  MLE_TRY(read_operator(r, c));
+static mle_status read_value(reader *r, mle_filter_condition *c) {
+  bool is_keyed = c->entity == MLE_FILTER_PARAM || c->entity == MLE_FILTER_TAG;
+  if (strncmp(c->operator, "IS", 2) == 0)
+    return is_keyed ? MLE_OK : fail_at(r, "only params and tags are compared with NULL");
   if (compares_numbers(c)) return read_number(r, c);
   if (strpbrk(c->operator, "<>") != NULL) return fail_at(r, "texts have no order here");
   if (strcmp(c->operator, "IN") != 0) return read_text(r, c);
-  if (c->entity != MLE_FILTER_ATTRIBUTE || strcmp(c->key, "run_id") != 0)
+  if (c->attribute == NULL || c->attribute->kind != MLE_FILTER_LISTED)
     return fail_at(r, "only run_id takes IN");
   return read_texts(r, c);
 }
 
-mle_status mle_filter_parse(const char *text, mle_arena *memory, mle_filter *out, mle_error *err) {
-  reader r = {text, text, memory, err};
+static mle_status read_condition(reader *r, mle_filter_condition *c) {
+  skip_spaces(r);
+  const char *start = r->at;
+  MLE_TRY(read_name(r, &c->entity, &c->key, &c->attribute));
+  if (c->attribute != NULL && c->attribute->kind == MLE_FILTER_ORDER_ONLY) {
+    r->at = start;
+    return fail_attribute(r);
+  }
+  MLE_TRY(read_operator(r, c));
+  return read_value(r, c);
+}
+
+mle_status mle_filter_parse(const mle_filter_subject *subject, const char *text, mle_arena *memory,
+                            mle_filter *out, mle_error *err) {
+  reader r = {subject, text, text, memory, err};
   mle_filter_condition *list = NULL;
   *out = (mle_filter){0};
   if (strlen(text) > TEXT_MAX) return mle_fail(err, MLE_EINVAL, "a search of over %d bytes", TEXT_MAX);
@@ -211,12 +277,13 @@ mle_status mle_filter_parse(const char *text, mle_arena *memory, mle_filter *out
   return *r.at == '\0' ? MLE_OK : fail_at(&r, "only 'and' joins conditions, not this");
 }
 
-mle_status mle_filter_parse_order(const char *text, mle_arena *memory, mle_filter_order *out,
-                                  mle_error *err) {
-  reader r = {text, text, memory, err};
+mle_status mle_filter_parse_order(const mle_filter_subject *subject, const char *text,
+                                  mle_arena *memory, mle_filter_order *out, mle_error *err) {
+  reader r = {subject, text, text, memory, err};
   *out = (mle_filter_order){0};
-  MLE_TRY(read_name(&r, &out->entity, &out->key));
+  MLE_TRY(read_name(&r, &out->entity, &out->key, &out->attribute));
   if (out->entity == MLE_FILTER_DATASET) return fail_at(&r, "runs are not ordered by a dataset");
+  if (subject->only_tags && out->entity == MLE_FILTER_TAG) return fail_at(&r, "tags give no order here");
   out->descending = take_word(&r, "DESC");
   if (!out->descending) take_word(&r, "ASC");
   skip_spaces(&r);

@@ -92,3 +92,34 @@ mle_status mle_mlflow_register(mle_mlflow *store, const char *uri, const char *n
   if (status != MLE_OK) mle_context(err, "registering '%s' as '%s'", uri, name);
   return status;
 }
+
+/* ====== Copying ====== */
+
+static mle_status do_copy(mle_mlflow *store, const char *name, int64_t number, const char *to,
+                          mle_arena *memory, int64_t *out, mle_error *err) {
+  mle_mlflow_version from;
+  mle_mlflow_place place;
+  char *uri = mle_arena_format(memory, "models:/%s/%lld", name, (long long)number);
+  if (uri == NULL) return mle_nomem(err, "copying a version");
+  MLE_TRY(mle_mlflow_get_version(store, name, number, memory, &from, err));
+  MLE_TRY(mle_mlflow_resolve(store, uri, memory, &place, err));
+  MLE_TRY(need_model(store, to, memory, err));
+  mle_mlflow_new_version copy = {.name = to,
+                                 .source = uri,
+                                 .location = place.location,
+                                 .run_id = from.run_id,
+                                 .description = from.description,
+                                 .tags = from.tags};
+  return mle_mlflow_create_version(store, &copy, out, err);
+}
+
+mle_status mle_mlflow_copy_version(mle_mlflow *store, const char *name, int64_t version,
+                                   const char *to, int64_t *out, mle_error *err) {
+  mle_arena memory = MLE_ARENA;
+  *out = 0;
+  mle_status status = do_copy(store, name, version, to, &memory, out, err);
+  mle_arena_release(&memory);
+  if (status != MLE_OK)
+    mle_context(err, "copying 'models:/%s/%lld' to '%s'", name, (long long)version, to);
+  return status;
+}

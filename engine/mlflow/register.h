@@ -19,4 +19,12 @@
 mle_status mle_mlflow_register(mle_mlflow *store, const char *uri, const char *name,
                                const mle_mlflow_pairs *tags, int64_t *out, mle_error *err);
 
+/*
+ * Copies a version into another registered model, made when there is none, as its next
+ * version: with its tags and description, source models:/NAME/VERSION. The files stay
+ * where they are.
+ */
+mle_status mle_mlflow_copy_version(mle_mlflow *store, const char *name, int64_t version,
+                                   const char *to, int64_t *out, mle_error *err);
+
 #endif

@@ -37,13 +37,17 @@ static const mle_mlflow_calls calls = {
     .create_experiment = mle_rest_create_experiment,
     .get_experiment = mle_rest_get_experiment,
     .find_experiment = mle_rest_find_experiment,
-    .list_experiments = mle_rest_list_experiments,
+    .search_experiments = mle_rest_search_experiments,
+    .change_experiment = mle_rest_change_experiment,
+    .stage_experiment = mle_rest_stage_experiment,
     .create_run = mle_rest_create_run,
     .get_run = mle_rest_get_run,
     .get_run_data = mle_rest_get_run_data,
     .metric_history = mle_rest_metric_history,
     .update_run = mle_rest_update_run,
     .search_runs = mle_rest_search_runs,
+    .stage_run = mle_rest_stage_run,
+    .delete_tag = mle_rest_delete_tag,
     .log_batch = mle_rest_log_batch,
     .log_dataset = mle_rest_log_dataset,
     .begin_model = mle_rest_begin_model,
@@ -52,10 +56,15 @@ static const mle_mlflow_calls calls = {
     .find_model = mle_rest_find_model,
     .create_registered_model = mle_rest_create_registered_model,
     .get_registered_model = mle_rest_get_registered_model,
+    .search_registered_models = mle_rest_search_registered_models,
+    .change_registered_model = mle_rest_change_registered_model,
+    .delete_registered_model = mle_rest_delete_registered_model,
     .create_version = mle_rest_create_version,
     .get_version = mle_rest_get_version,
     .list_versions = mle_rest_list_versions,
-    .set_version_tag = mle_rest_set_version_tag,
+    .search_versions = mle_rest_search_versions,
+    .change_version = mle_rest_change_version,
+    .delete_version = mle_rest_delete_version,
     .set_alias = mle_rest_set_alias,
     .get_alias = mle_rest_get_alias,
     .delete_alias = mle_rest_delete_alias,
@@ -311,5 +320,114 @@ mle_status mle_rest_with_key(const mle_mlflow_pairs *pairs, const char *key, mle
   if (pairs->count > 0) memcpy(all, pairs->item, pairs->count * sizeof *all);
   all[pairs->count] = (mle_mlflow_pair){MLE_REST_KEY, key};
   *out = (mle_mlflow_pairs){pairs->count + 1, all};
+  return MLE_OK;
+}
+
+/* ====== Requests that are told only whether they went well ====== */
+
+mle_status mle_rest_send(mle_rest_store *store, const char *method, const char *path,
+                         mle_json *body, mle_error *err) {
+  mle_rest_request request = {.method = method, .path = path, .body = body};
+  return mle_rest_call(store, &request, NULL, err);
+}
+
+/* A retry may find it deleted already: gone is gone, when an earlier attempt was lost. */
+mle_status mle_rest_send_tag(mle_rest_store *store, const mle_rest_tagged *what, const char *key,
+                             const char *value, mle_error *err) {
+  mle_json *body = mle_json_new_object();
+  for (int i = 0; i < 2 && what->id[i].key != NULL; i++)
+    mle_json_add_text(body, what->id[i].key, what->id[i].value);
+  mle_json_add_text(body, "key", key);
+  if (value != NULL) mle_json_add_text(body, "value", value);
+  bool sets = value != NULL;
+  return mle_rest_send(store, sets ? "POST" : what->delete_method,
+                       sets ? what->set_path : what->delete_path, body, err);
+}
+
+mle_status mle_rest_change_tags(mle_rest_store *store, const mle_rest_tagged *what,
+                                const mle_mlflow_change *change, mle_error *err) {
+  for (size_t i = 0; i < change->set_tags.count; i++)
+    MLE_TRY(mle_rest_send_tag(store, what, change->set_tags.item[i].key,
+                              change->set_tags.item[i].value, err));
+  return change->delete_tag == NULL ? MLE_OK
+                                    : mle_rest_send_tag(store, what, change->delete_tag, NULL, err);
+}
+
+/* ====== Searches ====== */
+
+static mle_status search_page(mle_rest_store *store, const mle_rest_search *how, void *out,
+                              const char **token, mle_error *err) {
+  mle_json *answer = NULL;
+  mle_json_at root, list, item;
+  mle_rest_request request = {0};
+  mle_status status;
+  MLE_GO(how->request(how, *token, &request, err));
+  MLE_GO(mle_rest_call(store, &request, &answer, err));
+  root = mle_json_root(answer);
+  if (mle_json_find(&root, how->list, &list))
+    for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item))
+      MLE_GO(how->read(&item, how->memory, out, err));
+  status = mle_rest_text(&root, "next_page_token", how->memory, token, err);
+  if (*token != NULL && **token == '\0') *token = NULL;
+done:
+  mle_json_free(answer);
+  return status;
+}
+
+mle_status mle_rest_search_all(mle_rest_store *store, mle_rest_search *how, void *out,
+                               const size_t *count, const char **token, mle_error *err) {
+  *token = how->search->page_token;
+  for (int pages = 0; *count < how->search->max; pages++) {
+    size_t before = *count;
+    how->left = how->search->max - before < how->page ? how->search->max - before : how->page;
+    if (pages == MLE_REST_PAGES_MAX)
+      return mle_fail(err, MLE_EFORMAT, "MLflow lists %s without an end", how->list);
+    MLE_TRY(search_page(store, how, out, token, err));
+    if (*token == NULL) break;
+    if (*count == before && pages > 0) break; /* a token that leads nowhere */
+  }
+  return MLE_OK;
+}
+
+mle_status mle_rest_post_search(const mle_rest_search *how, const char *token,
+                                mle_rest_request *out, mle_error *err) {
+  static const char *const views[] = {"ACTIVE_ONLY", "DELETED_ONLY", "ALL"};
+  const mle_mlflow_search *search = how->search;
+  mle_json *body = mle_json_new_object();
+  (void)err;
+  if (search->experiment_ids != NULL) {
+    mle_json *ids = mle_json_add_array(body, "experiment_ids");
+    for (size_t i = 0; search->experiment_ids[i] != NULL; i++)
+      mle_json_add_text(ids, NULL, search->experiment_ids[i]);
+  }
+  if (search->filter != NULL) mle_json_add_text(body, "filter", search->filter);
+  mle_json_add_text(body, how->view, views[search->view]);
+  mle_json_add_int(body, "max_results", (int64_t)how->left);
+  mle_json *order = mle_json_add_array(body, "order_by");
+  for (size_t i = 0; search->order_by != NULL && search->order_by[i] != NULL; i++)
+    mle_json_add_text(order, NULL, search->order_by[i]);
+  if (token != NULL) mle_json_add_text(body, "page_token", token);
+  *out = (mle_rest_request){.method = "POST", .path = how->path, .body = body};
+  return MLE_OK;
+}
+
+/* "&key=value", encoded, behind what is there. */
+static mle_status add_query(mle_arena *memory, const char **path, const char *key,
+                            const char *value, mle_error *err) {
+  const char *coded = mle_percent_encode(memory, value, false);
+  *path = coded == NULL ? NULL : mle_arena_format(memory, "%s&%s=%s", *path, key, coded);
+  return *path != NULL ? MLE_OK : mle_nomem(err, "searching");
+}
+
+mle_status mle_rest_get_search(const mle_rest_search *how, const char *token,
+                               mle_rest_request *out, mle_error *err) {
+  const mle_mlflow_search *search = how->search;
+  const char *path = mle_arena_format(how->memory, "%s?max_results=%zu", how->path, how->left);
+  if (path == NULL) return mle_nomem(err, "searching");
+  if (search->filter != NULL) MLE_TRY(add_query(how->memory, &path, "filter", search->filter, err));
+  for (size_t i = 0; search->order_by != NULL && search->order_by[i] != NULL; i++)
+    MLE_TRY(add_query(how->memory, &path, "order_by", search->order_by[i], err));
+  if (token != NULL) MLE_TRY(add_query(how->memory, &path, "page_token", token, err));
+  *out = (mle_rest_request){.method = "GET", .path = path};
   return MLE_OK;
 }

@@ -75,6 +75,48 @@ mle_status mle_rest_create(mle_rest_store *store, const mle_rest_creation *creat
 /* What the server is, asked once. */
 mle_status mle_rest_look(mle_rest_store *store, mle_error *err);
 
+/* Sends `body` and reads nothing of the answer. */
+mle_status mle_rest_send(mle_rest_store *store, const char *method, const char *path,
+                         mle_json *body, mle_error *err);
+
+/* What carries tags: how it is named in a request, and where its tags are set and deleted. */
+typedef struct mle_rest_tagged {
+  mle_mlflow_pair id[2]; /* the second may be empty */
+  const char *set_path, *delete_path, *delete_method;
+} mle_rest_tagged;
+
+/* `value` NULL deletes. */
+mle_status mle_rest_send_tag(mle_rest_store *store, const mle_rest_tagged *what, const char *key,
+                             const char *value, mle_error *err);
+mle_status mle_rest_change_tags(mle_rest_store *store, const mle_rest_tagged *what,
+                                const mle_mlflow_change *change, mle_error *err);
+
+/* ====== Searches ====== */
+
+#define MLE_REST_PAGES_MAX 10000
+
+/* One search: where it is asked, and how one thing found is read into a list. */
+typedef struct mle_rest_search {
+  const mle_mlflow_search *search;
+  const char *path, *list;  /* of the API; of the answer */
+  const char *view;         /* the name that the API has for it, of a POST */
+  size_t page;              /* the most that one request may ask for */
+  mle_status (*request)(const struct mle_rest_search *how, const char *token,
+                        mle_rest_request *out, mle_error *err); /* the next two */
+  mle_status (*read)(const mle_json_at *item, mle_arena *memory, void *list, mle_error *err);
+  mle_arena *memory;
+  size_t left;
+} mle_rest_search;
+
+mle_status mle_rest_post_search(const mle_rest_search *how, const char *token,
+                                mle_rest_request *out, mle_error *err);
+mle_status mle_rest_get_search(const mle_rest_search *how, const char *token,
+                               mle_rest_request *out, mle_error *err);
+
+/* Reads pages until `max` are there or no more; `count` is that of the list `out`. */
+mle_status mle_rest_search_all(mle_rest_store *store, mle_rest_search *how, void *out,
+                               const size_t *count, const char **token, mle_error *err);
+
 /* ====== Reading answers ====== */
 
 /* A member's text copied into `memory`; NULL when absent. */
@@ -99,14 +141,17 @@ mle_status mle_rest_read_run(const mle_json_at *run, mle_arena *memory, mle_mlfl
 /* ====== The calls, by file ====== */
 
 /* rest_experiments.c */
-mle_status mle_rest_create_experiment(mle_mlflow *, const char *, mle_arena *,
-                                      mle_mlflow_experiment *, mle_error *);
+mle_status mle_rest_create_experiment(mle_mlflow *, const mle_mlflow_new_experiment *,
+                                      mle_arena *, mle_mlflow_experiment *, mle_error *);
 mle_status mle_rest_get_experiment(mle_mlflow *, const char *, mle_arena *,
                                    mle_mlflow_experiment *, mle_error *);
 mle_status mle_rest_find_experiment(mle_mlflow *, const char *, mle_arena *,
                                     mle_mlflow_experiment *, mle_error *);
-mle_status mle_rest_list_experiments(mle_mlflow *, mle_arena *, mle_mlflow_experiments *,
-                                     mle_error *);
+mle_status mle_rest_search_experiments(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                       mle_mlflow_experiments *, mle_error *);
+mle_status mle_rest_change_experiment(mle_mlflow *, const char *, const mle_mlflow_change *,
+                                      mle_error *);
+mle_status mle_rest_stage_experiment(mle_mlflow *, const char *, bool, mle_error *);
 
 /* rest_runs.c */
 mle_status mle_rest_create_run(mle_mlflow *, const mle_mlflow_new_run *, mle_arena *,
@@ -121,6 +166,8 @@ mle_status mle_rest_update_run(mle_mlflow *, const char *, const mle_mlflow_run_
                                mle_error *);
 mle_status mle_rest_search_runs(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
                                 mle_mlflow_runs *, mle_error *);
+mle_status mle_rest_stage_run(mle_mlflow *, const char *, bool, mle_error *);
+mle_status mle_rest_delete_tag(mle_mlflow *, const char *, const char *, mle_error *);
 
 /* rest_log.c */
 mle_status mle_rest_log_batch(mle_mlflow *, const char *, const mle_mlflow_batch *, mle_error *);
@@ -144,17 +191,27 @@ mle_status mle_rest_find_model(mle_mlflow *, const char *, const char *, mle_are
 mle_status mle_rest_create_registered_model(mle_mlflow *, const char *, const char *, mle_error *);
 mle_status mle_rest_get_registered_model(mle_mlflow *, const char *, mle_arena *,
                                          mle_mlflow_registered_model *, mle_error *);
+mle_status mle_rest_search_registered_models(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                             mle_mlflow_registered_models *, mle_error *);
+mle_status mle_rest_change_registered_model(mle_mlflow *, const char *, const mle_mlflow_change *,
+                                            mle_error *);
+mle_status mle_rest_delete_registered_model(mle_mlflow *, const char *, mle_error *);
+mle_status mle_rest_set_alias(mle_mlflow *, const char *, const char *, int64_t, mle_error *);
+mle_status mle_rest_get_alias(mle_mlflow *, const char *, const char *, int64_t *, mle_error *);
+mle_status mle_rest_delete_alias(mle_mlflow *, const char *, const char *, mle_error *);
+
+/* rest_versions.c */
 mle_status mle_rest_create_version(mle_mlflow *, const mle_mlflow_new_version *, int64_t *,
                                    mle_error *);
 mle_status mle_rest_get_version(mle_mlflow *, const char *, int64_t, mle_arena *,
                                 mle_mlflow_version *, mle_error *);
 mle_status mle_rest_list_versions(mle_mlflow *, const char *, mle_arena *, mle_mlflow_versions *,
                                   mle_error *);
-mle_status mle_rest_set_version_tag(mle_mlflow *, const char *, int64_t, const char *, const char *,
-                                    mle_error *);
-mle_status mle_rest_set_alias(mle_mlflow *, const char *, const char *, int64_t, mle_error *);
-mle_status mle_rest_get_alias(mle_mlflow *, const char *, const char *, int64_t *, mle_error *);
-mle_status mle_rest_delete_alias(mle_mlflow *, const char *, const char *, mle_error *);
+mle_status mle_rest_search_versions(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                    mle_mlflow_versions *, mle_error *);
+mle_status mle_rest_change_version(mle_mlflow *, const char *, int64_t, const mle_mlflow_change *,
+                                   mle_error *);
+mle_status mle_rest_delete_version(mle_mlflow *, const char *, int64_t, mle_error *);
 
 /* rest_artifacts.c: `path` is what follows "mlflow-artifacts:/" */
 mle_status mle_rest_list_artifacts(mle_mlflow *, const char *path, mle_arena *,

@@ -6,7 +6,6 @@
 #include "engine/mlflow/rest.h"
 
 #define PAGE 200
-#define PAGES_MAX 10000
 
 static mle_json *name_of(const char *name) {
   mle_json *body = mle_json_new_object();
@@ -20,19 +19,44 @@ static void add_version(mle_json *body, int64_t version) {
   mle_json_add_text(body, "version", text); /* a number would be refused */
 }
 
-static mle_status post(mle_rest_store *store, const char *method, const char *path, mle_json *body,
-                       mle_error *err) {
-  mle_rest_request request = {.method = method, .path = path, .body = body};
-  return mle_rest_call(store, &request, NULL, err);
-}
-
 /* ====== Registered models ====== */
 
 mle_status mle_rest_create_registered_model(mle_mlflow *base, const char *name,
                                             const char *description, mle_error *err) {
   mle_json *body = name_of(name);
   if (description != NULL) mle_json_add_text(body, "description", description);
-  return post(mle_rest_of(base), "POST", "registered-models/create", body, err);
+  return mle_rest_send(mle_rest_of(base), "POST", "registered-models/create", body, err);
+}
+
+/* [{alias, version}] as pairs. */
+static mle_status read_aliases(const mle_json_at *model, mle_arena *memory, mle_mlflow_pairs *out,
+                               mle_error *err) {
+  mle_json_at list, item;
+  mle_mlflow_pair *all = NULL;
+  if (!mle_json_find(model, "aliases", &list)) return MLE_OK;
+  for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
+    int64_t version;
+    all = mle_arena_grow(memory, all, out->count, sizeof *all);
+    if (all == NULL) return mle_nomem(err, "reading a registered model");
+    out->item = all;
+    MLE_TRY(mle_rest_text(&item, "alias", memory, &all[out->count].key, err));
+    MLE_TRY(mle_rest_int(&item, "version", &version, err));
+    all[out->count].value = mle_arena_format(memory, "%lld", (long long)version);
+    if (all[out->count].value == NULL) return mle_nomem(err, "reading a registered model");
+    if (all[out->count].key != NULL) out->count++;
+  }
+  return MLE_OK;
+}
+
+static mle_status read_model(const mle_json_at *model, mle_arena *memory,
+                             mle_mlflow_registered_model *out, mle_error *err) {
+  MLE_TRY(mle_rest_text(model, "name", memory, &out->name, err));
+  MLE_TRY(mle_rest_text(model, "description", memory, &out->description, err));
+  MLE_TRY(mle_rest_int(model, "creation_timestamp", &out->creation_time, err));
+  MLE_TRY(mle_rest_int(model, "last_updated_timestamp", &out->last_updated_time, err));
+  MLE_TRY(mle_rest_pairs(model, "tags", memory, &out->tags, err));
+  MLE_TRY(read_aliases(model, memory, &out->aliases, err));
+  return out->name != NULL ? MLE_OK : mle_json_fail(model, err, "a registered model without a name");
 }
 
 mle_status mle_rest_get_registered_model(mle_mlflow *base, const char *name, mle_arena *memory,
@@ -46,220 +70,67 @@ mle_status mle_rest_get_registered_model(mle_mlflow *base, const char *name, mle
                        &answer, err));
   root = mle_json_root(answer);
   MLE_GO(mle_json_get_object(&root, "registered_model", &model, err));
-  MLE_GO(mle_rest_text(&model, "name", memory, &out->name, err));
-  MLE_GO(mle_rest_text(&model, "description", memory, &out->description, err));
-  MLE_GO(mle_rest_int(&model, "creation_timestamp", &out->creation_time, err));
-  status = mle_rest_int(&model, "last_updated_timestamp", &out->last_updated_time, err);
+  status = read_model(&model, memory, out, err);
 done:
   mle_json_free(answer);
   return status;
 }
 
-/* ====== Versions ====== */
-
-static const char *given(const char *text) { return text == NULL || *text == '\0' ? NULL : text; }
-
-static mle_status read_version(const mle_json_at *at, mle_arena *memory, mle_mlflow_version *out,
-                               mle_error *err) {
-  MLE_TRY(mle_rest_text(at, "name", memory, &out->name, err));
-  MLE_TRY(mle_rest_int(at, "version", &out->version, err));
-  MLE_TRY(mle_rest_text(at, "status", memory, &out->status, err));
-  MLE_TRY(mle_rest_text(at, "current_stage", memory, &out->stage, err));
-  MLE_TRY(mle_rest_text(at, "source", memory, &out->source, err));
-  MLE_TRY(mle_rest_text(at, "run_id", memory, &out->run_id, err));
-  MLE_TRY(mle_rest_text(at, "description", memory, &out->description, err));
-  MLE_TRY(mle_rest_int(at, "creation_timestamp", &out->creation_time, err));
-  MLE_TRY(mle_rest_int(at, "last_updated_timestamp", &out->last_updated_time, err));
-  MLE_TRY(mle_rest_pairs(at, "tags", memory, &out->tags, err));
-  out->run_id = given(out->run_id);
-  if (out->name == NULL || out->version <= 0)
-    return mle_json_fail(at, err, "a version without name or number");
-  return MLE_OK;
+static mle_status read_found(const mle_json_at *item, mle_arena *memory, void *list,
+                             mle_error *err) {
+  mle_mlflow_registered_models *out = list;
+  mle_mlflow_registered_model *all = (void *)(uintptr_t)out->item;
+  all = mle_arena_grow(memory, all, out->count, sizeof *all);
+  if (all == NULL) return mle_nomem(err, "searching registered models");
+  out->item = all;
+  all[out->count] = (mle_mlflow_registered_model){0};
+  return read_model(item, memory, &all[out->count++], err);
 }
 
-/* Where its files are: that may again be runs:/ or models:/. */
-static mle_status find_location(mle_rest_store *store, const char *name, const char *number,
-                                mle_arena *memory, mle_mlflow_version *out, mle_error *err) {
-  const char *path;
-  mle_json *answer = NULL;
-  mle_json_at root;
-  mle_status status;
-  MLE_GO(mle_rest_query(memory, &path, err, "model-versions/get-download-uri", "name", name,
-                        "version", number, NULL));
-  MLE_GO(mle_rest_call(store, &(mle_rest_request){.method = "GET", .path = path}, &answer, err));
-  root = mle_json_root(answer);
-  status = mle_rest_text(&root, "artifact_uri", memory, &out->location, err);
-  out->location = given(out->location);
-done:
-  mle_json_free(answer);
-  return status;
+mle_status mle_rest_search_registered_models(mle_mlflow *base, const mle_mlflow_search *search,
+                                             mle_arena *memory,
+                                             mle_mlflow_registered_models *out, mle_error *err) {
+  mle_rest_search how = {search, "registered-models/search", "registered_models", NULL, PAGE,
+                         mle_rest_get_search, read_found, memory, 0};
+  return mle_rest_search_all(mle_rest_of(base), &how, out, &out->count, &out->next_page_token, err);
 }
 
-mle_status mle_rest_get_version(mle_mlflow *base, const char *name, int64_t version,
-                                mle_arena *memory, mle_mlflow_version *out, mle_error *err) {
-  const char *path;
+mle_status mle_rest_change_registered_model(mle_mlflow *base, const char *name,
+                                            const mle_mlflow_change *change, mle_error *err) {
   mle_rest_store *store = mle_rest_of(base);
-  mle_json *answer = NULL;
-  mle_json_at root, at;
-  mle_status status;
-  char *number = mle_arena_format(memory, "%lld", (long long)version);
-  if (number == NULL) return mle_nomem(err, "reading a version");
-  MLE_GO(mle_rest_query(memory, &path, err, "model-versions/get", "name", name, "version", number,
-                        NULL));
-  MLE_GO(mle_rest_call(store, &(mle_rest_request){.method = "GET", .path = path}, &answer, err));
-  root = mle_json_root(answer);
-  MLE_GO(mle_json_get_object(&root, "model_version", &at, err));
-  MLE_GO(read_version(&at, memory, out, err));
-  status = find_location(store, name, number, memory, out, err);
-done:
-  mle_json_free(answer);
-  return status;
-}
-
-static mle_status read_versions(const mle_json_at *root, mle_arena *memory,
-                                mle_mlflow_versions *out, mle_error *err) {
-  mle_json_at list, item;
-  mle_mlflow_version *all = (void *)(uintptr_t)out->item;
-  if (!mle_json_find(root, "model_versions", &list)) return MLE_OK;
-  for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
-    all = mle_arena_grow(memory, all, out->count, sizeof *all);
-    if (all == NULL) return mle_nomem(err, "listing versions");
-    out->item = all;
-    all[out->count] = (mle_mlflow_version){0};
-    MLE_TRY(read_version(&item, memory, &all[out->count++], err));
+  mle_rest_tagged what = {{{"name", name}}, "registered-models/set-tag",
+                          "registered-models/delete-tag", "DELETE"};
+  MLE_TRY(mle_rest_change_tags(store, &what, change, err));
+  if (change->description != NULL) {
+    mle_json *body = name_of(name);
+    mle_json_add_text(body, "description", change->description);
+    MLE_TRY(mle_rest_send(store, "PATCH", "registered-models/update", body, err));
   }
-  return MLE_OK;
-}
-
-static int newest_first(const void *a, const void *b) {
-  const mle_mlflow_version *left = a, *right = b;
-  return left->version > right->version ? -1 : left->version < right->version;
-}
-
-static mle_status versions_page(mle_rest_store *store, const char *filter, const char **token,
-                                mle_arena *memory, mle_mlflow_versions *out, mle_error *err) {
-  const char *path;
-  mle_json *answer = NULL;
-  mle_json_at root;
-  mle_status status;
-  char *page = mle_arena_format(memory, "%d", PAGE);
-  if (page == NULL) return mle_nomem(err, "listing versions");
-  if (*token == NULL)
-    MLE_GO(mle_rest_query(memory, &path, err, "model-versions/search", "filter", filter,
-                          "max_results", page, NULL));
-  else
-    MLE_GO(mle_rest_query(memory, &path, err, "model-versions/search", "filter", filter,
-                          "max_results", page, "page_token", *token, NULL));
-  MLE_GO(mle_rest_call(store, &(mle_rest_request){.method = "GET", .path = path}, &answer, err));
-  root = mle_json_root(answer);
-  MLE_GO(read_versions(&root, memory, out, err));
-  status = mle_rest_text(&root, "next_page_token", memory, token, err);
-done:
-  mle_json_free(answer);
-  return status;
-}
-
-mle_status mle_rest_list_versions(mle_mlflow *base, const char *name, mle_arena *memory,
-                                  mle_mlflow_versions *out, mle_error *err) {
-  const char *token = NULL, *quote = strchr(name, '\'') == NULL ? "'" : "\"";
-  int pages = 0;
-  if (strchr(name, *quote) != NULL)
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "MLflow cannot search for the versions of %s: its name has both quotes", name);
-  char *filter = mle_arena_format(memory, "name = %s%s%s", quote, name, quote);
-  if (filter == NULL) return mle_nomem(err, "listing versions");
-  do {
-    if (pages++ == PAGES_MAX) return mle_fail(err, MLE_EFORMAT, "MLflow lists versions without an end");
-    MLE_TRY(versions_page(mle_rest_of(base), filter, &token, memory, out, err));
-  } while (token != NULL && *token != '\0');
-  if (out->count > 1)
-    qsort((void *)(uintptr_t)out->item, out->count, sizeof *out->item, newest_first);
-  return MLE_OK;
-}
-
-/* ====== Creating a version ====== */
-
-typedef struct new_version {
-  const mle_mlflow_new_version *version;
-  mle_mlflow_pairs tags;
-  char key[MLE_UUID_TEXT];
-  mle_arena *memory;
-  int64_t *out;
-} new_version;
-
-static mle_status send_version(mle_rest_store *store, void *what, mle_error *err) {
-  const new_version *n = what;
-  mle_json *answer, *body = name_of(n->version->name);
-  mle_json_at root, at;
-  mle_status status;
-  mle_json_add_text(body, "source", n->version->source);
-  if (n->version->run_id != NULL) mle_json_add_text(body, "run_id", n->version->run_id);
-  if (n->version->model_id != NULL) mle_json_add_text(body, "model_id", n->version->model_id);
-  if (n->version->description != NULL)
-    mle_json_add_text(body, "description", n->version->description);
-  mle_rest_add_pairs(body, "tags", &n->tags);
-  mle_rest_request request = {
-      .method = "POST", .path = "model-versions/create", .body = body, .once = true};
-  MLE_GO(mle_rest_call(store, &request, &answer, err));
-  root = mle_json_root(answer);
-  MLE_GO(mle_json_get_object(&root, "model_version", &at, err));
-  status = mle_rest_int(&at, "version", n->out, err);
-done:
-  mle_json_free(answer);
-  return status;
-}
-
-static mle_status find_version(mle_rest_store *store, void *what, bool *out_found,
-                               mle_error *err) {
-  const new_version *n = what;
-  mle_mlflow_versions list = {0};
-  MLE_TRY(mle_rest_list_versions(&store->base, n->version->name, n->memory, &list, err));
-  for (size_t i = 0; i < list.count && !*out_found; i++) {
-    const char *key = mle_mlflow_find_pair(&list.item[i].tags, MLE_REST_KEY);
-    *out_found = key != NULL && strcmp(key, n->key) == 0;
-    if (*out_found) *n->out = list.item[i].version;
-  }
-  return MLE_OK;
-}
-
-mle_status mle_rest_create_version(mle_mlflow *base, const mle_mlflow_new_version *version,
-                                   int64_t *out, mle_error *err) {
-  mle_arena memory = MLE_ARENA;
-  new_version n = {.version = version, .memory = &memory, .out = out};
-  mle_status status;
-  mle_uuid_hex(n.key);
-  MLE_GO(mle_rest_with_key(&version->tags, n.key, &memory, &n.tags, err));
-  status = mle_rest_create(mle_rest_of(base),
-                           &(mle_rest_creation){send_version, find_version, &n}, err);
-done:
-  mle_arena_release(&memory);
-  return status;
-}
-
-/* ====== Tags and aliases ====== */
-
-mle_status mle_rest_set_version_tag(mle_mlflow *base, const char *name, int64_t version,
-                                    const char *key, const char *value, mle_error *err) {
+  if (change->name == NULL || strcmp(change->name, name) == 0) return MLE_OK;
   mle_json *body = name_of(name);
-  add_version(body, version);
-  mle_json_add_text(body, "key", key);
-  mle_json_add_text(body, "value", value);
-  return post(mle_rest_of(base), "POST", "model-versions/set-tag", body, err);
+  mle_json_add_text(body, "new_name", change->name);
+  return mle_rest_send(store, "POST", "registered-models/rename", body, err);
 }
+
+mle_status mle_rest_delete_registered_model(mle_mlflow *base, const char *name, mle_error *err) {
+  return mle_rest_send(mle_rest_of(base), "DELETE", "registered-models/delete", name_of(name), err);
+}
+
+/* ====== Aliases ====== */
 
 mle_status mle_rest_set_alias(mle_mlflow *base, const char *name, const char *alias,
                               int64_t version, mle_error *err) {
   mle_json *body = name_of(name);
   mle_json_add_text(body, "alias", alias);
   add_version(body, version);
-  return post(mle_rest_of(base), "POST", "registered-models/alias", body, err);
+  return mle_rest_send(mle_rest_of(base), "POST", "registered-models/alias", body, err);
 }
 
 mle_status mle_rest_delete_alias(mle_mlflow *base, const char *name, const char *alias,
                                  mle_error *err) {
   mle_json *body = name_of(name);
   mle_json_add_text(body, "alias", alias);
-  return post(mle_rest_of(base), "DELETE", "registered-models/alias", body, err);
+  return mle_rest_send(mle_rest_of(base), "DELETE", "registered-models/alias", body, err);
 }
 
 /* A missing alias is 400 "alias ... not found", a missing model 404: neither is set. */

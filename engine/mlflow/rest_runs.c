@@ -158,53 +158,23 @@ mle_status mle_rest_metric_history(mle_mlflow *base, const char *run_id, const c
 
 /* ====== Searching ====== */
 
-static mle_status read_found(const mle_json_at *root, mle_arena *memory, mle_mlflow_runs *out,
+static mle_status read_found(const mle_json_at *item, mle_arena *memory, void *list,
                              mle_error *err) {
-  mle_json_at list, item;
+  mle_mlflow_runs *out = list;
   mle_mlflow_run *all = (void *)(uintptr_t)out->item;
-  if (!mle_json_find(root, "runs", &list)) return MLE_OK;
-  for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
-    all = mle_arena_grow(memory, all, out->count, sizeof *all);
-    if (all == NULL) return mle_nomem(err, "searching runs");
-    out->item = all;
-    all[out->count] = (mle_mlflow_run){0};
-    MLE_TRY(mle_rest_read_run(&item, memory, &all[out->count++], err));
-  }
-  return MLE_OK;
-}
-
-static mle_json *search_body(const mle_mlflow_search *search, size_t left, const char *token) {
-  mle_json *body = mle_json_new_object(), *ids = mle_json_add_array(body, "experiment_ids");
-  for (size_t i = 0; search->experiment_ids[i] != NULL; i++)
-    mle_json_add_text(ids, NULL, search->experiment_ids[i]);
-  if (search->filter != NULL) mle_json_add_text(body, "filter", search->filter);
-  mle_json_add_text(body, "run_view_type", "ACTIVE_ONLY");
-  mle_json_add_int(body, "max_results", (int64_t)(left < PAGE ? left : PAGE));
-  mle_json *order = mle_json_add_array(body, "order_by");
-  if (search->order_by != NULL) mle_json_add_text(order, NULL, search->order_by);
-  if (token != NULL) mle_json_add_text(body, "page_token", token);
-  return body;
+  all = mle_arena_grow(memory, all, out->count, sizeof *all);
+  if (all == NULL) return mle_nomem(err, "searching runs");
+  out->item = all;
+  all[out->count] = (mle_mlflow_run){0};
+  return mle_rest_read_run(item, memory, &all[out->count++], err);
 }
 
 mle_status mle_rest_search_runs(mle_mlflow *base, const mle_mlflow_search *search,
                                 mle_arena *memory, mle_mlflow_runs *out, mle_error *err) {
-  const char *token = NULL;
+  mle_rest_search how = {search, "runs/search", "runs", "run_view_type", PAGE,
+                         mle_rest_post_search, read_found, memory, 0};
   if (search->experiment_ids == NULL || search->experiment_ids[0] == NULL) return MLE_OK;
-  while (out->count < search->max) {
-    mle_json *answer, *body = search_body(search, search->max - out->count, token);
-    size_t before = out->count;
-    mle_rest_request request = {.method = "POST", .path = "runs/search", .body = body};
-    mle_status status = mle_rest_call(mle_rest_of(base), &request, &answer, err);
-    if (status == MLE_OK) {
-      mle_json_at root = mle_json_root(answer);
-      status = read_found(&root, memory, out, err);
-      if (status == MLE_OK) status = mle_rest_text(&root, "next_page_token", memory, &token, err);
-    }
-    mle_json_free(answer);
-    if (status != MLE_OK) return status;
-    if (token == NULL || *token == '\0' || out->count == before) break;
-  }
-  return MLE_OK;
+  return mle_rest_search_all(mle_rest_of(base), &how, out, &out->count, &out->next_page_token, err);
 }
 
 /* ====== Creating ====== */
@@ -244,7 +214,7 @@ static mle_status find_run(mle_rest_store *store, void *what, bool *out_found, m
   mle_mlflow_runs found = {0};
   char *filter = mle_arena_format(n->memory, "tags.`" MLE_REST_KEY "` = '%s'", n->key);
   if (filter == NULL) return mle_nomem(err, "looking for a run");
-  mle_mlflow_search search = {ids, filter, NULL, 1};
+  mle_mlflow_search search = {.experiment_ids = ids, .filter = filter, .max = 1};
   MLE_TRY(mle_rest_search_runs(&store->base, &search, n->memory, &found, err));
   *out_found = found.count > 0;
   if (*out_found) *n->out = found.item[0];
@@ -293,4 +263,16 @@ mle_status mle_rest_update_run(mle_mlflow *base, const char *id,
 done:
   mle_arena_release(&memory);
   return status;
+}
+
+mle_status mle_rest_stage_run(mle_mlflow *base, const char *id, bool active, mle_error *err) {
+  mle_json *body = mle_json_new_object();
+  mle_json_add_text(body, "run_id", id);
+  return mle_rest_send(mle_rest_of(base), "POST", active ? "runs/restore" : "runs/delete", body, err);
+}
+
+mle_status mle_rest_delete_tag(mle_mlflow *base, const char *run_id, const char *key,
+                               mle_error *err) {
+  mle_rest_tagged what = {{{"run_id", run_id}}, "runs/set-tag", "runs/delete-tag", "POST"};
+  return mle_rest_send_tag(mle_rest_of(base), &what, key, NULL, err);
 }

@@ -106,6 +106,30 @@ static mle_status check_name(const char *what, const char *name, const char *for
   return MLE_OK;
 }
 
+mle_status mle_mlflow_cut_pairs(const char *what, long max, mle_mlflow_pairs *pairs,
+                                mle_arena *memory, mle_error *err) {
+  mle_mlflow_pair *cut = mle_arena_alloc(memory, (pairs->count + 1) * sizeof *cut);
+  if (cut == NULL) return mle_nomem(err, "checking tags and params");
+  for (size_t i = 0; i < pairs->count; i++)
+    MLE_TRY(mle_mlflow_check_key(what, pairs->item[i].key, err));
+  for (size_t i = 0; i < pairs->count; i++) {
+    const mle_mlflow_pair *pair = &pairs->item[i];
+    cut[i].key = pair->key;
+    mle_status status =
+        mle_mlflow_cut_value("its value", pair->value, max, memory, &cut[i].value, err);
+    if (status != MLE_OK) mle_context(err, "%s '%s'", what, pair->key);
+    MLE_TRY(status);
+  }
+  pairs->item = cut;
+  return MLE_OK;
+}
+
+mle_status mle_mlflow_check_experiment_name(const char *name, mle_error *err) {
+  MLE_TRY(mle_mlflow_check_text("an experiment's name", name, 256, err));
+  if (*name == '\0') return mle_fail(err, MLE_EINVAL, "an experiment needs a name");
+  return MLE_OK;
+}
+
 mle_status mle_mlflow_check_model_name(const char *name, mle_error *err) {
   return check_name("registered model", name, "/:", err);
 }

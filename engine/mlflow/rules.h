@@ -13,10 +13,11 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/error.h"
+#include "engine/mlflow/store.h"
 
 #define MLE_MLFLOW_PARAM_MAX 6000 /* characters of a value; longer ones are cut */
 #define MLE_MLFLOW_TAG_MAX 8000
-#define MLE_MLFLOW_VERSION_TAG_MAX 5000
+#define MLE_MLFLOW_VERSION_TAG_MAX 5000 /* also of experiments and registered models */
 
 /* Number of characters, -1 when the bytes are not UTF-8. */
 long mle_mlflow_characters(const char *text);
@@ -30,6 +31,14 @@ mle_status mle_mlflow_check_text(const char *what, const char *text, long max, m
 /* Copies a value into `memory`, cut at `max` characters. NULL counts as "". */
 mle_status mle_mlflow_cut_value(const char *what, const char *value, long max, mle_arena *memory,
                                 const char **out, mle_error *err);
+
+/* Checks each key, and replaces the pairs by copies in `memory` with their values cut at `max`;
+ * `what` is "param" or "tag". */
+mle_status mle_mlflow_cut_pairs(const char *what, long max, mle_mlflow_pairs *pairs,
+                                mle_arena *memory, mle_error *err);
+
+/* A name of an experiment: not empty, at most 256 characters. */
+mle_status mle_mlflow_check_experiment_name(const char *name, mle_error *err);
 
 /* A name of a registered model: not empty, no "/" and no ":". */
 mle_status mle_mlflow_check_model_name(const char *name, mle_error *err);

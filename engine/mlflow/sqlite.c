@@ -17,13 +17,17 @@ static const mle_mlflow_calls calls = {
     .create_experiment = mle_sqlite_create_experiment,
     .get_experiment = mle_sqlite_get_experiment,
     .find_experiment = mle_sqlite_find_experiment,
-    .list_experiments = mle_sqlite_list_experiments,
+    .search_experiments = mle_sqlite_search_experiments,
+    .change_experiment = mle_sqlite_change_experiment,
+    .stage_experiment = mle_sqlite_stage_experiment,
     .create_run = mle_sqlite_create_run,
     .get_run = mle_sqlite_get_run,
     .get_run_data = mle_sqlite_get_run_data,
     .metric_history = mle_sqlite_metric_history,
     .update_run = mle_sqlite_update_run,
     .search_runs = mle_sqlite_search_runs,
+    .stage_run = mle_sqlite_stage_run,
+    .delete_tag = mle_sqlite_delete_tag,
     .log_batch = mle_sqlite_log_batch,
     .log_dataset = mle_sqlite_log_dataset,
     .begin_model = mle_sqlite_begin_model,
@@ -32,10 +36,15 @@ static const mle_mlflow_calls calls = {
     .find_model = mle_sqlite_find_model,
     .create_registered_model = mle_sqlite_create_registered_model,
     .get_registered_model = mle_sqlite_get_registered_model,
+    .search_registered_models = mle_sqlite_search_registered_models,
+    .change_registered_model = mle_sqlite_change_registered_model,
+    .delete_registered_model = mle_sqlite_delete_registered_model,
     .create_version = mle_sqlite_create_version,
     .get_version = mle_sqlite_get_version,
     .list_versions = mle_sqlite_list_versions,
-    .set_version_tag = mle_sqlite_set_version_tag,
+    .search_versions = mle_sqlite_search_versions,
+    .change_version = mle_sqlite_change_version,
+    .delete_version = mle_sqlite_delete_version,
     .set_alias = mle_sqlite_set_alias,
     .get_alias = mle_sqlite_get_alias,
     .delete_alias = mle_sqlite_delete_alias,
@@ -110,4 +119,33 @@ mle_status mle_sqlite_end(mle_sqlite_store *store, mle_status status, mle_error 
 mle_status mle_sqlite_text(const mle_db_rows *rows, int column, mle_arena *memory,
                            const char **out, mle_error *err) {
   return mle_arena_copy(memory, mle_db_text(rows, column), out, err);
+}
+
+mle_status mle_sqlite_pairs(mle_sqlite_store *store, const char *sql, const char *id,
+                            int64_t number, mle_arena *memory, mle_mlflow_pairs *out,
+                            mle_error *err) {
+  mle_db_rows rows;
+  mle_mlflow_pair *list = NULL;
+  *out = (mle_mlflow_pairs){0};
+  mle_status status = number == 0 ? mle_db_query(store->db, &rows, err, sql, "s", id)
+                                  : mle_db_query(store->db, &rows, err, sql, "si", id, number);
+  while (status == MLE_OK) {
+    MLE_GO(mle_db_next(&rows, err));
+    if (!rows.found) break;
+    list = mle_arena_grow(memory, list, out->count, sizeof *list);
+    if (list == NULL) status = mle_nomem(err, "reading tags and params");
+    if (list == NULL) break;
+    out->item = list;
+    MLE_GO(mle_sqlite_text(&rows, 0, memory, &list[out->count].key, err));
+    MLE_GO(mle_sqlite_text(&rows, 1, memory, &list[out->count++].value, err));
+  }
+done:
+  mle_db_end(&rows);
+  return status;
+}
+
+const char *mle_sqlite_in_view(mle_mlflow_view view) {
+  if (view == MLE_MLFLOW_ALL) return "true";
+  return view == MLE_MLFLOW_ACTIVE_ONLY ? "r.lifecycle_stage = 'active'"
+                                        : "r.lifecycle_stage = 'deleted'";
 }

@@ -36,6 +36,14 @@ mle_status mle_sqlite_end(mle_sqlite_store *store, mle_status status, mle_error 
 mle_status mle_sqlite_text(const mle_db_rows *rows, int column, mle_arena *memory,
                            const char **out, mle_error *err);
 
+/* The pairs that `sql` selects for an id, and a number unless that is 0. */
+mle_status mle_sqlite_pairs(mle_sqlite_store *store, const char *sql, const char *id,
+                            int64_t number, mle_arena *memory, mle_mlflow_pairs *out,
+                            mle_error *err);
+
+/* A condition on the stage of table `r`. */
+const char *mle_sqlite_in_view(mle_mlflow_view view);
+
 /* SQL whose last condition is inside the workspace "default", where there are workspaces. */
 #define MLE_SQLITE_SCOPED(has_workspaces, sql) \
   ((has_workspaces) ? sql " and workspace = 'default'" : sql)
@@ -57,14 +65,17 @@ mle_status mle_sqlite_read_run(const mle_db_rows *rows, mle_arena *memory, mle_m
 /* ====== The calls, by file ====== */
 
 /* sqlite_experiments.c */
-mle_status mle_sqlite_create_experiment(mle_mlflow *, const char *, mle_arena *,
-                                        mle_mlflow_experiment *, mle_error *);
+mle_status mle_sqlite_create_experiment(mle_mlflow *, const mle_mlflow_new_experiment *,
+                                        mle_arena *, mle_mlflow_experiment *, mle_error *);
 mle_status mle_sqlite_get_experiment(mle_mlflow *, const char *, mle_arena *,
                                      mle_mlflow_experiment *, mle_error *);
 mle_status mle_sqlite_find_experiment(mle_mlflow *, const char *, mle_arena *,
                                       mle_mlflow_experiment *, mle_error *);
-mle_status mle_sqlite_list_experiments(mle_mlflow *, mle_arena *, mle_mlflow_experiments *,
-                                       mle_error *);
+mle_status mle_sqlite_search_experiments(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                         mle_mlflow_experiments *, mle_error *);
+mle_status mle_sqlite_change_experiment(mle_mlflow *, const char *, const mle_mlflow_change *,
+                                        mle_error *);
+mle_status mle_sqlite_stage_experiment(mle_mlflow *, const char *, bool, mle_error *);
 
 /* sqlite_runs.c */
 mle_status mle_sqlite_create_run(mle_mlflow *, const mle_mlflow_new_run *, mle_arena *,
@@ -78,7 +89,8 @@ mle_status mle_sqlite_metric_history(mle_mlflow *, const char *, const char *, m
 mle_status mle_sqlite_update_run(mle_mlflow *, const char *, const mle_mlflow_run_change *, bool,
                                  mle_error *);
 
-/* sqlite_search.c */
+mle_status mle_sqlite_stage_run(mle_mlflow *, const char *, bool, mle_error *);
+mle_status mle_sqlite_delete_tag(mle_mlflow *, const char *, const char *, mle_error *);
 mle_status mle_sqlite_search_runs(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
                                   mle_mlflow_runs *, mle_error *);
 
@@ -105,16 +117,33 @@ mle_status mle_sqlite_create_registered_model(mle_mlflow *, const char *, const 
                                               mle_error *);
 mle_status mle_sqlite_get_registered_model(mle_mlflow *, const char *, mle_arena *,
                                            mle_mlflow_registered_model *, mle_error *);
+mle_status mle_sqlite_search_registered_models(mle_mlflow *, const mle_mlflow_search *,
+                                               mle_arena *, mle_mlflow_registered_models *,
+                                               mle_error *);
+mle_status mle_sqlite_change_registered_model(mle_mlflow *, const char *,
+                                              const mle_mlflow_change *, mle_error *);
+mle_status mle_sqlite_delete_registered_model(mle_mlflow *, const char *, mle_error *);
+/* ENOTFOUND when there is none of that name. */
+mle_status mle_sqlite_need_model(mle_sqlite_store *, const char *name, mle_error *);
+/* It was changed now. */
+mle_status mle_sqlite_touch_model(mle_sqlite_store *, const char *name, mle_error *);
+mle_status mle_sqlite_set_alias(mle_mlflow *, const char *, const char *, int64_t, mle_error *);
+mle_status mle_sqlite_get_alias(mle_mlflow *, const char *, const char *, int64_t *, mle_error *);
+mle_status mle_sqlite_delete_alias(mle_mlflow *, const char *, const char *, mle_error *);
+
+/* sqlite_versions.c */
 mle_status mle_sqlite_create_version(mle_mlflow *, const mle_mlflow_new_version *, int64_t *,
                                      mle_error *);
 mle_status mle_sqlite_get_version(mle_mlflow *, const char *, int64_t, mle_arena *,
                                   mle_mlflow_version *, mle_error *);
 mle_status mle_sqlite_list_versions(mle_mlflow *, const char *, mle_arena *, mle_mlflow_versions *,
                                     mle_error *);
-mle_status mle_sqlite_set_version_tag(mle_mlflow *, const char *, int64_t, const char *,
-                                      const char *, mle_error *);
-mle_status mle_sqlite_set_alias(mle_mlflow *, const char *, const char *, int64_t, mle_error *);
-mle_status mle_sqlite_get_alias(mle_mlflow *, const char *, const char *, int64_t *, mle_error *);
-mle_status mle_sqlite_delete_alias(mle_mlflow *, const char *, const char *, mle_error *);
+mle_status mle_sqlite_search_versions(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                      mle_mlflow_versions *, mle_error *);
+mle_status mle_sqlite_change_version(mle_mlflow *, const char *, int64_t,
+                                     const mle_mlflow_change *, mle_error *);
+mle_status mle_sqlite_delete_version(mle_mlflow *, const char *, int64_t, mle_error *);
+mle_status mle_sqlite_need_version(mle_sqlite_store *, const char *name, int64_t version,
+                                   mle_error *);
 
 #endif

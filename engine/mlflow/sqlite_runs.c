@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "engine/base/hash.h"
-#include "engine/mlflow/sqlite.h"
+#include "engine/base/clock.h"
+#include "engine/mlflow/sqlite_search.h"
 
 /* ====== Reading ====== */
 
@@ -46,26 +47,6 @@ mle_status mle_sqlite_need_run(mle_sqlite_store *store, const char *run_id, mle_
     return mle_fail(err, MLE_EREFUSED, "run '%s' is deleted; restore it in MLflow first", run_id);
   return mle_fail(err, MLE_ENOTFOUND, "there is no run '%.40s' in '%s'", run_id,
                   mle_db_path(store->db));
-}
-
-static mle_status read_pairs(mle_sqlite_store *store, const char *sql, const char *run_id,
-                             mle_arena *memory, mle_mlflow_pairs *out, mle_error *err) {
-  mle_db_rows rows;
-  mle_mlflow_pair *list = NULL;
-  mle_status status = mle_db_query(store->db, &rows, err, sql, "s", run_id);
-  while (status == MLE_OK) {
-    MLE_GO(mle_db_next(&rows, err));
-    if (!rows.found) break;
-    list = mle_arena_grow(memory, list, out->count, sizeof *list);
-    if (list == NULL) status = mle_nomem(err, "reading a run");
-    if (list == NULL) break;
-    out->item = list;
-    MLE_GO(mle_sqlite_text(&rows, 0, memory, &list[out->count].key, err));
-    MLE_GO(mle_sqlite_text(&rows, 1, memory, &list[out->count++].value, err));
-  }
-done:
-  mle_db_end(&rows);
-  return status;
 }
 
 /* Columns: key, value, timestamp, step, is_nan. */
@@ -135,10 +116,10 @@ done:
 mle_status mle_sqlite_get_run_data(mle_mlflow *base, const char *id, mle_arena *memory,
                                    mle_mlflow_run_data *out, mle_error *err) {
   mle_sqlite_store *store = mle_sqlite_of(base);
-  MLE_TRY(read_pairs(store, "select key, value from params where run_uuid = ? order by key", id,
-                     memory, &out->params, err));
-  MLE_TRY(read_pairs(store, "select key, value from tags where run_uuid = ? order by key", id,
-                     memory, &out->tags, err));
+  MLE_TRY(mle_sqlite_pairs(store, "select key, value from params where run_uuid = ? order by key", id,
+                           0, memory, &out->params, err));
+  MLE_TRY(mle_sqlite_pairs(store, "select key, value from tags where run_uuid = ? order by key", id, 0,
+                           memory, &out->tags, err));
   MLE_TRY(read_latest(store, id, memory, &out->metrics, err));
   return read_datasets(store, id, memory, out, err);
 }
@@ -225,4 +206,81 @@ mle_status mle_sqlite_update_run(mle_mlflow *base, const char *id,
   mle_sqlite_store *store = mle_sqlite_of(base);
   MLE_TRY(mle_sqlite_begin(store, err));
   return mle_sqlite_end(store, change_run(store, id, change, only_running, err), err);
+}
+
+/* MLflow leaves status and end as they are. */
+static mle_status stage_run(mle_sqlite_store *store, const char *id, bool active, mle_error *err) {
+  MLE_TRY(mle_db_run(store->db, err,
+                     "update runs set lifecycle_stage = ?, deleted_time = nullif(?, 0)"
+                     " where run_uuid = ?",
+                     "sis", active ? "active" : "deleted", active ? (int64_t)0 : mle_now_ms(), id));
+  if (mle_db_changes(store->db) > 0) return MLE_OK;
+  return mle_fail(err, MLE_ENOTFOUND, "there is no run '%.40s' in '%s'", id,
+                  mle_db_path(store->db));
+}
+
+mle_status mle_sqlite_stage_run(mle_mlflow *base, const char *id, bool active, mle_error *err) {
+  mle_sqlite_store *store = mle_sqlite_of(base);
+  MLE_TRY(mle_sqlite_begin(store, err));
+  return mle_sqlite_end(store, stage_run(store, id, active, err), err);
+}
+
+static mle_status delete_tag(mle_sqlite_store *store, const char *run_id, const char *key,
+                             mle_error *err) {
+  MLE_TRY(mle_sqlite_need_run(store, run_id, err));
+  MLE_TRY(mle_db_run(store->db, err, "delete from tags where run_uuid = ? and key = ?", "ss", run_id,
+                     key));
+  if (mle_db_changes(store->db) > 0) return MLE_OK;
+  return mle_fail(err, MLE_ENOTFOUND, "run '%.40s' has no tag '%.250s'", run_id, key);
+}
+
+mle_status mle_sqlite_delete_tag(mle_mlflow *base, const char *run_id, const char *key,
+                                 mle_error *err) {
+  mle_sqlite_store *store = mle_sqlite_of(base);
+  MLE_TRY(mle_sqlite_begin(store, err));
+  return mle_sqlite_end(store, delete_tag(store, run_id, key, err), err);
+}
+
+/* ====== Searching ====== */
+
+static mle_status put_experiments(mle_buffer *sql, const char *const *ids, mle_error *err) {
+  MLE_TRY(mle_buffer_puts(sql, " and r.experiment_id in (", err));
+  for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
+    if (*ids[i] == '\0' || ids[i][strspn(ids[i], "0123456789")] != '\0')
+      return mle_fail(err, MLE_EINVAL, "'%s' is no experiment id; ids are numbers", ids[i]);
+    MLE_TRY(mle_buffer_printf(sql, err, "%s%s", i > 0 ? ", " : "", ids[i]));
+  }
+  return mle_buffer_puts(sql, ")", err);
+}
+
+static mle_status read_found(mle_db_rows *rows, mle_arena *memory, mle_mlflow_runs *out,
+                             mle_error *err) {
+  mle_mlflow_run *list = NULL;
+  while (true) {
+    MLE_TRY(mle_db_next(rows, err));
+    if (!rows->found) return MLE_OK;
+    list = mle_arena_grow(memory, list, out->count, sizeof *list);
+    if (list == NULL) return mle_nomem(err, "searching runs");
+    out->item = list;
+    MLE_TRY(mle_sqlite_read_run(rows, memory, &list[out->count++], err));
+  }
+}
+
+mle_status mle_sqlite_search_runs(mle_mlflow *base, const mle_mlflow_search *search,
+                                  mle_arena *memory, mle_mlflow_runs *out, mle_error *err) {
+  mle_sqlite_store *store = mle_sqlite_of(base);
+  mle_buffer sql = MLE_BUFFER(MLE_SQLITE_SQL_MAX);
+  mle_db_rows rows = {0};
+  mle_status status;
+  MLE_GO(mle_buffer_printf(&sql, err, "select " MLE_SQLITE_RUN_COLUMNS " from runs r where %s",
+                           mle_sqlite_in_view(search->view)));
+  MLE_GO(put_experiments(&sql, search->experiment_ids, err));
+  MLE_GO(mle_sqlite_put_search(&sql, &mle_sqlite_runs, search, memory, err));
+  MLE_GO(mle_db_query(store->db, &rows, err, sql.data, ""));
+  MLE_GO(read_found(&rows, memory, out, err));
+  status = mle_sqlite_next_page(search, &out->count, memory, &out->next_page_token, err);
+done:
+  mle_db_end(&rows);
+  mle_buffer_release(&sql);
+  return status;
 }

@@ -1,14 +1,29 @@
+/* sqlite_search.c -- a search in MLflow's language, as SQL */
+
+#include "engine/mlflow/sqlite_search.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/buffer.h"
 #include "engine/json/json.h"
 #include "engine/mlflow/filter.h"
-#include "engine/mlflow/sqlite.h"
 
-#define SQL_MAX ((size_t)1 << 20)
+#define COLUMN_MAX 40
 
-/* ====== SQL of a search ====== */
+const mle_sqlite_subject mle_sqlite_runs = {
+    &mle_filter_runs, "x.run_uuid = r.run_uuid", "tags", "r.start_time desc",
+    "r.start_time desc, r.run_uuid"};
+const mle_sqlite_subject mle_sqlite_experiments = {
+    &mle_filter_experiments, "x.experiment_id = r.experiment_id", "experiment_tags",
+    "r.creation_time desc, r.experiment_id asc", "r.experiment_id desc"};
+const mle_sqlite_subject mle_sqlite_models = {
+    &mle_filter_models, "x.name = r.name", "registered_model_tags", "r.name asc", "r.name asc"};
+const mle_sqlite_subject mle_sqlite_versions = {
+    &mle_filter_versions, "x.name = r.name and x.version = r.version", "model_version_tags",
+    "r.last_updated_time desc", "r.name asc, r.version desc"};
+
+/* ====== Conditions ====== */
 
 static mle_status put_text(mle_buffer *sql, const char *text, mle_error *err) {
   MLE_TRY(mle_buffer_puts(sql, "'", err));
@@ -37,28 +52,23 @@ static mle_status put_comparison(mle_buffer *sql, const char *column,
   return mle_buffer_puts(sql, ")", err);
 }
 
-static const char *attribute_column(const char *key) {
-  if (strcmp(key, "run_id") == 0) return "r.run_uuid";
-  if (strcmp(key, "run_name") == 0) return "r.name";
-  if (strcmp(key, "user_id") == 0) return "r.user_id";
-  if (strcmp(key, "start_time") == 0) return "r.start_time";
-  if (strcmp(key, "end_time") == 0) return "r.end_time";
-  return strcmp(key, "status") == 0 ? "r.status" : "r.artifact_uri";
-}
-
-static const char *table_of(mle_filter_entity entity) {
+static const char *table_of(const mle_sqlite_subject *subject, mle_filter_entity entity) {
   if (entity == MLE_FILTER_METRIC) return "latest_metrics";
-  return entity == MLE_FILTER_PARAM ? "params" : "tags";
+  return entity == MLE_FILTER_PARAM ? "params" : subject->tags;
 }
 
-static mle_status put_keyed(mle_buffer *sql, const mle_filter_condition *c, mle_error *err) {
-  MLE_TRY(mle_buffer_printf(sql, err,
-                            "exists (select 1 from %s x where x.run_uuid = r.run_uuid and x.key = ",
-                            table_of(c->entity)));
+static mle_status put_keyed(mle_buffer *sql, const mle_sqlite_subject *subject,
+                            const mle_filter_condition *c, mle_error *err) {
+  MLE_TRY(mle_buffer_printf(sql, err, "%sexists (select 1 from %s x where %s and x.key = ",
+                            strcmp(c->operator, "IS NULL") == 0 ? "not " : "",
+                            table_of(subject, c->entity), subject->join));
   MLE_TRY(put_text(sql, c->key, err));
-  MLE_TRY(mle_buffer_puts(sql, " and ", err));
-  MLE_TRY(put_comparison(sql, "x.value", c, err));
-  return mle_buffer_puts(sql, ")", err);
+  if (strncmp(c->operator, "IS ", 3) != 0) {
+    MLE_TRY(mle_buffer_puts(sql, " and ", err));
+    MLE_TRY(put_comparison(sql, "x.value", c, err));
+  }
+  /* Kept as 0, but no number: as in MLflow 3 it compares with none. */
+  return mle_buffer_puts(sql, c->entity == MLE_FILTER_METRIC ? " and x.is_nan = 0)" : ")", err);
 }
 
 static mle_status put_dataset(mle_buffer *sql, const mle_filter_condition *c, mle_error *err) {
@@ -76,78 +86,74 @@ static mle_status put_dataset(mle_buffer *sql, const mle_filter_condition *c, ml
   return mle_buffer_puts(sql, ")", err);
 }
 
-static mle_status put_condition(mle_buffer *sql, const mle_filter_condition *c, mle_error *err) {
+static mle_status put_condition(mle_buffer *sql, const mle_sqlite_subject *subject,
+                                const mle_filter_condition *c, mle_error *err) {
   MLE_TRY(mle_buffer_puts(sql, " and ", err));
-  if (c->entity == MLE_FILTER_ATTRIBUTE)
-    return put_comparison(sql, attribute_column(c->key), c, err);
-  return c->entity == MLE_FILTER_DATASET ? put_dataset(sql, c, err) : put_keyed(sql, c, err);
+  if (c->entity == MLE_FILTER_DATASET) return put_dataset(sql, c, err);
+  if (c->entity != MLE_FILTER_ATTRIBUTE) return put_keyed(sql, subject, c, err);
+  char column[COLUMN_MAX];
+  snprintf(column, sizeof column, "r.%s", c->attribute->column);
+  return put_comparison(sql, column, c, err);
 }
 
-static mle_status put_experiments(mle_buffer *sql, const char *const *ids, mle_error *err) {
-  MLE_TRY(mle_buffer_puts(sql, " and r.experiment_id in (", err));
-  for (size_t i = 0; ids[i] != NULL; i++) {
-    if (*ids[i] == '\0' || ids[i][strspn(ids[i], "0123456789")] != '\0')
-      return mle_fail(err, MLE_EINVAL, "'%s' is no experiment id; ids are numbers", ids[i]);
-    MLE_TRY(mle_buffer_printf(sql, err, "%s%s", i > 0 ? ", " : "", ids[i]));
-  }
-  return mle_buffer_puts(sql, ")", err);
-}
+/* ====== Order ====== */
 
-/* Runs without the value come last, in either direction. */
-static mle_status put_order(mle_buffer *sql, const mle_filter_order *order, mle_error *err) {
-  const char *direction = order->descending ? "desc" : "asc";
-  if (order->entity == MLE_FILTER_ATTRIBUTE)
-    return mle_buffer_printf(sql, err, "%s %s nulls last, ", attribute_column(order->key), direction);
-  MLE_TRY(mle_buffer_printf(sql, err,
-                            "(select x.value from %s x where x.run_uuid = r.run_uuid and x.key = ",
-                            table_of(order->entity)));
-  MLE_TRY(put_text(sql, order->key, err));
+/* What lacks the value comes last, in either direction. */
+static mle_status put_order(mle_buffer *sql, const mle_sqlite_subject *subject, const char *text,
+                            mle_arena *memory, mle_error *err) {
+  mle_filter_order order;
+  MLE_TRY(mle_filter_parse_order(subject->filter, text, memory, &order, err));
+  const char *direction = order.descending ? "desc" : "asc";
+  if (order.entity == MLE_FILTER_ATTRIBUTE)
+    return mle_buffer_printf(sql, err, "r.%s %s nulls last, ", order.attribute->column, direction);
+  MLE_TRY(mle_buffer_printf(sql, err, "(select x.value from %s x where %s and x.key = ",
+                            table_of(subject, order.entity), subject->join));
+  MLE_TRY(put_text(sql, order.key, err));
   return mle_buffer_printf(sql, err, ") %s nulls last, ", direction);
 }
 
-static mle_status put_search(mle_buffer *sql, const mle_mlflow_search *search, mle_arena *memory,
-                             mle_error *err) {
-  mle_filter filter;
-  mle_filter_order order;
-  MLE_TRY(mle_filter_parse(search->filter == NULL ? "" : search->filter, memory, &filter, err));
-  MLE_TRY(mle_buffer_puts(
-      sql, "select " MLE_SQLITE_RUN_COLUMNS " from runs r where r.lifecycle_stage = 'active'", err));
-  MLE_TRY(put_experiments(sql, search->experiment_ids, err));
-  for (size_t i = 0; i < filter.count; i++) MLE_TRY(put_condition(sql, &filter.condition[i], err));
+static mle_status put_orders(mle_buffer *sql, const mle_sqlite_subject *subject,
+                             const char *const *order_by, mle_arena *memory, mle_error *err) {
   MLE_TRY(mle_buffer_puts(sql, " order by ", err));
-  if (search->order_by != NULL) {
-    MLE_TRY(mle_filter_parse_order(search->order_by, memory, &order, err));
-    MLE_TRY(put_order(sql, &order, err));
-  }
-  return mle_buffer_printf(sql, err, "r.start_time desc, r.run_uuid limit %zu", search->max);
+  if (order_by == NULL || *order_by == NULL)
+    MLE_TRY(mle_buffer_printf(sql, err, "%s, ", subject->order));
+  for (; order_by != NULL && *order_by != NULL; order_by++)
+    MLE_TRY(put_order(sql, subject, *order_by, memory, err));
+  return mle_buffer_puts(sql, subject->ties, err);
 }
 
-/* ====== Running it ====== */
+/* ====== Pages ====== */
 
-static mle_status read_runs(mle_db_rows *rows, mle_arena *memory, mle_mlflow_runs *out,
-                            mle_error *err) {
-  mle_mlflow_run *list = NULL;
-  while (true) {
-    MLE_TRY(mle_db_next(rows, err));
-    if (!rows->found) return MLE_OK;
-    list = mle_arena_grow(memory, list, out->count, sizeof *list);
-    if (list == NULL) return mle_nomem(err, "searching runs");
-    out->item = list;
-    MLE_TRY(mle_sqlite_read_run(rows, memory, &list[out->count++], err));
-  }
+static mle_status read_token(const char *token, long *out, mle_error *err) {
+  *out = 0;
+  if (token == NULL || *token == '\0') return MLE_OK;
+  char *end;
+  *out = strspn(token, "0123456789") == strlen(token) ? strtol(token, &end, 10) : -1;
+  if (*out < 0 || *out > MLE_SQLITE_OFFSET_MAX)
+    return mle_fail(err, MLE_EINVAL, "'%.40s' is no page token of this store", token);
+  return MLE_OK;
 }
 
-mle_status mle_sqlite_search_runs(mle_mlflow *base, const mle_mlflow_search *search,
-                                  mle_arena *memory, mle_mlflow_runs *out, mle_error *err) {
-  mle_sqlite_store *store = mle_sqlite_of(base);
-  mle_buffer sql = MLE_BUFFER(SQL_MAX);
-  mle_db_rows rows = {0};
-  mle_status status;
-  MLE_GO(put_search(&sql, search, memory, err));
-  MLE_GO(mle_db_query(store->db, &rows, err, sql.data, ""));
-  status = read_runs(&rows, memory, out, err);
-done:
-  mle_db_end(&rows);
-  mle_buffer_release(&sql);
-  return status;
+mle_status mle_sqlite_put_search(mle_buffer *sql, const mle_sqlite_subject *subject,
+                                 const mle_mlflow_search *search, mle_arena *memory,
+                                 mle_error *err) {
+  mle_filter filter;
+  long offset;
+  const char *text = search->filter == NULL ? "" : search->filter;
+  MLE_TRY(read_token(search->page_token, &offset, err));
+  MLE_TRY(mle_filter_parse(subject->filter, text, memory, &filter, err));
+  for (size_t i = 0; i < filter.count; i++)
+    MLE_TRY(put_condition(sql, subject, &filter.condition[i], err));
+  MLE_TRY(put_orders(sql, subject, search->order_by, memory, err));
+  return mle_buffer_printf(sql, err, " limit %zu offset %ld", search->max + 1, offset);
+}
+
+mle_status mle_sqlite_next_page(const mle_mlflow_search *search, size_t *count, mle_arena *memory,
+                                const char **token, mle_error *err) {
+  long offset;
+  if (*count <= search->max) return MLE_OK;
+  *count = search->max;
+  MLE_TRY(read_token(search->page_token, &offset, err));
+  *token = mle_arena_format(memory, "%ld", offset + (long)search->max);
+  return *token != NULL ? MLE_OK : mle_nomem(err, "ending a page");
 }

@@ -51,12 +51,16 @@ void mle_mlflow_close(mle_mlflow *store) {
 
 /* ====== Experiments ====== */
 
-mle_status mle_mlflow_create_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
-                                        mle_mlflow_experiment *out, mle_error *err) {
+mle_status mle_mlflow_create_experiment(mle_mlflow *store, const mle_mlflow_new_experiment *request,
+                                        mle_arena *memory, mle_mlflow_experiment *out,
+                                        mle_error *err) {
+  mle_mlflow_new_experiment checked = *request;
   *out = (mle_mlflow_experiment){0};
-  MLE_TRY(mle_mlflow_check_text("an experiment's name", name, 256, err));
-  if (*name == '\0') return mle_fail(err, MLE_EINVAL, "an experiment needs a name");
-  return store->call->create_experiment(store, name, memory, out, err);
+  MLE_TRY(mle_mlflow_check_experiment_name(request->name, err));
+  if (request->artifact_location != NULL)
+    MLE_TRY(mle_mlflow_check_text("an artifact location", request->artifact_location, 256, err));
+  MLE_TRY(mle_mlflow_cut_pairs("tag", MLE_MLFLOW_VERSION_TAG_MAX, &checked.tags, memory, err));
+  return store->call->create_experiment(store, &checked, memory, out, err);
 }
 
 mle_status mle_mlflow_get_experiment(mle_mlflow *store, const char *id, mle_arena *memory,
@@ -75,7 +79,8 @@ mle_status mle_mlflow_use_experiment(mle_mlflow *store, const char *name, mle_ar
                                      mle_mlflow_experiment *out, mle_error *err) {
   MLE_TRY(mle_mlflow_find_experiment(store, name, memory, out, err));
   if (out->id == NULL) {
-    mle_status status = mle_mlflow_create_experiment(store, name, memory, out, err);
+    mle_mlflow_new_experiment request = {.name = name};
+    mle_status status = mle_mlflow_create_experiment(store, &request, memory, out, err);
     if (status != MLE_EEXISTS) return status;
     MLE_TRY(mle_mlflow_find_experiment(store, name, memory, out, err)); /* another was faster */
   }
@@ -85,10 +90,47 @@ mle_status mle_mlflow_use_experiment(mle_mlflow *store, const char *name, mle_ar
   return MLE_OK;
 }
 
+mle_mlflow_search mle_mlflow_bounded(const mle_mlflow_search *search) {
+  mle_mlflow_search copy = *search;
+  if (copy.max == 0) copy.max = SEARCH_DEFAULT;
+  if (copy.max > SEARCH_MAX) copy.max = SEARCH_MAX;
+  return copy;
+}
+
+mle_status mle_mlflow_search_experiments(mle_mlflow *store, const mle_mlflow_search *search,
+                                         mle_arena *memory, mle_mlflow_experiments *out,
+                                         mle_error *err) {
+  mle_mlflow_search request = mle_mlflow_bounded(search);
+  *out = (mle_mlflow_experiments){0};
+  return store->call->search_experiments(store, &request, memory, out, err);
+}
+
 mle_status mle_mlflow_list_experiments(mle_mlflow *store, mle_arena *memory,
                                        mle_mlflow_experiments *out, mle_error *err) {
-  *out = (mle_mlflow_experiments){0};
-  return store->call->list_experiments(store, memory, out, err);
+  static const char *const oldest_first[] = {"experiment_id ASC", NULL};
+  mle_mlflow_search all = {.order_by = oldest_first, .max = SEARCH_MAX};
+  return mle_mlflow_search_experiments(store, &all, memory, out, err);
+}
+
+mle_status mle_mlflow_change_experiment(mle_mlflow *store, const char *id,
+                                        const mle_mlflow_change *change, mle_error *err) {
+  mle_arena memory = MLE_ARENA;
+  mle_mlflow_change checked = *change;
+  mle_status status;
+  if (change->name != NULL) MLE_TRY(mle_mlflow_check_experiment_name(change->name, err));
+  MLE_GO(mle_mlflow_cut_pairs("tag", MLE_MLFLOW_VERSION_TAG_MAX, &checked.set_tags, &memory, err));
+  status = store->call->change_experiment(store, id, &checked, err);
+done:
+  mle_arena_release(&memory);
+  return status;
+}
+
+mle_status mle_mlflow_delete_experiment(mle_mlflow *store, const char *id, mle_error *err) {
+  return store->call->stage_experiment(store, id, false, err);
+}
+
+mle_status mle_mlflow_restore_experiment(mle_mlflow *store, const char *id, mle_error *err) {
+  return store->call->stage_experiment(store, id, true, err);
 }
 
 /* ====== Runs ====== */
@@ -123,29 +165,6 @@ static mle_status name_run(mle_mlflow_new_run *run, mle_arena *memory, mle_error
   return add_pair(&run->tags, "mlflow.runName", run->name, memory, err);
 }
 
-static mle_status check_pairs(const char *what, const mle_mlflow_pairs *pairs, mle_error *err) {
-  for (size_t i = 0; i < pairs->count; i++)
-    MLE_TRY(mle_mlflow_check_key(what, pairs->item[i].key, err));
-  return MLE_OK;
-}
-
-static mle_status cut_pairs(const char *what, long max, mle_mlflow_pairs *pairs, mle_arena *memory,
-                            mle_error *err) {
-  mle_mlflow_pair *cut = mle_arena_alloc(memory, (pairs->count + 1) * sizeof *cut);
-  if (cut == NULL) return mle_nomem(err, "logging a batch");
-  MLE_TRY(check_pairs(what, pairs, err));
-  for (size_t i = 0; i < pairs->count; i++) {
-    const mle_mlflow_pair *pair = &pairs->item[i];
-    cut[i].key = pair->key;
-    mle_status status =
-        mle_mlflow_cut_value("its value", pair->value, max, memory, &cut[i].value, err);
-    if (status != MLE_OK) mle_context(err, "%s '%s'", what, pair->key);
-    MLE_TRY(status);
-  }
-  pairs->item = cut;
-  return MLE_OK;
-}
-
 static mle_status check_new_id(const char *id, mle_error *err) {
   if (id == NULL || (strlen(id) == 32 && strspn(id, "0123456789abcdef") == 32)) return MLE_OK;
   return mle_fail(err, MLE_EINVAL, "run id '%.60s' must be 32 hex digits", id);
@@ -161,7 +180,7 @@ mle_status mle_mlflow_create_run(mle_mlflow *store, const mle_mlflow_new_run *ru
   MLE_TRY(mle_mlflow_check_text("a user's name", full.user, 256, err));
   MLE_TRY(name_run(&full, memory, err));
   MLE_TRY(add_pair(&full.tags, "mlflow.user", full.user, memory, err));
-  MLE_TRY(cut_pairs("tag", MLE_MLFLOW_TAG_MAX, &full.tags, memory, err));
+  MLE_TRY(mle_mlflow_cut_pairs("tag", MLE_MLFLOW_TAG_MAX, &full.tags, memory, err));
   return store->call->create_run(store, &full, memory, out, err);
 }
 
@@ -205,11 +224,17 @@ mle_status mle_mlflow_end_run(mle_mlflow *store, const char *id, const char *sta
 
 mle_status mle_mlflow_search_runs(mle_mlflow *store, const mle_mlflow_search *search,
                                   mle_arena *memory, mle_mlflow_runs *out, mle_error *err) {
-  mle_mlflow_search bounded = *search;
+  mle_mlflow_search request = mle_mlflow_bounded(search);
   *out = (mle_mlflow_runs){0};
-  if (bounded.max == 0) bounded.max = SEARCH_DEFAULT;
-  if (bounded.max > SEARCH_MAX) bounded.max = SEARCH_MAX;
-  return store->call->search_runs(store, &bounded, memory, out, err);
+  return store->call->search_runs(store, &request, memory, out, err);
+}
+
+mle_status mle_mlflow_delete_run(mle_mlflow *store, const char *id, mle_error *err) {
+  return store->call->stage_run(store, id, false, err);
+}
+
+mle_status mle_mlflow_restore_run(mle_mlflow *store, const char *id, mle_error *err) {
+  return store->call->stage_run(store, id, true, err);
 }
 
 /* ====== What a run logs ====== */
@@ -230,8 +255,8 @@ mle_status mle_mlflow_log_batch(mle_mlflow *store, const char *run_id,
   mle_mlflow_batch checked = *batch;
   mle_status status;
   MLE_GO(check_metrics(&checked.metrics, err));
-  MLE_GO(cut_pairs("param", MLE_MLFLOW_PARAM_MAX, &checked.params, &memory, err));
-  MLE_GO(cut_pairs("tag", MLE_MLFLOW_TAG_MAX, &checked.tags, &memory, err));
+  MLE_GO(mle_mlflow_cut_pairs("param", MLE_MLFLOW_PARAM_MAX, &checked.params, &memory, err));
+  MLE_GO(mle_mlflow_cut_pairs("tag", MLE_MLFLOW_TAG_MAX, &checked.tags, &memory, err));
   status = store->call->log_batch(store, run_id, &checked, err);
 done:
   mle_arena_release(&memory);
@@ -242,6 +267,11 @@ mle_status mle_mlflow_set_tag(mle_mlflow *store, const char *run_id, const char 
                               const char *value, mle_error *err) {
   mle_mlflow_pair tag = {key, value};
   return mle_mlflow_log_batch(store, run_id, &(mle_mlflow_batch){.tags = {1, &tag}}, err);
+}
+
+mle_status mle_mlflow_delete_tag(mle_mlflow *store, const char *run_id, const char *key,
+                                 mle_error *err) {
+  return store->call->delete_tag(store, run_id, key, err);
 }
 
 mle_status mle_mlflow_log_dataset(mle_mlflow *store, const char *run_id,
@@ -281,73 +311,4 @@ mle_status mle_mlflow_find_model(mle_mlflow *store, const char *run_id, const ch
                                  mle_arena *memory, mle_mlflow_model *out, mle_error *err) {
   *out = (mle_mlflow_model){0};
   return store->call->find_model(store, run_id, name, memory, out, err);
-}
-
-/* ====== Registry ====== */
-
-mle_status mle_mlflow_create_registered_model(mle_mlflow *store, const char *name,
-                                              const char *description, mle_error *err) {
-  MLE_TRY(mle_mlflow_check_model_name(name, err));
-  if (description != NULL)
-    MLE_TRY(mle_mlflow_check_text("a model's description", description, 5000, err));
-  return store->call->create_registered_model(store, name, description, err);
-}
-
-mle_status mle_mlflow_get_registered_model(mle_mlflow *store, const char *name, mle_arena *memory,
-                                           mle_mlflow_registered_model *out, mle_error *err) {
-  *out = (mle_mlflow_registered_model){0};
-  return store->call->get_registered_model(store, name, memory, out, err);
-}
-
-mle_status mle_mlflow_create_version(mle_mlflow *store, const mle_mlflow_new_version *version,
-                                     int64_t *out, mle_error *err) {
-  mle_arena memory = MLE_ARENA;
-  mle_mlflow_new_version checked = *version;
-  mle_status status;
-  *out = 0;
-  MLE_GO(mle_mlflow_check_model_name(version->name, err));
-  MLE_GO(mle_mlflow_check_text("a version's source", version->source, 500, err));
-  if (version->description != NULL)
-    MLE_GO(mle_mlflow_check_text("a version's description", version->description, 5000, err));
-  MLE_GO(cut_pairs("tag", MLE_MLFLOW_VERSION_TAG_MAX, &checked.tags, &memory, err));
-  status = store->call->create_version(store, &checked, out, err);
-done:
-  mle_arena_release(&memory);
-  return status;
-}
-
-mle_status mle_mlflow_get_version(mle_mlflow *store, const char *name, int64_t version,
-                                  mle_arena *memory, mle_mlflow_version *out, mle_error *err) {
-  *out = (mle_mlflow_version){0};
-  return store->call->get_version(store, name, version, memory, out, err);
-}
-
-mle_status mle_mlflow_list_versions(mle_mlflow *store, const char *name, mle_arena *memory,
-                                    mle_mlflow_versions *out, mle_error *err) {
-  *out = (mle_mlflow_versions){0};
-  return store->call->list_versions(store, name, memory, out, err);
-}
-
-mle_status mle_mlflow_set_version_tag(mle_mlflow *store, const char *name, int64_t version,
-                                      const char *key, const char *value, mle_error *err) {
-  MLE_TRY(mle_mlflow_check_key("tag", key, err));
-  MLE_TRY(mle_mlflow_check_text("a version's tag", value, MLE_MLFLOW_VERSION_TAG_MAX, err));
-  return store->call->set_version_tag(store, name, version, key, value, err);
-}
-
-mle_status mle_mlflow_set_alias(mle_mlflow *store, const char *name, const char *alias,
-                                int64_t version, mle_error *err) {
-  MLE_TRY(mle_mlflow_check_alias(alias, err));
-  return store->call->set_alias(store, name, alias, version, err);
-}
-
-mle_status mle_mlflow_get_alias(mle_mlflow *store, const char *name, const char *alias,
-                                int64_t *out, mle_error *err) {
-  *out = 0;
-  return store->call->get_alias(store, name, alias, out, err);
-}
-
-mle_status mle_mlflow_delete_alias(mle_mlflow *store, const char *name, const char *alias,
-                                   mle_error *err) {
-  return store->call->delete_alias(store, name, alias, err);
 }

@@ -44,6 +44,51 @@ mle_mlflow *mle_mlflow_retain(mle_mlflow *store);
 /* Gives one owner up; the last one closes. NULL is ignored. */
 void mle_mlflow_close(mle_mlflow *store);
 
+/* ====== Shared ====== */
+
+/* A parameter or tag; of an alias, its version as text. */
+typedef struct mle_mlflow_pair {
+  const char *key, *value;
+} mle_mlflow_pair;
+
+typedef struct mle_mlflow_pairs {
+  size_t count;
+  const mle_mlflow_pair *item;
+} mle_mlflow_pairs;
+
+/* The value of a key; NULL when it is not there. */
+const char *mle_mlflow_find_pair(const mle_mlflow_pairs *pairs, const char *key);
+
+/*
+ * What to change in an experiment, a registered model or a version. NULL and none
+ * leave as it is. A tag that is to be deleted and not there is ENOTFOUND.
+ */
+typedef struct mle_mlflow_change {
+  const char *name;        /* a new one; a version has none */
+  const char *description; /* an experiment's is its tag mlflow.note.content */
+  mle_mlflow_pairs set_tags;
+  const char *delete_tag;
+} mle_mlflow_change;
+
+typedef enum mle_mlflow_view {
+  MLE_MLFLOW_ACTIVE_ONLY,
+  MLE_MLFLOW_DELETED_ONLY,
+  MLE_MLFLOW_ALL
+} mle_mlflow_view;
+
+/*
+ * A search. What it gives has `next_page_token`, for the same search once more from
+ * where this one ended; NULL at the end.
+ */
+typedef struct mle_mlflow_search {
+  const char *const *experiment_ids; /* of runs: where, NULL-terminated */
+  const char *filter;                /* MLflow's grammar (filter.h), NULL: all */
+  const char *const *order_by;       /* "metrics.auc DESC", ..., NULL: MLflow's order for it */
+  size_t max;                        /* 0: 1000 */
+  mle_mlflow_view view;              /* of runs and experiments */
+  const char *page_token;            /* NULL: from the start */
+} mle_mlflow_search;
+
 /* ====== Experiments ====== */
 
 typedef struct mle_mlflow_experiment {
@@ -52,16 +97,25 @@ typedef struct mle_mlflow_experiment {
   const char *artifact_location; /* folder of its runs' and models' artifacts */
   const char *lifecycle_stage;   /* active, deleted */
   int64_t creation_time, last_update_time;
+  mle_mlflow_pairs tags;
 } mle_mlflow_experiment;
 
 typedef struct mle_mlflow_experiments {
   size_t count;
   const mle_mlflow_experiment *item;
+  const char *next_page_token;
 } mle_mlflow_experiments;
 
+typedef struct mle_mlflow_new_experiment {
+  const char *name;
+  const char *artifact_location; /* a URI or an absolute folder; NULL: the store chooses */
+  mle_mlflow_pairs tags;
+} mle_mlflow_new_experiment;
+
 /* EEXISTS when the name is taken, also by a deleted experiment. */
-mle_status mle_mlflow_create_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
-                                        mle_mlflow_experiment *out, mle_error *err);
+mle_status mle_mlflow_create_experiment(mle_mlflow *store, const mle_mlflow_new_experiment *request,
+                                        mle_arena *memory, mle_mlflow_experiment *out,
+                                        mle_error *err);
 
 /* ENOTFOUND when absent; a deleted experiment is returned. */
 mle_status mle_mlflow_get_experiment(mle_mlflow *store, const char *id, mle_arena *memory,
@@ -75,9 +129,22 @@ mle_status mle_mlflow_find_experiment(mle_mlflow *store, const char *name, mle_a
 mle_status mle_mlflow_use_experiment(mle_mlflow *store, const char *name, mle_arena *memory,
                                      mle_mlflow_experiment *out, mle_error *err);
 
+/* Filters: name, creation_time, last_update_time, tags.x. Newest first. */
+mle_status mle_mlflow_search_experiments(mle_mlflow *store, const mle_mlflow_search *search,
+                                         mle_arena *memory, mle_mlflow_experiments *out,
+                                         mle_error *err);
+
 /* The active ones, oldest first. */
 mle_status mle_mlflow_list_experiments(mle_mlflow *store, mle_arena *memory,
                                        mle_mlflow_experiments *out, mle_error *err);
+
+/* EREFUSED when it is deleted. */
+mle_status mle_mlflow_change_experiment(mle_mlflow *store, const char *id,
+                                        const mle_mlflow_change *change, mle_error *err);
+
+/* Deletes it with its runs, or brings all of them back. Nothing is removed from the store. */
+mle_status mle_mlflow_delete_experiment(mle_mlflow *store, const char *id, mle_error *err);
+mle_status mle_mlflow_restore_experiment(mle_mlflow *store, const char *id, mle_error *err);
 
 /* ====== Runs ====== */
 
@@ -85,19 +152,6 @@ mle_status mle_mlflow_list_experiments(mle_mlflow *store, mle_arena *memory,
 #define MLE_MLFLOW_FINISHED "FINISHED"
 #define MLE_MLFLOW_FAILED "FAILED"
 #define MLE_MLFLOW_KILLED "KILLED"
-
-/* A parameter or tag. */
-typedef struct mle_mlflow_pair {
-  const char *key, *value;
-} mle_mlflow_pair;
-
-typedef struct mle_mlflow_pairs {
-  size_t count;
-  const mle_mlflow_pair *item;
-} mle_mlflow_pairs;
-
-/* The value of a key; NULL when it is not there. */
-const char *mle_mlflow_find_pair(const mle_mlflow_pairs *pairs, const char *key);
 
 /* One point of a metric; the value may be NaN or infinite. */
 typedef struct mle_mlflow_metric {
@@ -136,6 +190,7 @@ typedef struct mle_mlflow_run {
 typedef struct mle_mlflow_runs {
   size_t count;
   const mle_mlflow_run *item;
+  const char *next_page_token;
 } mle_mlflow_runs;
 
 typedef struct mle_mlflow_run_data {
@@ -185,12 +240,9 @@ mle_status mle_mlflow_update_run(mle_mlflow *store, const char *id,
 mle_status mle_mlflow_end_run(mle_mlflow *store, const char *id, const char *status,
                               int64_t end_time, mle_error *err);
 
-typedef struct mle_mlflow_search {
-  const char *const *experiment_ids; /* NULL-terminated */
-  const char *filter;                /* MLflow's grammar (filter.h), NULL: all active runs */
-  const char *order_by;              /* "metrics.auc DESC", NULL: newest first */
-  size_t max;                        /* 0: 1000 */
-} mle_mlflow_search;
+/* A deleted run keeps its data; it is neither found nor written to until it is restored. */
+mle_status mle_mlflow_delete_run(mle_mlflow *store, const char *id, mle_error *err);
+mle_status mle_mlflow_restore_run(mle_mlflow *store, const char *id, mle_error *err);
 
 mle_status mle_mlflow_search_runs(mle_mlflow *store, const mle_mlflow_search *search,
                                   mle_arena *memory, mle_mlflow_runs *out, mle_error *err);
@@ -209,6 +261,10 @@ mle_status mle_mlflow_log_batch(mle_mlflow *store, const char *run_id,
                                 const mle_mlflow_batch *batch, mle_error *err);
 mle_status mle_mlflow_set_tag(mle_mlflow *store, const char *run_id, const char *key,
                               const char *value, mle_error *err);
+
+/* ENOTFOUND when the run has no such tag. */
+mle_status mle_mlflow_delete_tag(mle_mlflow *store, const char *run_id, const char *key,
+                                 mle_error *err);
 
 /* The same dataset again in one run keeps its first context. */
 mle_status mle_mlflow_log_dataset(mle_mlflow *store, const char *run_id,
@@ -249,7 +305,14 @@ mle_status mle_mlflow_find_model(mle_mlflow *store, const char *run_id, const ch
 typedef struct mle_mlflow_registered_model {
   const char *name, *description;
   int64_t creation_time, last_updated_time;
+  mle_mlflow_pairs tags, aliases;
 } mle_mlflow_registered_model;
+
+typedef struct mle_mlflow_registered_models {
+  size_t count;
+  const mle_mlflow_registered_model *item;
+  const char *next_page_token;
+} mle_mlflow_registered_models;
 
 typedef struct mle_mlflow_version {
   const char *name;
@@ -267,6 +330,7 @@ typedef struct mle_mlflow_version {
 typedef struct mle_mlflow_versions {
   size_t count;
   const mle_mlflow_version *item;
+  const char *next_page_token;
 } mle_mlflow_versions;
 
 typedef struct mle_mlflow_new_version {
@@ -283,6 +347,16 @@ mle_status mle_mlflow_create_registered_model(mle_mlflow *store, const char *nam
 mle_status mle_mlflow_get_registered_model(mle_mlflow *store, const char *name, mle_arena *memory,
                                            mle_mlflow_registered_model *out, mle_error *err);
 
+/* Filters: name, tags.x. By name. */
+mle_status mle_mlflow_search_registered_models(mle_mlflow *store, const mle_mlflow_search *search,
+                                               mle_arena *memory,
+                                               mle_mlflow_registered_models *out, mle_error *err);
+mle_status mle_mlflow_change_registered_model(mle_mlflow *store, const char *name,
+                                              const mle_mlflow_change *change, mle_error *err);
+
+/* With its versions, aliases and tags, for good; the files stay. */
+mle_status mle_mlflow_delete_registered_model(mle_mlflow *store, const char *name, mle_error *err);
+
 /* Numbers are never given twice, also after a deletion. */
 mle_status mle_mlflow_create_version(mle_mlflow *store, const mle_mlflow_new_version *version,
                                      int64_t *out, mle_error *err);
@@ -292,8 +366,18 @@ mle_status mle_mlflow_get_version(mle_mlflow *store, const char *name, int64_t v
 /* All that are not deleted, newest first. */
 mle_status mle_mlflow_list_versions(mle_mlflow *store, const char *name, mle_arena *memory,
                                     mle_mlflow_versions *out, mle_error *err);
+
+/* Filters: name, version_number, run_id, source_path, tags.x. Last changed first. */
+mle_status mle_mlflow_search_versions(mle_mlflow *store, const mle_mlflow_search *search,
+                                      mle_arena *memory, mle_mlflow_versions *out, mle_error *err);
+mle_status mle_mlflow_change_version(mle_mlflow *store, const char *name, int64_t version,
+                                     const mle_mlflow_change *change, mle_error *err);
 mle_status mle_mlflow_set_version_tag(mle_mlflow *store, const char *name, int64_t version,
                                       const char *key, const char *value, mle_error *err);
+
+/* With its aliases and tags; the number is not given again, and the files stay. */
+mle_status mle_mlflow_delete_version(mle_mlflow *store, const char *name, int64_t version,
+                                     mle_error *err);
 
 mle_status mle_mlflow_set_alias(mle_mlflow *store, const char *name, const char *alias,
                                 int64_t version, mle_error *err);

@@ -12,52 +12,55 @@
 local check = require "mlengine.check"
 local context = require "mlengine.context"
 local errors = require "mlengine.error"
-local log = require "mlengine.log"
+local experiments = require "mlengine.mlflow.experiments"
+local here = require "mlengine.mlflow.here"
 local native = require "mle.mlflow"
 local origin = require "mlengine.mlflow.origin"
+local registry = require "mlengine.mlflow.registry"
 local runs = require "mlengine.mlflow.run"
 local system = require "mle.system"
 local text = require "mlengine.mlflow.text"
 
 local M = {}
 
--- ====== The store ======
+M.get_tracking_uri, M.set_tracking_uri = here.get_tracking_uri, here.set_tracking_uri
 
-local stores, chosen_uri = {}, nil
+-- ====== Experiments: mlengine.mlflow.experiments ======
 
----The store that this process uses: $MLFLOW_TRACKING_URI, or the project's mlflow.db.
----@return string
-function M.get_tracking_uri() return chosen_uri or require("mlengine.config").tracking_uri() end
+M.create_experiment, M.get_experiment = experiments.create_experiment, experiments.get_experiment
+M.get_experiment_by_name = experiments.get_experiment_by_name
+M.search_experiments, M.rename_experiment = experiments.search_experiments, experiments.rename_experiment
+M.set_experiment_tag, M.set_experiment_tags = experiments.set_experiment_tag, experiments.set_experiment_tags
+M.delete_experiment_tag = experiments.delete_experiment_tag
+M.delete_experiment, M.restore_experiment = experiments.delete_experiment, experiments.restore_experiment
 
----Uses another store from now on: sqlite:///relative.db, sqlite:////absolute.db, or a
----tracking server's http://HOST:PORT.
----@param uri? string nil: the project's again
-function M.set_tracking_uri(uri)
-  check.type(uri, "string|nil", "a tracking URI")
-  local path = uri and uri:match "^sqlite:///([^/].*)$"
-  chosen_uri = path and "sqlite:///" .. system.absolute(path) or uri
-end
+-- ====== The registry: mlengine.mlflow.registry ======
 
---- A URI as it may be written down: a server's user and password stay out of every record.
-local function public(uri) return (uri:gsub("^(%a+://)[^/@]*@", "%1")) end
-
-local function open(uri)
-  local mine = M.get_tracking_uri()
-  if uri == public(mine) then uri = mine end -- it was written down without them
-  stores[uri] = stores[uri] or native.open(uri)
-  return stores[uri]
-end
-
-local function store() return open(M.get_tracking_uri()) end
+M.register_model, M.copy_model_version = registry.register_model, registry.copy_model_version
+M.create_registered_model, M.get_registered_model = registry.create_registered_model, registry.get_registered_model
+M.search_registered_models = registry.search_registered_models
+M.update_registered_model, M.rename_registered_model = registry.update_registered_model, registry.rename_registered_model
+M.set_registered_model_tag = registry.set_registered_model_tag
+M.delete_registered_model_tag = registry.delete_registered_model_tag
+M.delete_registered_model = registry.delete_registered_model
+M.get_model_version, M.get_model_versions = registry.get_model_version, registry.get_model_versions
+M.get_model_version_by_alias = registry.get_model_version_by_alias
+M.search_model_versions, M.update_model_version = registry.search_model_versions, registry.update_model_version
+M.set_model_version_tag = registry.set_model_version_tag
+M.delete_model_version_tag = registry.delete_model_version_tag
+M.delete_model_version = registry.delete_model_version
+M.set_alias, M.get_alias, M.delete_alias = registry.set_alias, registry.get_alias, registry.delete_alias
 
 -- ====== Runs ======
 
 local start_run_options <const> = {
   experiment = "string|nil",
+  run_id = "string|nil",
   run_name = "string|nil",
   tags = "table|nil",
   description = "string|nil",
   parent = "table|string|nil",
+  log_system_metrics = "boolean|nil",
 }
 
 local function tags_of(options)
@@ -65,45 +68,95 @@ local function tags_of(options)
   tags["mlflow.note.content"] = options.description or tags["mlflow.note.content"]
   local parent = options.parent
   if parent then tags["mlflow.parentRunId"] = runs.is_run(parent) and parent.id or text.of(parent, "option 'parent'") end
-  return origin.tags(tags)
+  return tags
 end
 
----Starts a run; see mlengine.mlflow.run for what is logged into it.
----
----     local run <close> = mlflow.start_run { experiment = "fraud", description = "nightly" }
----
----@param options? { experiment?: string, run_name?: string, tags?: table<string, any>, description?: string, parent?: mlengine.mlflow.Run|string }
----@return mlengine.mlflow.Run
-function M.start_run(options)
-  options = check.options(options, start_run_options, "mlflow.start_run")
-  local uri, job, id = public(M.get_tracking_uri()), context.current(), system.uuid()
-  local here = store()
-  local name = options.experiment or os.getenv "MLFLOW_EXPERIMENT_NAME" or "Default"
-  local experiment = here:use_experiment(name)
-  local experiment_id = experiment.experiment_id
-  if job then job:intent("mlflow_run", { tracking_uri = uri, run_id = id, experiment_id = experiment_id }) end
-  local info = here:create_run {
+--- Written down before it is done, so that recovery can end the run of a job that died.
+local function intend(uri, run_id, experiment_id)
+  local job = context.current()
+  if job then job:intent("mlflow_run", { tracking_uri = uri, run_id = run_id, experiment_id = experiment_id }) end
+end
+
+local function create_run(store, uri, options)
+  local id, name = system.uuid(), options.experiment or os.getenv "MLFLOW_EXPERIMENT_NAME" or "Default"
+  local experiment_id = store:use_experiment(name).experiment_id
+  intend(uri, id, experiment_id)
+  local info = store:create_run {
     experiment_id = experiment_id,
     run_id = id,
     name = options.run_name,
-    tags = tags_of(options),
+    tags = origin.tags(tags_of(options)),
   }
-  if job and info.run_id ~= id then job:intent("mlflow_run", { tracking_uri = uri, run_id = info.run_id }) end
-  local run = runs.new(here, uri, info)
-  run.experiment = name
+  if info.run_id ~= id then intend(uri, info.run_id) end
+  return info, name
+end
+
+--- A run of before runs again; what it has logged stays.
+local function resume_run(store, uri, options)
+  if options.experiment then errors.raise("invalid", "mlflow.start_run takes 'run_id' or 'experiment', not both") end
+  local info = store:get_run(options.run_id)
+  if info.lifecycle_stage ~= "active" then
+    errors.raise("refused", ("run '%s' is deleted; mlflow.restore_run brings it back"):format(options.run_id))
+  end
+  intend(uri, info.run_id)
+  store:update_run(info.run_id, { status = "RUNNING", name = options.run_name })
+  local tags = tags_of(options)
+  if next(tags) then store:set_tags(info.run_id, tags) end
+  return store:get_run(info.run_id), store:get_experiment(info.experiment_id).name
+end
+
+local function wants_system_metrics(options)
+  if options.log_system_metrics ~= nil then return options.log_system_metrics end
+  local told = os.getenv "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"
+  return told ~= nil and (told:lower() == "true" or told == "1")
+end
+
+---Starts a run, or goes on with one; see mlengine.mlflow.run for what is logged into it.
+---
+---     local run <close> = mlflow.start_run { experiment = "fraud", description = "nightly" }
+---     local again <close> = mlflow.start_run { run_id = id }
+---
+---@param options? { experiment?: string, run_id?: string, run_name?: string, tags?: table<string, any>, description?: string, parent?: mlengine.mlflow.Run|string, log_system_metrics?: boolean }
+---@return mlengine.mlflow.Run
+function M.start_run(options)
+  options = check.options(options, start_run_options, "mlflow.start_run")
+  local uri, store = here.public(here.get_tracking_uri()), here.store()
+  local begin = options.run_id and resume_run or create_run
+  local info, experiment = begin(store, uri, options)
+  local run = runs.new(store, uri, info)
+  run.experiment = experiment
+  if wants_system_metrics(options) then run:log_system_metrics(here.get_tracking_uri()) end
   return run
 end
+
+---Calls `work` with a new run, which ends with it: FINISHED, or FAILED after an error.
+---
+---     local auc = mlflow.with_run(function(run) … return auc end, { experiment = "fraud" })
+---
+---@generic T
+---@param work fun(run: mlengine.mlflow.Run): T
+---@param options? table as mlflow.start_run's
+---@return T ... what `work` returned
+function M.with_run(work, options)
+  check.type(work, "function", "what mlflow.with_run takes")
+  local run <close> = M.start_run(options)
+  return work(run)
+end
+
+---The run that was started last and has not ended; nil when there is none.
+---@return mlengine.mlflow.Run?
+function M.active_run() return runs.active() end
 
 ---Sends the metrics that wait in the project's spool: a server was away when their runs
 ---ended. A file that cannot be sent stays.
 ---@param told? fun(file: string, points: integer)
 ---@return integer files
 function M.flush(told)
-  local here, folder, files = store(), runs.spool(), 0
+  local store, folder, files = here.store(), runs.spool(), 0
   if not system.stat(folder) then return 0 end
   for _, name in ipairs(system.list(folder)) do
     if name:find "%.json$" then
-      local points = here:send_spooled(folder .. "/" .. name)
+      local points = store:send_spooled(folder .. "/" .. name)
       files = files + 1
       if told then told(name, points) end
     end
@@ -119,14 +172,14 @@ end
 ---@return mlengine.mlflow.PastRun
 function M.get_run(run_id)
   check.type(run_id, "string", "a run's id")
-  return { info = store():get_run(run_id), data = store():get_run_data(run_id) }
+  return { info = here.store():get_run(run_id), data = here.store():get_run_data(run_id) }
 end
 
 ---All points of a metric.
 ---@param run_id string
 ---@param key string
 ---@return { value: number, step: integer, timestamp: integer }[]
-function M.get_metric_history(run_id, key) return store():metric_history(run_id, key) end
+function M.get_metric_history(run_id, key) return here.store():metric_history(run_id, key) end
 
 ---What is directly in a folder of a run's artifacts.
 ---@param run_id string
@@ -134,8 +187,8 @@ function M.get_metric_history(run_id, key) return store():metric_history(run_id,
 ---@return { path: string, is_dir: boolean, file_size: integer }[]
 function M.list_artifacts(run_id, path)
   check.type(run_id, "string", "a run's id")
-  local here = store()
-  return here:list_artifacts(here:get_run(run_id).artifact_uri, path)
+  local store = here.store()
+  return store:list_artifacts(store:get_run(run_id).artifact_uri, path)
 end
 
 ---Ends a run that still runs. One that has ended, or never came to be, stays as it is: so
@@ -148,28 +201,48 @@ end
 function M.finish(tracking_uri, run_id, status, end_time_ms, experiment_id)
   local path = tracking_uri:match "^sqlite:///(/.*)$"
   if path and not system.stat(path) then return end
-  local here = open(tracking_uri)
-  local ok, problem = pcall(here.end_run, here, run_id, status, end_time_ms)
+  local store = here.open(tracking_uri)
+  local ok, problem = pcall(store.end_run, store, run_id, status, end_time_ms)
   if ok then return end
   if type(problem) ~= "table" or problem.kind ~= "not found" then error(problem, 0) end
   if path or not experiment_id then return end
   local filter = ("tags.`mlengine.request` = '%s'"):format(run_id)
-  for _, made in ipairs(here:search_runs { experiment_ids = { experiment_id }, filter = filter }) do
-    here:end_run(made.run_id, status, end_time_ms)
+  for _, made in ipairs(store:search_runs { experiment_ids = { experiment_id }, filter = filter }) do
+    store:end_run(made.run_id, status, end_time_ms)
   end
 end
+
+---Gives a run another name or state.
+---@param run_id string
+---@param change { name?: string, status?: "RUNNING"|"SCHEDULED"|"FINISHED"|"FAILED"|"KILLED" }
+function M.update_run(run_id, change)
+  check.type(run_id, "string", "a run's id")
+  here.store():update_run(run_id, check.options(change, { name = "string|nil", status = "string|nil" }, "mlflow.update_run"))
+end
+
+---Deletes a run. It is neither found nor written to until it is restored; nothing is removed
+---until `mlflow gc`.
+---@param run_id string
+function M.delete_run(run_id) here.store():delete_run(check.type(run_id, "string", "a run's id")) end
+
+---@param run_id string
+function M.restore_run(run_id) here.store():restore_run(check.type(run_id, "string", "a run's id")) end
+
+-- ====== Finding runs ======
 
 local search_runs_options <const> = {
   experiment = "string|nil",
   experiment_names = "table|nil",
   experiment_ids = "table|nil",
   filter = "string|nil",
-  order_by = "string|nil",
+  order_by = "string|table|nil",
   max_results = "integer|nil",
+  run_view_type = "string|nil",
+  page_token = "string|nil",
 }
 
 local function id_of(name)
-  local experiment = store():find_experiment(name)
+  local experiment = here.store():find_experiment(name)
   if not experiment then errors.raise("not found", ("there is no experiment '%s'"):format(name)) end
   return experiment.experiment_id
 end
@@ -180,137 +253,48 @@ local function experiment_ids(options)
   if options.experiment then ids[1] = id_of(options.experiment) end
   for _, name in ipairs(options.experiment_names or {}) do ids[#ids + 1] = id_of(name) end
   if #ids > 0 then return ids end
-  for i, experiment in ipairs(store():list_experiments()) do ids[i] = experiment.experiment_id end
+  for i, experiment in ipairs(here.store():list_experiments()) do ids[i] = experiment.experiment_id end
   return ids
 end
 
 ---Searches runs in MLflow's language, newest first; without an experiment in all of them.
+---The list's `token`, when there is one, is the `page_token` of the next page.
 ---
 ---     mlflow.search_runs { experiment = "fraud", filter = "metrics.auc > 0.8", order_by = "metrics.auc DESC" }
 ---
----@param options? { experiment?: string, experiment_names?: string[], experiment_ids?: string[], filter?: string, order_by?: string, max_results?: integer }
+---@param options? { experiment?: string, experiment_names?: string[], experiment_ids?: string[], filter?: string, order_by?: string|string[], max_results?: integer, run_view_type?: "ACTIVE_ONLY"|"DELETED_ONLY"|"ALL", page_token?: string }
 ---@return mlengine.mlflow.PastRun[]
 function M.search_runs(options)
   options = check.options(options, search_runs_options, "mlflow.search_runs")
-  local here, found = store(), {}
-  local infos = here:search_runs {
+  local order, store = options.order_by, here.store()
+  local infos = store:search_runs {
     experiment_ids = experiment_ids(options),
     filter = options.filter,
-    order_by = options.order_by,
+    order_by = type(order) == "string" and { order } or order,
     max = options.max_results,
+    view = options.run_view_type,
+    page_token = options.page_token,
   }
-  for i, info in ipairs(infos) do found[i] = { info = info, data = here:get_run_data(info.run_id) } end
+  local found = { token = infos.token }
+  for i, info in ipairs(infos) do found[i] = { info = info, data = store:get_run_data(info.run_id) } end
   return found
 end
 
----@param name string
----@return mle.mlflow.Experiment? nil when there is none
-function M.get_experiment_by_name(name)
-  check.type(name, "string", "an experiment's name")
-  return store():find_experiment(name)
-end
+---What two runs, or the runs of two models, differ in; see mlengine.mlflow.compare. Its text
+---is a table.
+---
+---     print(mlflow.compare("models:/FraudCLF@champion", run))
+---
+---@param a mlengine.mlflow.Run|string a run, its id, or models:/NAME/VERSION or @ALIAS
+---@param b mlengine.mlflow.Run|string
+---@return mlengine.mlflow.Comparison
+function M.compare(a, b) return require("mlengine.mlflow.compare").compare(a, b) end
+
+---Logs each xgboost.train from now on, as Python's autologging does; see mlengine.xgboost.autolog.
+---@param options? { disable?: boolean, log_models?: boolean, log_datasets?: boolean, registered_model_name?: string, experiment?: string }
+function M.autolog(options) require("mlengine.xgboost.autolog").use(options) end
 
 -- ====== Models ======
-
---- Whether the registry stays as it is; says so.
-local function rehearses(what)
-  local job = context.current()
-  if not job or not job.rehearsal then return false end
-  log.info("rehearsal: %s is left undone", what)
-  return true
-end
-
----@class mlengine.mlflow.Registered
----@field name string
----@field version? integer      nil in a rehearsal
----@field uri string            models:/NAME/VERSION; in a rehearsal the logged model's own
----@field rehearsal? boolean
-
---- Tags of the run that logged the model; of none where it has no run.
-local function tags_of_source(here, uri)
-  local run_id = here:resolve(uri).run_id
-  if not run_id then return {} end
-  local ok, data = pcall(here.get_run_data, here, run_id)
-  return ok and origin.version_tags(data.tags) or {}
-end
-
----Registers a logged model under a name, as its next version. In a rehearsal nothing is
----registered, and the uri is the logged model's own.
----@param logged mlengine.mlflow.Logged|string what run:log_model gave, or its uri
----@param name string
----@param options? { tags?: table<string, any> }
----@return mlengine.mlflow.Registered
-function M.register_model(logged, name, options)
-  local uri = type(logged) == "table" and logged.uri or logged
-  check.type(uri, "string", "what mlflow.register_model takes")
-  check.type(name, "string", "the name of a registered model")
-  options = check.options(options, { tags = "table|nil" }, "mlflow.register_model")
-  local job = context.current()
-  if job and job.rehearsal then return { name = name, uri = uri, rehearsal = true } end
-  local here = store()
-  local tags = tags_of_source(here, uri)
-  for key, value in pairs(text.all(options.tags or {}, "tag")) do tags[key] = value end
-  local version = here:register(uri, name, tags)
-  local registered = { name = name, version = version, uri = ("models:/%s/%d"):format(name, version) }
-  if job then
-    job:note("model", { text = registered.uri, name = name, version = version, uri = registered.uri })
-  end
-  return registered
-end
-
----@param name string
----@param version integer
----@return mle.mlflow.Version
-function M.get_model_version(name, version) return store():get_version(name, version) end
-
----The versions of a registered model, newest first.
----@param name string
----@return mle.mlflow.Version[]
-function M.get_model_versions(name) return store():list_versions(name) end
-
----@param name string
----@param version integer
----@param key string
----@param value any
-function M.set_model_version_tag(name, version, key, value)
-  if rehearses(("tag '%s' of models:/%s/%s"):format(key, name, version)) then return end
-  store():set_version_tag(name, version, key, text.of(value, ("tag '%s'"):format(key)))
-end
-
---- What the job has done itself holds for what it asks after.
-local function told(name, alias, version)
-  local job = context.current()
-  if job then job:answer("alias", name .. "@" .. alias, version) end
-end
-
----Points an alias at a version; moves it when it is set.
----@param name string
----@param alias string
----@param version integer
-function M.set_alias(name, alias, version)
-  told(name, alias, version)
-  if rehearses(("alias models:/%s@%s"):format(name, alias)) then return end
-  store():set_alias(name, alias, version)
-end
-
----In a job the answer is recorded: `mlengine reproduce` gives it again.
----@param name string
----@param alias string
----@return integer? version nil when the alias is not set
-function M.get_alias(name, alias)
-  local function ask() return store():get_alias(name, alias) end
-  local job = context.current()
-  if not job then return ask() end
-  return job:recall("alias", name .. "@" .. alias, ask)
-end
-
----@param name string
----@param alias string
-function M.delete_alias(name, alias)
-  told(name, alias, nil)
-  if rehearses(("deleting alias models:/%s@%s"):format(name, alias)) then return end
-  store():delete_alias(name, alias)
-end
 
 --- An alias is what it means now; in a job it is recorded which model was used.
 local function fixed(uri)
@@ -329,13 +313,13 @@ end
 ---@return string
 function M.download(uri)
   check.type(uri, "string", "what mlflow.download takes")
-  local here = store()
+  local store = here.store()
   uri = fixed(uri)
-  local place = here:resolve(uri)
+  local place = store:resolve(uri)
   if place.folder then return place.folder end
   local project = require "mlengine.project"
   local target = ("%s/downloads/%s"):format(project.make_state(), system.sha256(place.location):sub(1, 32))
-  here:fetch(place.location, target)
+  store:fetch(place.location, target)
   return target
 end
 

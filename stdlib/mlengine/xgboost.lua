@@ -12,6 +12,7 @@
 --- rounds are kept, as Python keeps them: predictions, logged models and the server use
 --- the whole model unless `save_best = true` cut it at its best round.
 
+local autolog = require "mlengine.xgboost.autolog"
 local booster = require "mlengine.xgboost.booster"
 local fit = require "mlengine.xgboost.fit"
 local native = require "mle.xgboost"
@@ -67,6 +68,15 @@ end
 ---@field xgb_model? string|mlengine.xgboost.Booster continue from this model: a booster, a path, "models:/NAME@champion"
 ---@field run? table                an MLflow run: metrics of each round go there, and the training set
 
+local function train(options)
+  local job = prepare.job(options)
+  local result, rounds = fit.train(job)
+  if options.run then log_end(options.run, result, rounds, options.dtrain.dataset) end
+  result.params = shown_params(job)
+  result.label = type(options.label) == "string" and options.label or nil
+  return booster.new(result.bytes, result)
+end
+
 ---Trains a booster.
 ---
 ---     local model = xgboost.train { dtrain = train, label = "y", params = { objective = "binary:logistic" } }
@@ -74,12 +84,8 @@ end
 ---@param options mlengine.xgboost.TrainOptions
 ---@return mlengine.xgboost.Booster
 function M.train(options)
-  local job = prepare.job(options)
-  local result, rounds = fit.train(job)
-  if options.run then log_end(options.run, result, rounds, options.dtrain.dataset) end
-  result.params = shown_params(job)
-  result.label = type(options.label) == "string" and options.label or nil
-  return booster.new(result.bytes, result)
+  if autolog.applies(options) then return autolog.train(options, train) end
+  return train(options)
 end
 
 ---Cross-validates; see mlengine.xgboost.cv.

@@ -10,6 +10,20 @@
 #include "engine/base/alloc.h"
 #include "engine/mlflow/store.h"
 
+static void search_all(mle_mlflow *store, const mle_mlflow_search *search, mle_arena *memory) {
+  mle_mlflow_runs runs;
+  mle_mlflow_experiments experiments;
+  mle_mlflow_registered_models models;
+  mle_mlflow_versions versions;
+  const mle_status told[] = {
+      mle_mlflow_search_runs(store, search, memory, &runs, NULL),
+      mle_mlflow_search_experiments(store, search, memory, &experiments, NULL),
+      mle_mlflow_search_registered_models(store, search, memory, &models, NULL),
+      mle_mlflow_search_versions(store, search, memory, &versions, NULL),
+  };
+  for (int i = 0; i < 4; i++) check(told[i] == MLE_OK || told[i] == MLE_EINVAL || told[i] == MLE_EREFUSED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 /* Not assert: that is empty in a release build. */
@@ -29,19 +43,33 @@ static mle_mlflow *open_once(void) {
   return store;
 }
 
+static void search_all(mle_mlflow *store, const mle_mlflow_search *search, mle_arena *memory) {
+  mle_mlflow_runs runs;
+  mle_mlflow_experiments experiments;
+  mle_mlflow_registered_models models;
+  mle_mlflow_versions versions;
+  const mle_status told[] = {
+      mle_mlflow_search_runs(store, search, memory, &runs, NULL),
+      mle_mlflow_search_experiments(store, search, memory, &experiments, NULL),
+      mle_mlflow_search_registered_models(store, search, memory, &models, NULL),
+      mle_mlflow_search_versions(store, search, memory, &versions, NULL),
+  };
+  for (int i = 0; i < 4; i++) check(told[i] == MLE_OK || told[i] == MLE_EINVAL || told[i] == MLE_EREFUSED);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
   static const char *const ids[] = {"0", NULL};
   mle_mlflow *store = open_once();
   mle_arena memory = MLE_ARENA;
-  mle_mlflow_runs runs;
   char *text = mle_strndup((const char *)bytes, len);
   if (text == NULL) return 0;
-  mle_mlflow_search search = {ids, text, NULL, 1};
-  mle_status status = mle_mlflow_search_runs(store, &search, &memory, &runs, NULL);
-  check(status == MLE_OK || status == MLE_EINVAL || status == MLE_EREFUSED);
-  search = (mle_mlflow_search){ids, NULL, text, 1};
-  status = mle_mlflow_search_runs(store, &search, &memory, &runs, NULL);
-  check(status == MLE_OK || status == MLE_EINVAL || status == MLE_EREFUSED);
+  const char *const order[] = {text, NULL};
+  const mle_mlflow_search searches[] = {
+      {.experiment_ids = ids, .filter = text, .max = 1},
+      {.experiment_ids = ids, .order_by = order, .max = 1},
+      {.experiment_ids = ids, .page_token = text, .max = 1},
+  };
+  for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) search_all(store, &searches[i], &memory);
   mle_arena_release(&memory);
   mle_free(text);
   return 0;

@@ -209,3 +209,112 @@ function TestMlflow:test_closed_handles_say_so()
   store:close()
   lu.assertErrorMsgContains("already closed", store.list_experiments, store)
 end
+
+-- ====== Calls beyond a run's own ======
+
+function TestMlflow:test_with_run_hands_on_what_the_work_gives()
+  local id
+  local before = mlflow.active_run() -- of another test, perhaps
+  local a, b = mlflow.with_run(function(run)
+    id = run.id
+    lu.assertEquals(mlflow.active_run(), run)
+    return 1, "two"
+  end, { experiment = "e" })
+  lu.assertEquals({ a, b, status_of(id) }, { 1, "two", "FINISHED" })
+  lu.assertEquals(mlflow.active_run(), before)
+  local ok = pcall(mlflow.with_run, function(run) id = run.id error "no" end, { experiment = "e" })
+  lu.assertEquals({ ok, status_of(id) }, { false, "FAILED" })
+end
+
+function TestMlflow:test_a_run_goes_on()
+  local id
+  do
+    local run <close> = mlflow.start_run { experiment = "e", run_name = "first" }
+    id = run.id
+    run:log_metric("m", 1, 0)
+  end
+  do
+    local run <close> = mlflow.start_run { run_id = id, tags = { again = true } }
+    lu.assertEquals({ run.id, run.experiment, status_of(id) }, { id, "e", "RUNNING" })
+    run:log_metric("m", 2, 1)
+    run:delete_tag "again"
+    lu.assertErrorMsgContains("has no tag 'again'", run.delete_tag, run, "again")
+  end
+  lu.assertEquals({ status_of(id), #mlflow.get_metric_history(id, "m") }, { "FINISHED", 2 })
+  lu.assertErrorMsgContains("'run_id' or 'experiment'", mlflow.start_run, { run_id = id, experiment = "e" })
+  mlflow.delete_run(id)
+  lu.assertErrorMsgContains("mlflow.restore_run", mlflow.start_run, { run_id = id })
+end
+
+function TestMlflow:test_experiments_and_pages()
+  for i = 1, 5 do mlflow.create_experiment("e" .. i, { tags = { parity = i % 2 == 0 and "even" or "odd" } }) end
+  local found = mlflow.search_experiments { filter_string = "tags.parity = 'odd'", order_by = "name DESC", max_results = 2 }
+  lu.assertEquals({ found[1].name, found[2].name, #found }, { "e5", "e3", 2 })
+  found = mlflow.search_experiments { filter_string = "tags.parity = 'odd'", order_by = "name DESC", max_results = 2, page_token = found.token }
+  lu.assertEquals({ found[1].name, #found, found.token }, { "e1", 1, nil })
+  lu.assertErrorMsgContains("page token", mlflow.search_experiments, { page_token = "x" })
+  lu.assertErrorMsgContains("an attribute is name, creation_time", mlflow.search_experiments, { filter_string = "metrics.a > 1" })
+  lu.assertErrorMsgContains("invalid option 'SOME'", mlflow.search_experiments, { view_type = "SOME" })
+end
+
+function TestMlflow:test_the_registry_in_a_rehearsal_stays_as_it_is()
+  mlflow.create_registered_model("M", { tags = { a = "1" } })
+  self:enter { rehearsal = "again" }
+  mlflow.create_registered_model "N"
+  mlflow.rename_registered_model("M", "X")
+  mlflow.set_registered_model_tag("M", "a", "2")
+  mlflow.delete_registered_model_tag("M", "a")
+  mlflow.update_registered_model("M", "x")
+  mlflow.delete_registered_model "M"
+  mlflow.delete_model_version("M", 1)
+  mlflow.update_model_version("M", 1, "x")
+  mlflow.delete_model_version_tag("M", 1, "x")
+  lu.assertTrue(mlflow.copy_model_version("models:/M/1", "N").rehearsal)
+  local found = mlflow.search_registered_models()
+  lu.assertEquals({ #found, found[1].name, found[1].tags, found[1].description }, { 1, "M", { a = "1" }, nil })
+end
+
+function TestMlflow:test_copies_say_what_they_take()
+  lu.assertErrorMsgContains("models:/NAME/VERSION", mlflow.copy_model_version, "runs:/x/model", "N")
+  lu.assertErrorMsgContains("set alias", mlflow.copy_model_version, "models:/M@nothing", "N")
+end
+
+function TestMlflow:test_two_runs_are_compared()
+  local ids = {}
+  for i = 1, 2 do
+    local run <close> = mlflow.start_run { experiment = "e", run_name = "r" .. i, tags = { same = "x", of = i } }
+    run:log_params { depth = 3 + i, eta = 0.1 }
+    run:log_metrics { auc = 0.5 + i / 10, loss = 1 }
+    if i == 2 then run:log_param("only", "b") end
+    ids[i] = run.id
+  end
+  local c = mlflow.compare(ids[1], ids[2])
+  lu.assertEquals(c.params, { depth = { a = "4", b = "5" }, only = { b = "b" } })
+  lu.assertEquals({ c.metrics.auc.a, c.metrics.auc.b, c.metrics.loss }, { 0.6, 0.7, nil })
+  lu.assertAlmostEquals(c.metrics.auc.change, 0.1, 1e-12)
+  lu.assertEquals(c.tags, { of = { a = "1", b = "2" } })
+  lu.assertStrContains(tostring(c), "metric auc")
+  lu.assertEquals(tostring(mlflow.compare(ids[1], ids[1])), "r1 and r1 do not differ")
+  lu.assertErrorMsgContains("takes runs", mlflow.compare, 1, ids[1])
+end
+
+function TestMlflow:test_system_metrics_go_on_until_the_end()
+  local id
+  do
+    local run <close> = mlflow.start_run { experiment = "e" }
+    id = run.id
+    lu.assertErrorMsgContains("at least 100", run.log_system_metrics, run, self.uri, 0.01)
+    run:log_system_metrics(self.uri, 0.1)
+    local until_ms = system.now_ms() + 20000
+    while #mlflow.get_metric_history(id, "system/cpu_utilization_percentage") < 2 and system.now_ms() < until_ms do system.sleep(0.02) end
+  end
+  local metrics = mlflow.get_run(id).data.metrics
+  for _, name in ipairs {
+    "cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage", "disk_usage_percentage",
+    "disk_usage_megabytes", "disk_available_megabytes", "network_receive_megabytes", "network_transmit_megabytes",
+  } do
+    local value = metrics["system/" .. name]
+    lu.assertTrue(value >= 0 and (not name:find "percentage" or value <= 100), name)
+  end
+end
+

@@ -62,6 +62,21 @@ mlflow.set_alias("N", "champion", v.version) print(mlflow.get_alias("N", "c"),
 print(mlflow.search_runs { experiment = "e", filter = "x", order_by = "y", max_results = 3 },
   mlflow.get_run(run.id).data.tags, run.info, mlflow.get_experiment_by_name "e",
   mlflow.get_model_versions "N", mlflow.get_model_version("N", 1))
+run:delete_tag "a" run:log_system_metrics(nil, 1)
+local x = mlflow.create_experiment("x", { tags = { a = "b" }, artifact_location = "/a" })
+mlflow.rename_experiment(x.experiment_id, "y") mlflow.set_experiment_tag(1, "a", 1) mlflow.set_experiment_tags(1, {})
+mlflow.delete_experiment_tag(1, "a") mlflow.delete_experiment(1) mlflow.restore_experiment(1)
+print(mlflow.get_experiment(1).tags, mlflow.search_experiments { filter_string = "x", order_by = { "y" }, max_results = 1,
+  page_token = "t", view_type = "ALL" }.token, mlflow.active_run(), mlflow.with_run(function(r) return r.id end),
+  mlflow.compare("a", run).metrics, mlflow.copy_model_version("models:/N/1", "M").version)
+mlflow.update_run("r", { name = "n", status = "FAILED" }) mlflow.delete_run "r" mlflow.restore_run "r"
+mlflow.create_registered_model("N", { tags = {}, description = "d" }) mlflow.update_registered_model("N", "d")
+mlflow.rename_registered_model("N", "O") mlflow.set_registered_model_tag("N", "a", 1)
+mlflow.delete_registered_model_tag("N", "a") mlflow.delete_registered_model "N"
+print(mlflow.get_registered_model("N").aliases, mlflow.search_registered_models()[1].name,
+  mlflow.get_model_version_by_alias("N", "c").version, mlflow.search_model_versions { filter_string = "x" }[1].name)
+mlflow.update_model_version("N", 1, "d") mlflow.delete_model_version_tag("N", 1, "a") mlflow.delete_model_version("N", 1)
+mlflow.autolog { log_models = false }
 run:finish "FINISHED"
 deploy.release { endpoint = "e", model = v.uri, alias = "a",
   target = deploy.local_server { host = "h", port = 1 }, gate = deploy.not_worse { metric = "auc",

@@ -26,6 +26,7 @@ local M = {}
 ---@field experiment? string its experiment's name, of a run that was started here
 ---@field store mle.mlflow.Store
 ---@field tracker mle.mlflow.Tracker
+---@field sampler? mle.mlflow.Sampler
 local Run = {}
 
 --- In C, so that it works in a process that was asked to stop, where no Lua runs any more.
@@ -36,7 +37,8 @@ local meta = {
   __tostring = function(run) return ("mlflow run %s (%s)"):format(run.id, run.info.run_name) end,
 }
 
---- Runs are kept until they end: one that nobody refers to any more still runs.
+--- Runs are kept until they end, in the order of their starts: one that nobody refers to any
+--- more still runs.
 local open_runs = {}
 
 ---Where metrics wait that a tracking server could not be sent.
@@ -50,7 +52,7 @@ function M.spool() return require("mlengine.project").current().state .. "/spool
 function M.new(store, tracking_uri, info)
   local run = { id = info.run_id, info = info, store = store, tracking_uri = tracking_uri }
   run.tracker = store:track(info.run_id, M.spool())
-  open_runs[run] = true
+  open_runs[#open_runs + 1] = run
   return setmetatable(run, meta)
 end
 
@@ -100,6 +102,21 @@ function Run:set_tag(key, value) self:set_tags { [key] = value } end
 function Run:set_tags(tags)
   check.type(tags, "table", "what run:set_tags takes")
   if next(tags) then self.store:set_tags(self.id, text.all(tags, "tag")) end
+end
+
+---Removes a tag; one that is not there is an error of kind "not found".
+---@param key string
+function Run:delete_tag(key) self.store:delete_tag(self.id, check.type(key, "string", "a tag's name")) end
+
+---Logs a point every few seconds of what the machine does, under MLflow's names: system/….
+---mlflow.start_run { log_system_metrics = true } does this, too.
+---@param tracking_uri? string where the run is; that of mlflow.get_tracking_uri()
+---@param interval_s? number MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL, or 10
+function Run:log_system_metrics(tracking_uri, interval_s)
+  if self.sampler then return end
+  local told = tonumber(os.getenv "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL")
+  local uri = tracking_uri or require("mlengine.mlflow.here").get_tracking_uri()
+  self.sampler = native.sample(uri, self.id, math.floor((interval_s or told or 10) * 1000))
 end
 
 ---Writes metrics that wait for their batch.
@@ -247,6 +264,7 @@ function Run:finish(status)
   if not statuses[status] then
     raise("invalid", ("a run ends FINISHED, FAILED or KILLED, not '%s'"):format(tostring(status)))
   end
+  if self.sampler then self.sampler:close() end
   if self.tracker:is_open() then
     local job = context.current()
     if job and status == "FINISHED" then
@@ -255,7 +273,24 @@ function Run:finish(status)
       self.tracker:finish(status)
     end
   end
-  open_runs[self] = nil
+  M.forget(self)
+end
+
+---It has ended.
+---@param run mlengine.mlflow.Run
+function M.forget(run)
+  for i = #open_runs, 1, -1 do
+    if open_runs[i] == run then table.remove(open_runs, i) end
+  end
+end
+
+---The run that was started last and has not ended.
+---@return mlengine.mlflow.Run?
+function M.active()
+  for i = #open_runs, 1, -1 do
+    if open_runs[i].tracker:is_open() then return open_runs[i] end
+    table.remove(open_runs, i)
+  end
 end
 
 return M

@@ -21,6 +21,23 @@ local M = {}
 ---@field lifecycle_stage "active"|"deleted"
 ---@field creation_time integer
 ---@field last_update_time integer
+---@field tags table<string, string>
+
+---A search; what it gives has `token`, the `page_token` of its next page.
+---@class mle.mlflow.Search
+---@field filter? string
+---@field order_by? string[]
+---@field max? integer 1000
+---@field view? "ACTIVE_ONLY"|"DELETED_ONLY"|"ALL" of runs and experiments
+---@field page_token? string
+---@field experiment_ids? string[] of runs
+
+---What to change in an experiment, a registered model or a version.
+---@class mle.mlflow.Change
+---@field name? string not of a version
+---@field description? string not of an experiment
+---@field set_tags? table<string, string>
+---@field delete_tag? string
 
 ---@class mle.mlflow.Dataset
 ---@field name string
@@ -44,6 +61,14 @@ local M = {}
 ---@field model_id? string
 ---@field name? string
 ---@field version? integer
+
+---@class mle.mlflow.RegisteredModel
+---@field name string
+---@field description? string
+---@field creation_time integer
+---@field last_updated_time integer
+---@field tags table<string, string>
+---@field aliases table<string, string> alias to version
 
 ---@class mle.mlflow.Version
 ---@field name string
@@ -78,6 +103,24 @@ function Store:get_experiment(id) end
 ---@return mle.mlflow.Experiment[]
 function Store:list_experiments() end
 
+---@param search mle.mlflow.Search
+---@return mle.mlflow.Experiment[]
+function Store:search_experiments(search) end
+
+---@param request { name: string, artifact_location?: string, tags?: table<string, string> }
+---@return mle.mlflow.Experiment
+function Store:create_experiment(request) end
+
+---@param id string
+---@param change mle.mlflow.Change
+function Store:change_experiment(id, change) end
+
+---@param id string
+function Store:delete_experiment(id) end
+
+---@param id string
+function Store:restore_experiment(id) end
+
 ---@param request { experiment_id: string, run_id?: string, name?: string, user?: string, start_time?: integer, tags?: table<string, string> }
 ---@return mle.mlflow.RunInfo
 function Store:create_run(request) end
@@ -105,9 +148,19 @@ function Store:update_run(id, change) end
 ---@param end_time? integer
 function Store:end_run(id, status, end_time) end
 
----@param search { experiment_ids: string[], filter?: string, order_by?: string, max?: integer }
+---@param search mle.mlflow.Search
 ---@return mle.mlflow.RunInfo[]
 function Store:search_runs(search) end
+
+---@param id string
+function Store:delete_run(id) end
+
+---@param id string
+function Store:restore_run(id) end
+
+---@param run_id string
+---@param key string
+function Store:delete_tag(run_id, key) end
 
 ---@param run_id string
 ---@param params table<string, string>
@@ -172,8 +225,19 @@ function Store:register(uri, name, tags) end
 function Store:create_registered_model(name, description) end
 
 ---@param name string
----@return { name: string, description?: string, creation_time: integer, last_updated_time: integer }
+---@return mle.mlflow.RegisteredModel
 function Store:get_registered_model(name) end
+
+---@param search mle.mlflow.Search
+---@return mle.mlflow.RegisteredModel[]
+function Store:search_registered_models(search) end
+
+---@param name string
+---@param change mle.mlflow.Change
+function Store:change_registered_model(name, change) end
+
+---@param name string
+function Store:delete_registered_model(name) end
 
 ---@param name string
 ---@param version integer
@@ -184,11 +248,24 @@ function Store:get_version(name, version) end
 ---@return mle.mlflow.Version[] newest first
 function Store:list_versions(name) end
 
+---@param search mle.mlflow.Search
+---@return mle.mlflow.Version[]
+function Store:search_versions(search) end
+
 ---@param name string
 ---@param version integer
----@param key string
----@param value string
-function Store:set_version_tag(name, version, key, value) end
+---@param change mle.mlflow.Change
+function Store:change_version(name, version, change) end
+
+---@param name string
+---@param version integer
+function Store:delete_version(name, version) end
+
+---@param name string
+---@param version integer
+---@param to string
+---@return integer version of `to`
+function Store:copy_version(name, version, to) end
 
 ---@param name string
 ---@param alias string
@@ -230,6 +307,18 @@ function Tracker:is_open() end
 ---@param uri string sqlite:///relative.db, sqlite:////absolute.db
 ---@return mle.mlflow.Store
 function M.open(uri) end
+
+---Logs what the machine does as metrics "system/..." until it is closed.
+---@class mle.mlflow.Sampler
+local Sampler = {}
+
+function Sampler:close() end
+
+---@param uri string
+---@param run_id string
+---@param interval_ms integer at least 100
+---@return mle.mlflow.Sampler
+function M.sample(uri, run_id, interval_ms) end
 
 ---@return string
 function M.user() end

@@ -34,12 +34,40 @@
   "{\"model\":{\"info\":{\"model_id\":\"m-1\",\"name\":\"model\",\"source_run_id\":\"r1\"," \
   "\"status\":\"LOGGED_MODEL_READY\",\"artifact_uri\":\"mlflow-artifacts:/1/models/m-1/artifacts\"}}}"
 
+#define EXPERIMENT "{\"experiment\":{\"experiment_id\":\"1\",\"name\":\"e\",\"lifecycle_stage\":\"active\"}}"
+
 static const struct canned {
   const char *path, *answer;
 } canned[] = {
     {"/version", "3.17.2"},
-    {"/api/2.0/mlflow/experiments/get-by-name",
-     "{\"experiment\":{\"experiment_id\":\"1\",\"name\":\"e\",\"lifecycle_stage\":\"active\"}}"},
+    {"/api/2.0/mlflow/experiments/get-by-name", EXPERIMENT},
+    {"/api/2.0/mlflow/experiments/create", "{\"experiment_id\":\"1\"}"},
+    {"/api/2.0/mlflow/experiments/get", EXPERIMENT},
+    {"/api/2.0/mlflow/experiments/search", "{\"experiments\":[{\"experiment_id\":\"1\",\"name\":\"e\","
+                                           "\"lifecycle_stage\":\"active\"}],\"next_page_token\":\"t\"}"},
+    {"/api/2.0/mlflow/experiments/update", "{}"},
+    {"/api/2.0/mlflow/experiments/delete", "{}"},
+    {"/api/2.0/mlflow/experiments/restore", "{}"},
+    {"/api/2.0/mlflow/experiments/set-experiment-tag", "{}"},
+    {"/api/2.0/mlflow/experiments/delete-experiment-tag", "{}"},
+    {"/api/2.0/mlflow/runs/delete", "{}"},
+    {"/api/2.0/mlflow/runs/restore", "{}"},
+    {"/api/2.0/mlflow/runs/delete-tag", "{}"},
+    {"/api/2.0/mlflow/registered-models/create", "{}"},
+    {"/api/2.0/mlflow/registered-models/update", "{}"},
+    {"/api/2.0/mlflow/registered-models/rename", "{}"},
+    {"/api/2.0/mlflow/registered-models/delete", "{}"},
+    {"/api/2.0/mlflow/registered-models/set-tag", "{}"},
+    {"/api/2.0/mlflow/registered-models/delete-tag", "{}"},
+    {"/api/2.0/mlflow/registered-models/search",
+     "{\"registered_models\":[{\"name\":\"M\",\"tags\":[{\"key\":\"k\",\"value\":\"v\"}],"
+     "\"aliases\":[{\"alias\":\"best\",\"version\":\"7\"}]}]}"},
+    {"/api/2.0/mlflow/model-versions/get", "{\"model_version\":{\"name\":\"M\",\"version\":\"7\"}}"},
+    {"/api/2.0/mlflow/model-versions/get-download-uri", "{\"artifact_uri\":\"mlflow-artifacts:/1/r1/artifacts\"}"},
+    {"/api/2.0/mlflow/model-versions/update", "{}"},
+    {"/api/2.0/mlflow/model-versions/delete", "{}"},
+    {"/api/2.0/mlflow/model-versions/set-tag", "{}"},
+    {"/api/2.0/mlflow/model-versions/delete-tag", "{}"},
     {"/api/2.0/mlflow/runs/create", "{\"run\":" RUN "}"},
     {"/api/2.0/mlflow/runs/get", "{\"run\":" RUN "}"},
     {"/api/2.0/mlflow/runs/search", "{\"runs\":[" RUN "]}"},
@@ -190,7 +218,8 @@ static mle_status whole_life(const fixture *f) {
   MLE_GO(mle_mlflow_get_alias(store, "M", "best", &version, &err));
   MLE_GO(mle_mlflow_list_versions(store, "M", &memory, &versions, &err));
   const char *ids[] = {experiment.id, NULL};
-  mle_mlflow_search search = {ids, "metrics.m > 0", "metrics.m desc", 1};
+  static const char *const order[] = {"metrics.m desc", NULL};
+  mle_mlflow_search search = {ids, "metrics.m > 0", order, .max = 1};
   MLE_GO(mle_mlflow_search_runs(store, &search, &memory, &found, &err));
   MLE_GO(mle_mlflow_get_run_data(store, run.id, &memory, &data, &err));
   MLE_GO(mle_mlflow_fetch(store, "mlflow-artifacts:/1/r1/artifacts/a.txt", target, &err));
@@ -223,16 +252,96 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   assert_true(granted > 200);
 }
 
+/* ====== Changing and searching ====== */
+
+static const mle_mlflow_pair tag = {"k", "v"};
+static const mle_mlflow_change change = {"new", "what it is for", {1, &tag}, "old"};
+
+static mle_status create_experiment(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  mle_mlflow_experiment experiment;
+  mle_mlflow_new_experiment request = {"e", "/elsewhere", {1, &tag}};
+  return mle_mlflow_create_experiment(store, &request, memory, &experiment, err);
+}
+
+static mle_status change_experiment(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  (void)memory;
+  MLE_TRY(mle_mlflow_change_experiment(store, "1", &change, err));
+  MLE_TRY(mle_mlflow_delete_experiment(store, "1", err));
+  return mle_mlflow_restore_experiment(store, "1", err);
+}
+
+static mle_status change_run(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  (void)memory;
+  MLE_TRY(mle_mlflow_delete_run(store, "r1", err));
+  MLE_TRY(mle_mlflow_restore_run(store, "r1", err));
+  return mle_mlflow_delete_tag(store, "r1", "k", err);
+}
+
+static mle_status change_model(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  (void)memory;
+  MLE_TRY(mle_mlflow_create_registered_model(store, "M", NULL, err));
+  MLE_TRY(mle_mlflow_change_registered_model(store, "M", &change, err));
+  return mle_mlflow_delete_registered_model(store, "M", err);
+}
+
+static mle_status change_version(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  int64_t copy;
+  (void)memory;
+  MLE_TRY(mle_mlflow_change_version(store, "M", 7, &change, err));
+  MLE_TRY(mle_mlflow_copy_version(store, "M", 7, "N", &copy, err));
+  assert_int_equal(copy, 7);
+  return mle_mlflow_delete_version(store, "M", 7, err);
+}
+
+static mle_status search_all(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  static const char *const order[] = {"name", "creation_time DESC", NULL};
+  mle_mlflow_search search = {.filter = "a = 'ü&'", .order_by = order, .max = 1, .page_token = "t t"};
+  mle_mlflow_experiments experiments;
+  mle_mlflow_registered_models models;
+  mle_mlflow_versions versions;
+  MLE_TRY(mle_mlflow_search_experiments(store, &search, memory, &experiments, err));
+  assert_string_equal(experiments.next_page_token, "t");
+  MLE_TRY(mle_mlflow_search_registered_models(store, &search, memory, &models, err));
+  assert_string_equal(models.item[0].aliases.item[0].value, "7");
+  assert_null(models.next_page_token);
+  return mle_mlflow_search_versions(store, &search, memory, &versions, err);
+}
+
+/* Each on its own: the requests of a walk are as many as its allocations squared. */
+static void changes_out_of_memory_are_errors(void **state) {
+  static mle_status (*const what[])(mle_mlflow *, mle_arena *, mle_error *) = {
+      create_experiment, change_experiment, change_run, change_model, change_version, search_all};
+  const fixture *f = *state;
+  mle_mlflow *store;
+  mle_error err;
+  assert_int_equal(mle_mlflow_open(f->uri, &store, &err), MLE_OK);
+  for (size_t i = 0; i < sizeof what / sizeof *what; i++) {
+    long granted = 0;
+    for (mle_status status = MLE_ENOMEM; status != MLE_OK; granted++) {
+      mle_arena memory = MLE_ARENA;
+      mle_alloc_fail_after(granted);
+      status = what[i](store, &memory, &err);
+      mle_alloc_fail_after(-1);
+      mle_arena_release(&memory);
+      bool told = status == MLE_ENOMEM || status == MLE_EFORMAT || status == MLE_EIO ||
+                  status == MLE_EUNKNOWN || status == MLE_EREFUSED;
+      if (status != MLE_OK && !told) fail_msg("%zu after %ld allocations: %s", i, granted, err.message);
+    }
+    assert_true(granted > 10);
+  }
+  mle_mlflow_close(store);
+}
+
 static void a_refusal_is_one_line_that_names_the_server(void **state) {
   const fixture *f = *state;
   mle_mlflow *store;
   mle_arena memory = MLE_ARENA;
-  mle_mlflow_version version;
+  mle_mlflow_model model;
   mle_error err;
   assert_int_equal(mle_mlflow_open(f->uri, &store, &err), MLE_OK);
-  assert_int_equal(mle_mlflow_get_version(store, "M", 1, &memory, &version, &err), MLE_ENOTFOUND);
+  assert_int_equal(mle_mlflow_get_model(store, "m-9", &memory, &model, &err), MLE_ENOTFOUND);
   assert_non_null(strstr(err.message, "MLflow at http://127.0.0.1:"));
-  assert_non_null(strstr(err.message, "model-versions/get: 404: no such"));
+  assert_non_null(strstr(err.message, "logged-models/m-9: 404: no such"));
   assert_null(strchr(err.message, '\n'));
   mle_mlflow_close(store);
   mle_arena_release(&memory);
@@ -294,6 +403,7 @@ int main(void) {
       cmocka_unit_test(user_and_password_leave_the_address),
       cmocka_unit_test(odd_variables_are_named),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
+      cmocka_unit_test(changes_out_of_memory_are_errors),
       cmocka_unit_test(a_refusal_is_one_line_that_names_the_server),
       cmocka_unit_test(artifacts_of_a_server_need_it),
       cmocka_unit_test(what_cannot_be_sent_is_kept_each_time),

@@ -77,7 +77,7 @@ static void filters_are_parsed(void **state) {
   const char *text =
       "metrics.`odd key` >= -1.5e3 AND params.a.b = \"it's\" and tags.\"x y\" ILIKE '%z%' "
       "and status != 'FAILED' and attributes.run_id IN ('a', 'b') and dataset.name LIKE 'x%'";
-  assert_int_equal(mle_filter_parse(text, &memory, &f, NULL), MLE_OK);
+  assert_int_equal(mle_filter_parse(&mle_filter_runs, text, &memory, &f, NULL), MLE_OK);
   assert_int_equal(f.count, 6);
   assert_int_equal(f.condition[0].entity, MLE_FILTER_METRIC);
   assert_string_equal(f.condition[0].key, "odd key");
@@ -89,7 +89,7 @@ static void filters_are_parsed(void **state) {
   assert_int_equal(f.condition[4].num_texts, 2);
   assert_string_equal(f.condition[4].text[1], "b");
   assert_int_equal(f.condition[5].entity, MLE_FILTER_DATASET);
-  assert_int_equal(mle_filter_parse("  ", &memory, &f, NULL), MLE_OK);
+  assert_int_equal(mle_filter_parse(&mle_filter_runs, "  ", &memory, &f, NULL), MLE_OK);
   assert_int_equal(f.count, 0);
   mle_arena_release(&memory);
 }
@@ -106,7 +106,7 @@ static void bad_filters_are_refused_where_they_are_wrong(void **state) {
     mle_arena memory = MLE_ARENA;
     mle_filter f;
     mle_error err;
-    if (mle_filter_parse(bad[i], &memory, &f, &err) != MLE_EINVAL) fail_msg("taken: %s", bad[i]);
+    if (mle_filter_parse(&mle_filter_runs, bad[i], &memory, &f, &err) != MLE_EINVAL) fail_msg("taken: %s", bad[i]);
     assert_non_null(strstr(err.message, " at '"));
     mle_arena_release(&memory);
   }
@@ -116,12 +116,12 @@ static void orders_are_parsed(void **state) {
   (void)state;
   mle_arena memory = MLE_ARENA;
   mle_filter_order order;
-  assert_int_equal(mle_filter_parse_order("metrics.auc desc", &memory, &order, NULL), MLE_OK);
+  assert_int_equal(mle_filter_parse_order(&mle_filter_runs, "metrics.auc desc", &memory, &order, NULL), MLE_OK);
   assert_true(order.entity == MLE_FILTER_METRIC && order.descending);
-  assert_int_equal(mle_filter_parse_order("start_time", &memory, &order, NULL), MLE_OK);
+  assert_int_equal(mle_filter_parse_order(&mle_filter_runs, "start_time", &memory, &order, NULL), MLE_OK);
   assert_false(order.descending);
-  assert_int_equal(mle_filter_parse_order("dataset.name", &memory, &order, NULL), MLE_EINVAL);
-  assert_int_equal(mle_filter_parse_order("start_time down", &memory, &order, NULL), MLE_EINVAL);
+  assert_int_equal(mle_filter_parse_order(&mle_filter_runs, "dataset.name", &memory, &order, NULL), MLE_EINVAL);
+  assert_int_equal(mle_filter_parse_order(&mle_filter_runs, "start_time down", &memory, &order, NULL), MLE_EINVAL);
   mle_arena_release(&memory);
 }
 

@@ -95,7 +95,7 @@ static void experiments_are_numbered_and_found(void **state) {
   assert_string_equal(b.id, "1");
   assert_non_null(strstr(a.artifact_location, "/mlruns/1"));
   assert_int_equal(a.artifact_location[0], '/');
-  assert_int_equal(mle_mlflow_create_experiment(f->store, "one", &f->memory, &c, NULL), MLE_EEXISTS);
+  assert_int_equal(mle_mlflow_create_experiment(f->store, &(mle_mlflow_new_experiment){.name = "one"}, &f->memory, &c, NULL), MLE_EEXISTS);
   OK(mle_mlflow_find_experiment(f->store, "two", &f->memory, &c, &err));
   assert_null(c.id);
   assert_int_equal(mle_mlflow_get_experiment(f->store, "9", &f->memory, &c, NULL), MLE_ENOTFOUND);
@@ -427,7 +427,8 @@ static mle_status whole_life(const char *uri, const char *local) {
   MLE_GO(mle_mlflow_register(store, model.uri, "M", &(mle_mlflow_pairs){0, NULL}, &version, &err));
   MLE_GO(mle_mlflow_set_alias(store, "M", "best", version, &err));
   const char *ids[] = {experiment.id, NULL};
-  mle_mlflow_search search = {ids, "metrics.m > 0 and tags.k = 'v'", "metrics.m desc", 1};
+  static const char *const order[] = {"metrics.m desc", NULL};
+  mle_mlflow_search search = {ids, "metrics.m > 0 and tags.k = 'v'", order, .max = 1};
   MLE_GO(mle_mlflow_search_runs(store, &search, &memory, &found, &err));
   MLE_GO(mle_mlflow_get_run_data(store, run.id, &memory, &data, &err));
   status = mle_tracker_end(tracker, MLE_MLFLOW_FINISHED, &err);
@@ -465,6 +466,127 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   mle_db_close(db);
 }
 
+/* ====== Changing and searching ====== */
+
+static const mle_mlflow_pair tag = {"k", "it's"};
+
+static mle_status change_experiments(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  static const char *const by_name[] = {"name desc", NULL};
+  mle_mlflow_experiment made;
+  mle_mlflow_experiments found;
+  mle_mlflow_new_experiment request = {"x", "/elsewhere", {1, &tag}};
+  mle_mlflow_change change = {.name = "y", .set_tags = {1, &tag}, .delete_tag = "k"};
+  mle_mlflow_search search = {.filter = "tags.k = \"it's\" and name ILIKE 'X'", .order_by = by_name, .max = 1, .view = MLE_MLFLOW_ALL};
+  mle_status status = mle_mlflow_find_experiment(store, "y", memory, &made, err);
+  if (status != MLE_OK || made.id != NULL) return status; /* the walk came so far before */
+  status = mle_mlflow_create_experiment(store, &request, memory, &made, err);
+  if (status == MLE_EEXISTS) status = mle_mlflow_find_experiment(store, "x", memory, &made, err);
+  MLE_TRY(status);
+  MLE_TRY(mle_mlflow_search_experiments(store, &search, memory, &found, err));
+  assert_int_equal(found.count, 1);
+  assert_string_equal(found.item[0].tags.item[0].value, "it's");
+  if (strcmp(found.item[0].artifact_location, "/elsewhere") != 0) fail_msg("%s", found.item[0].artifact_location);
+  status = mle_mlflow_delete_experiment(store, made.id, err);
+  MLE_TRY(status == MLE_EREFUSED ? MLE_OK : status);
+  MLE_TRY(mle_mlflow_restore_experiment(store, made.id, err));
+  return mle_mlflow_change_experiment(store, made.id, &change, err);
+}
+
+static mle_status change_runs(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  static const char *const experiments[] = {"0", NULL};
+  mle_mlflow_run run;
+  mle_mlflow_runs found;
+  mle_mlflow_search search = {.experiment_ids = experiments, .filter = "tags.k IS NOT NULL", .max = 1};
+  mle_mlflow_new_run request = {.experiment_id = "0", .tags = {1, &tag}};
+  MLE_TRY(mle_mlflow_create_run(store, &request, memory, &run, err));
+  MLE_TRY(mle_mlflow_delete_run(store, run.id, err));
+  MLE_TRY(mle_mlflow_restore_run(store, run.id, err));
+  MLE_TRY(mle_mlflow_search_runs(store, &search, memory, &found, err));
+  assert_int_equal(found.count, 1);
+  return mle_mlflow_delete_tag(store, run.id, "k", err);
+}
+
+static mle_status change_registry(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  mle_mlflow_registered_models models;
+  mle_mlflow_registered_model model;
+  mle_mlflow_versions versions;
+  mle_mlflow_new_version new_version = {.name = "A", .source = "/tmp", .location = "/tmp", .tags = {1, &tag}};
+  mle_mlflow_change change = {.description = "d", .set_tags = {1, &tag}};
+  mle_mlflow_search search = {.filter = "tags.k = \"it's\"", .max = 1};
+  int64_t number, copy;
+  mle_status status = mle_mlflow_create_registered_model(store, "A", "first", err);
+  MLE_TRY(status == MLE_EEXISTS ? MLE_OK : status);
+  MLE_TRY(mle_mlflow_create_version(store, &new_version, &number, err));
+  MLE_TRY(mle_mlflow_change_registered_model(store, "A", &change, err));
+  MLE_TRY(mle_mlflow_set_alias(store, "A", "best", number, err));
+  MLE_TRY(mle_mlflow_get_registered_model(store, "A", memory, &model, err));
+  assert_string_equal(look_up(&model.tags, "k"), "it's");
+  assert_non_null(look_up(&model.aliases, "best"));
+  MLE_TRY(mle_mlflow_search_registered_models(store, &search, memory, &models, err));
+  assert_int_equal(models.count, 1);
+  MLE_TRY(mle_mlflow_change_version(store, "A", number, &change, err));
+  MLE_TRY(mle_mlflow_search_versions(store, &search, memory, &versions, err));
+  assert_int_equal(versions.count, 1);
+  MLE_TRY(mle_mlflow_copy_version(store, "A", number, "B", &copy, err));
+  MLE_TRY(mle_mlflow_delete_version(store, "A", number, err));
+  change = (mle_mlflow_change){.name = "C", .delete_tag = "k"};
+  MLE_TRY(mle_mlflow_change_registered_model(store, "A", &change, err));
+  MLE_TRY(mle_mlflow_delete_registered_model(store, "B", err));
+  return mle_mlflow_delete_registered_model(store, "C", err);
+}
+
+static mle_status life_of_changes(const char *uri, mle_error *err) {
+  mle_mlflow *store = NULL;
+  mle_arena memory = MLE_ARENA;
+  mle_status status;
+  MLE_GO(mle_mlflow_open(uri, &store, err));
+  MLE_GO(change_experiments(store, &memory, err));
+  MLE_GO(change_runs(store, &memory, err));
+  status = change_registry(store, &memory, err);
+done:
+  mle_mlflow_close(store);
+  mle_arena_release(&memory);
+  return status;
+}
+
+static void a_change_out_of_memory_is_an_error_and_leaks_nothing(void **state) {
+  fixture *f = *state;
+  mle_error err;
+  long granted = 0;
+  for (mle_status status = MLE_ENOMEM; status != MLE_OK; granted++) {
+    mle_alloc_fail_after(granted);
+    status = life_of_changes(f->uri, &err);
+    mle_alloc_fail_after(-1);
+    if (status != MLE_OK && status != MLE_ENOMEM) fail_msg("after %ld allocations: %s", granted, err.message);
+  }
+  assert_true(granted > 10);
+}
+
+static void pages_follow_each_other(void **state) {
+  fixture *f = *state;
+  static const char *const ids[] = {"0", NULL}, *const by_name[] = {"run_name", NULL};
+  mle_mlflow_search search = {.experiment_ids = ids, .order_by = by_name, .max = 2};
+  mle_mlflow_runs page;
+  for (int i = 0; i < 5; i++) {
+    char name[] = {(char)('a' + i), '\0'};
+    mle_mlflow_run run;
+    mle_mlflow_new_run request = {.experiment_id = "0", .name = name};
+    OK(mle_mlflow_create_run(f->store, &request, &f->memory, &run, &err));
+  }
+  static const char *const wanted[] = {"ab", "cd", "e"};
+  for (int i = 0; i < 3; i++) {
+    OK(mle_mlflow_search_runs(f->store, &search, &f->memory, &page, &err));
+    assert_int_equal(page.count, strlen(wanted[i]));
+    for (size_t k = 0; k < page.count; k++) assert_int_equal(page.item[k].name[0], wanted[i][k]);
+    search.page_token = page.next_page_token;
+  }
+  assert_null(page.next_page_token);
+  search.page_token = "-1";
+  assert_int_equal(mle_mlflow_search_runs(f->store, &search, &f->memory, &page, NULL), MLE_EINVAL);
+  search.page_token = "99999999999999999999";
+  assert_int_equal(mle_mlflow_search_runs(f->store, &search, &f->memory, &page, NULL), MLE_EINVAL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fixture, close_fixture)
 
 int main(void) {
@@ -485,6 +607,8 @@ int main(void) {
       TEST(circles_of_versions_end),
       TEST(columns_are_looked_at_again_after_an_upgrade),
       TEST(out_of_memory_is_an_error_and_leaks_nothing),
+      TEST(a_change_out_of_memory_is_an_error_and_leaks_nothing),
+      TEST(pages_follow_each_other),
   };
   return cmocka_run_group_tests(tests, read_booster, free_booster);
 }
