@@ -33,10 +33,30 @@ static void end_on_character(char *text, size_t len) {
   if (i > 0 && (unsigned char)text[i - 1] >= 0xC0) text[i - 1] = '\0';
 }
 
+/* Bytes of the character that `text` begins with; 0: it is none, or one that moves the cursor. */
+static size_t character_length(const unsigned char *text) {
+  size_t len = *text < 0x80 ? 1 : *text >= 0xF0 ? 4 : *text >= 0xE0 ? 3 : 2;
+  if (*text < 0x80) return (*text >= ' ' && *text != 0x7F) || *text == '\n' || *text == '\t';
+  if (*text < 0xC2 || *text > 0xF4) return 0;
+  for (size_t i = 1; i < len; i++)
+    if ((text[i] & 0xC0) != 0x80) return 0;
+  return len;
+}
+
+/* What is quoted may be bytes of a damaged file: a message is text for a terminal and for JSON. */
+static void make_text(char *message) {
+  for (size_t at = 0; message[at] != '\0';) {
+    size_t len = character_length((const unsigned char *)message + at);
+    if (len == 0) message[at] = '?';
+    at += len == 0 ? 1 : len;
+  }
+}
+
 static void set_message(mle_error *err, const char *fmt, va_list args) {
   int len = vsnprintf(err->message, sizeof err->message, fmt, args);
   if (len >= (int)sizeof err->message)
     end_on_character(err->message, sizeof err->message - 1);
+  make_text(err->message);
 }
 
 mle_status mle_fail(mle_error *err, mle_status status, const char *fmt, ...) {

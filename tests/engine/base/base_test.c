@@ -69,6 +69,13 @@ static void long_messages_end_on_a_character(void **state) {
   assert_int_equal((unsigned char)err.message[len - 1], 0xA9);
 }
 
+static void messages_are_text_whatever_they_quote(void **state) {
+  (void)state;
+  mle_error err;
+  mle_fail(&err, MLE_EFORMAT, "'%s'", "n\xC3\xA4me\xB8 \xE2\x82 \xF0\x9F\x98\x80 \xC0\xAF\x1B[2J\x7F\n.");
+  assert_string_equal(err.message, "'n\xC3\xA4me? ?? \xF0\x9F\x98\x80 ???[2J?\n.'");
+}
+
 static void buffers_stop_at_their_maximum(void **state) {
   (void)state;
   mle_buffer buffer = MLE_BUFFER(10);
@@ -250,6 +257,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(arena_lists_grow_and_keep_their_elements),
       cmocka_unit_test(context_goes_before_the_message),
       cmocka_unit_test(long_messages_end_on_a_character),
+      cmocka_unit_test(messages_are_text_whatever_they_quote),
       cmocka_unit_test(buffers_stop_at_their_maximum),
       cmocka_unit_test(create_takes_a_name_once),
       cmocka_unit_test(reading_is_bounded_and_named),
