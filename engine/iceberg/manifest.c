@@ -1,5 +1,6 @@
 #include "engine/iceberg/manifest.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -163,8 +164,16 @@ static const mle_avro_record *record_of(mle_manifest_columns columns) {
                                          : &mle_record_entry;
 }
 
+/* A file that lost its end may still be a whole one of fewer blocks: its list knows better. */
+static mle_status check_length(const mle_manifest_file *manifest, size_t len, mle_error *err) {
+  if (manifest->length <= 0 || len >= (uint64_t)manifest->length) return MLE_OK;
+  return mle_fail(err, MLE_EFORMAT, "it has %zu bytes, its manifest list says %" PRId64 " (truncated?)",
+                  len, manifest->length);
+}
+
 static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes, mle_error *err) {
   const mle_avro_record *record = record_of(reader->columns);
+  MLE_TRY(check_length(&reader->manifest, bytes.len, err));
   MLE_TRY(reader->avro == NULL
               ? mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err)
               : mle_avro_reopen(reader->avro, bytes.data, bytes.len, err));
