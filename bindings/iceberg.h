@@ -18,6 +18,10 @@ extern const mlb_class mlb_written_class;
 /* Registers mle.iceberg.table with its methods. [-0, +0, m] */
 void mlb_register_table(lua_State *L);
 
+/* table:plan([what]), and mle.iceberg.plan which it gives. */
+int mlb_plan(lua_State *L);
+void mlb_register_plan(lua_State *L);
+
 /* Sets table[key] of the table at the top; what is not there sets nothing. [-0, +0, m] */
 static inline void set_text(lua_State *L, const char *key, const char *value) {
   if (value == NULL) return;

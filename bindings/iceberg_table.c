@@ -18,10 +18,6 @@ static void release_arena(void *arena) {
   mle_arena_release(arena);
   mle_free(arena);
 }
-static void release_plan(void *plan) {
-  mle_plan_release(plan);
-  mle_free(plan);
-}
 static void release_orphans(void *orphans) {
   mle_orphans_release(orphans);
   mle_free(orphans);
@@ -33,7 +29,6 @@ static void release_buffer(void *buffer) {
 
 const mlb_class mlb_table_class = {"mle.iceberg.table", release_table};
 static const mlb_class arena_class = {"mle.iceberg.arena", release_arena};
-static const mlb_class plan_class = {"mle.iceberg.plan", release_plan};
 static const mlb_class orphans_class = {"mle.iceberg.orphans", release_orphans};
 static const mlb_class buffer_class = {"mle.iceberg.buffer", release_buffer};
 
@@ -326,57 +321,6 @@ const mle_condition *mlb_condition(lua_State *L, int arg, const mle_schema *sche
   return condition;
 }
 
-static void set_condition(lua_State *L, const char *key, const mle_condition *condition,
-                          mle_buffer *text) {
-  mle_buffer_clear(text);
-  if (condition != NULL && mle_condition_print(condition, text, NULL) == MLE_OK)
-    set_text(L, key, text->data);
-}
-
-/* [plan] */
-static void set_skipped(lua_State *L, const mle_plan *plan, mle_buffer *text) {
-  static const char *const by[] = {"manifest list", "partition", "bounds"};
-  lua_createtable(L, (int)plan->num_skipped, 0);
-  for (size_t i = 0; i < plan->num_skipped; i++) {
-    lua_createtable(L, 0, 3);
-    set_text(L, "path", plan->skipped[i].path);
-    set_text(L, "by", by[plan->skipped[i].by]);
-    set_condition(L, "why", plan->skipped[i].why, text);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lua_setfield(L, -2, "skipped");
-}
-
-/* table:plan([what]) -> { rows, bytes, files = { { path, rows, bytes, snapshot_id, deletes }, ... },
- * condition, skipped = { { path, by, why }, ... } }; `what` as for mlb_range, and condition */
-static int l_plan(lua_State *L) {
-  const mle_metadata *m = check_table(L)->metadata;
-  mle_increment range;
-  mle_error err;
-  bool any = mlb_range(L, 2, m, &range);
-  const mle_condition *condition = mlb_condition(L, 2, m->schema);
-  mle_plan *plan = push_memory(L, &plan_class, sizeof *plan);
-  mle_buffer *text = push_buffer(L);
-  if (any) mlb_try(L, mle_increment_plan(m, &range, condition, plan, &err), &err);
-  lua_createtable(L, 0, 5);
-  set_condition(L, "condition", condition, text);
-  set_skipped(L, plan, text);
-  set_integer(L, "rows", plan->rows);
-  set_integer(L, "bytes", plan->bytes);
-  lua_createtable(L, (int)plan->num_files, 0);
-  for (size_t i = 0; i < plan->num_files; i++) {
-    lua_createtable(L, 0, 5);
-    set_text(L, "path", plan->files[i].path);
-    set_integer(L, "rows", plan->files[i].record_count);
-    set_integer(L, "bytes", plan->files[i].file_size);
-    set_integer(L, "snapshot_id", plan->files[i].snapshot_id);
-    set_integer(L, "deletes", (int64_t)plan->files[i].num_deletes);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
-  }
-  lua_setfield(L, -2, "files");
-  return 1;
-}
-
 static mle_status add_line(void *context, const mle_json *row, mle_error *err) {
   mle_buffer *text = context;
   char *line = mle_json_print(row, false);
@@ -444,7 +388,7 @@ static const luaL_Reg methods[] = {
     {"history", l_history},
     {"refs", l_refs},
     {"range", l_range},
-    {"plan", l_plan},
+    {"plan", mlb_plan},
     {"inspect", l_inspect},
     {"orphans", l_orphans},
     {"check_append", l_check_append},
@@ -456,7 +400,7 @@ static const luaL_Reg no_methods[] = {{NULL, NULL}};
 void mlb_register_table(lua_State *L) {
   mlb_register(L, &mlb_table_class, methods);
   mlb_register(L, &arena_class, no_methods);
-  mlb_register(L, &plan_class, no_methods);
+  mlb_register_plan(L);
   mlb_register(L, &buffer_class, no_methods);
   mlb_register(L, &orphans_class, no_methods);
 }

@@ -245,7 +245,7 @@ function Table:changes(options) return changes.scan(self, options) end
 ---
 ---     for _, skipped in ipairs(trx:plan({ where = "amount > 100" }).skipped) do print(skipped.path, skipped.by, skipped.why) end
 ---@param options? mlengine.iceberg.ScanOptions
----@return { rows: integer, bytes: integer, condition?: string, files: table[], skipped: { path: string, by: string, why: string }[] }
+---@return mlengine.iceberg.Plan
 function Table:plan(options) return scans.plan(self, options) end
 
 ---Files below the table's folder that no version of it knows: what writers left that died, or

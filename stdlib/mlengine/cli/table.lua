@@ -116,8 +116,9 @@ end
 local function show_plan(table_, given)
   local plan = table_:plan { snapshot_id = given.snapshot, branch = given.branch, where = given.where }
   if given.json then
-    plan.files, plan.skipped = json.array(plan.files), json.array(plan.skipped)
-    return print(json.encode(plan, true))
+    local shown = { rows = plan.rows, bytes = plan.bytes, condition = plan.condition }
+    shown.files, shown.skipped = json.array(plan.files), json.array(plan.skipped)
+    return print(json.encode(shown, true))
   end
   print_files(plan.files, table_.location)
   if not given.where then return end
@@ -127,14 +128,14 @@ end
 
 local function show_increment(table_, given)
   local range = table_:range { from = given.from, to = given.to, branch = given.branch }
-  local plan = range.to and table_.handle:plan(range) or { files = {}, rows = 0, bytes = 0 }
+  local files = range.to and table_.handle:plan(range):files() or {}
   if given.json then
-    range.snapshots, range.files = json.array(range.snapshots), json.array(plan.files)
+    range.snapshots, range.files = json.array(range.snapshots), json.array(files)
     return print(json.encode(range, true))
   end
   print(("after %s up to %s: %s rows in %d snapshots"):format(
     range.from or "the beginning", range.to or "nothing", format.number(range.rows), #range.snapshots))
-  if #plan.files > 0 then print_files(plan.files, table_.location) end
+  if #files > 0 then print_files(files, table_.location) end
 end
 
 local actions <const> = {

@@ -1,6 +1,7 @@
 --- Rows of one version of a table as a frame, and the plan of it.
 
 local check = require "mlengine.check"
+local plans = require "mlengine.iceberg.plan"
 local point = require "mlengine.iceberg.point"
 local tracking = require "mlengine.iceberg.tracking"
 
@@ -89,11 +90,11 @@ end
 
 ---@param table_ mlengine.iceberg.Table
 ---@param options? mlengine.iceberg.ScanOptions
----@return table
+---@return mlengine.iceberg.Plan
 function M.plan(table_, options)
   options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil", branch = "string|nil" }, "table:plan")
   if options.where then require "mlengine.frame" end -- it says how DuckDB is to be opened
-  return table_.handle:plan(M.narrowed(scanned_range(table_, options), options.where))
+  return plans.wrap(table_.handle:plan(M.narrowed(scanned_range(table_, options), options.where)))
 end
 
 return M

@@ -167,7 +167,7 @@ function World:plan(where, what)
   local found, why = self:table(where)
   if not found then return nil, why end
   local ok, plan = pcall(found.handle.plan, found.handle, what)
-  if ok then return plan end
+  if ok then return require("mlengine.iceberg.plan").wrap(plan) end
   return nil, errors.message(plan)
 end
 

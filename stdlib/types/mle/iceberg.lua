@@ -107,7 +107,7 @@ function Table:range(options) end
 
 ---The data files that are read: of a range, or of one snapshot.
 ---@param what? { snapshot_id?: integer, condition?: string }|mlengine.iceberg.Range
----@return { rows: integer, bytes: integer, condition?: string, files: { path: string, rows: integer, bytes: integer, snapshot_id: integer, deletes: integer }[], skipped: { path: string, by: string, why: string }[] }
+---@return mle.iceberg.Plan
 function Table:plan(what) end
 
 ---Metadata as rows: "snapshots", "history", "refs", "manifests", "entries", "files", "partitions".
@@ -125,6 +125,23 @@ function Table:orphans() end
 function Table:check_append() end
 
 function Table:close() end
+
+---What a scan reads. Lists are made a piece at a time: from `first`, which counts from 1, so many.
+---@class mle.iceberg.Plan
+local Plan = {}
+
+---@return { rows: integer, bytes: integer, num_files: integer, num_skipped: integer, condition?: string }
+function Plan:facts() end
+
+---@param first? integer
+---@param count? integer all that follow
+---@return { path: string, rows: integer, bytes: integer, snapshot_id: integer, deletes: integer }[]
+function Plan:files(first, count) end
+
+---@param first? integer
+---@param count? integer
+---@return { path: string, by: string, why: string }[]
+function Plan:skipped(first, count) end
 
 ---Data files on disk; closing removes them unless they were committed.
 ---@class mle.iceberg.Written
