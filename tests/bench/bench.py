@@ -19,6 +19,7 @@ import serving  # noqa: E402
 
 PYTHON, WANTED = sys.argv[1], sys.argv[2:]
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "5"))
+SCALE = int(os.environ.get("MLENGINE_BENCH_SCALE", "1"))  # tables of plan are so many times smaller, to try it out
 
 
 def timed(command, cwd):
@@ -141,6 +142,48 @@ def big(work):
          ([PYTHON, script, "train", file, os.path.join(work, "peer.ubj")], work), rounds=max(3, ROUNDS // 2))
 
 
+def inside(command, cwd, **env):
+    """What a program prints of itself as its last line of JSON, and its peak megabytes."""
+    with tempfile.NamedTemporaryFile("r") as peak:
+        done = subprocess.run(["time", "-q", "-f", "%M", "-o", peak.name, *map(str, command)], cwd=cwd, env=dict(os.environ, **env), text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode != 0 or not lines:
+            raise SystemExit(f"{command} failed:\n{done.stdout}\n{done.stderr}")
+        return json.loads(lines[-1]), int(peak.read()) / 1024
+
+
+def java_planner(work):
+    """The command of the reference implementation's planner, compiled here; Maven brings its jars."""
+    source, jars = os.path.join(HERE, "peers", "java"), os.path.join(work, "jars")
+    goal = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies"
+    subprocess.run(["mvn", "--quiet", "--batch-mode", "-f", source, goal, f"-DoutputDirectory={jars}", "-DincludeScope=runtime"], check=True)
+    subprocess.run(["javac", "-cp", f"{jars}/*", "-d", work, os.path.join(source, "Plan.java")], check=True)
+    return ["java", "-cp", f"{work}:{jars}/*", "Plan"]
+
+
+PLANS = (("{:,} entries in one manifest", "entries", 10000, "scan", 10), ("{:,} entries, of which bounds leave 100", "entries", 10000, "filter", 10),
+         ("{:,} manifests in one list", "manifests", 10000, "scan", 3), ("{:,} snapshots, the newest", "snapshots", 1000, "scan", 10),
+         ("{:,} snapshots, all that they appended", "snapshots", 1000, "increment", 10))
+
+
+def plan(work):
+    """Metadata loaded and a scan planned, warm, again and again in one process each; seconds are the median."""
+    java, script, tables = java_planner(work), os.path.join(HERE, "peers", "planning.py"), {}
+    for title, kind, full, what, times in PLANS:
+        count = full // SCALE
+        name = title.format(count)
+        if kind not in tables:
+            made = subprocess.run([PYTHON, script, "make", kind, os.path.join(work, kind), str(count)], stdout=subprocess.PIPE, text=True, check=True)
+            tables[kind] = made.stdout.split()[-1]
+        ours, megabytes = inside([PROGRAM, "test", os.path.join(HERE, "scripts", "plan.lua")], work, METADATA=tables[kind], WHAT=what, ROUNDS=str(times))
+        for peer, command in (("PyIceberg", [PYTHON, script, "plan"]), ("Java", java)):
+            theirs, memory = inside(command + [tables[kind], what, max(3, times // 3) if peer == "PyIceberg" else 2 * times], work)
+            if theirs["files"] != ours["files"]:
+                raise SystemExit(f"{name}: {ours['files']} files, {peer} {theirs['files']}")
+            show(f"planning {name}, beside {peer}", (ours["seconds"], megabytes), (theirs["seconds"], memory))
+
+
 def serve(work):
     project = Project()
     try:
@@ -150,7 +193,7 @@ def serve(work):
         project.close()
 
 
-ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "serve": serve}
+ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "plan": plan, "serve": serve}
 
 unknown = [name for name in WANTED if name not in ALL]
 if unknown:
