@@ -1,5 +1,6 @@
-/* Any bytes as a manifest list, and as a manifest whose bounds are printed as each type. */
+/* Any bytes as a manifest list, and as a manifest: whole, with few metrics, and in pieces that must add up. */
 
+#include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,36 @@ static void print_bounds(const mle_list *bounds) {
   }
 }
 
+/* How many entries there are; false where one of them is bad. */
+static bool count_entries(mle_manifest_reader *reader, size_t *out) {
+  mle_manifest_entry entry;
+  bool found = true;
+  for (*out = 0;; ++*out) {
+    if (mle_manifest_next(reader, &entry, &found, NULL) != MLE_OK) return false;
+    if (!found) return true;
+    print_bounds(&entry.file.lower_bounds);
+    print_bounds(&entry.file.upper_bounds);
+  }
+}
+
+/* One reader goes over all pieces, as a thread of the planner does. */
+static void read_pieces(mle_bytes input, const mle_manifest_file *manifest, size_t whole) {
+  static const int32_t ids[] = {1, 2147483546};
+  mle_manifest_reader *reader;
+  size_t total = 0, count, step = input.len / 3 + 1;
+  if (mle_manifest_new(MLE_MANIFEST_PRUNE, &reader, NULL) != MLE_OK) return;
+  mle_manifest_only(reader, ids, 2);
+  for (size_t i = 0; i < 3; i++) {
+    size_t to = i == 2 ? SIZE_MAX : (i + 1) * step;
+    mle_status status = mle_manifest_reopen_bytes(reader, input, manifest, i * step, to, NULL);
+    assert(status == MLE_OK);
+    if (!count_entries(reader, &count)) break;
+    total += count;
+    if (i == 2) assert(total == whole);
+  }
+  mle_manifest_close(reader);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
   const mle_bytes input = {(const char *)bytes, len};
   mle_arena arena = MLE_ARENA;
@@ -28,14 +59,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
 
   mle_manifest_file manifest = mle_manifest_file_none;
   mle_manifest_reader *reader;
-  mle_manifest_entry entry;
-  bool found = true;
+  size_t count;
   manifest.path = "m.avro";
   if (mle_manifest_open_bytes(input, &manifest, MLE_MANIFEST_ALL, &reader, NULL) != MLE_OK) return 0;
-  while (mle_manifest_next(reader, &entry, &found, NULL) == MLE_OK && found) {
-    print_bounds(&entry.file.lower_bounds);
-    print_bounds(&entry.file.upper_bounds);
-  }
+  if (count_entries(reader, &count)) read_pieces(input, &manifest, count);
   mle_manifest_close(reader);
   return 0;
 }
