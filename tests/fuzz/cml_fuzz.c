@@ -24,14 +24,14 @@ static void make_features(void) {
   mle_features_index(&features, NULL);
 }
 
-/* What was cut out of the body is a JSON object: refused for its columns, if at all. */
+/* What was cut out of the body is an object; /invocations may still refuse it. */
 static void read_request(const char *request) {
   mle_rows rows;
   mle_error err = {.message = ""};
   assert(*request == '{');
   mle_rows_init(&rows, features.count);
   if (mle_invocations_json(&features, request, strlen(request), &rows, &err) != MLE_OK)
-    assert(err.message[0] != '\0' && strstr(err.message, "no JSON") == NULL);
+    assert(err.message[0] != '\0');
   else
     for (size_t i = 0; i < rows.count; i++) assert(!isnan(rows.values[i * 2 + 1])); /* a long is never missing */
   mle_rows_release(&rows);
