@@ -9,4 +9,7 @@
 /* Copies `text` up to `size` - 1 bytes: one line, nothing in it that a terminal could obey. */
 char *mle_line_copy(const char *text, char *out, size_t size);
 
+/* Writes `*` over each `secret` in `text`; NULL and "" are nothing to hide. */
+void mle_line_hide(char *text, const char *secret);
+
 #endif

@@ -98,6 +98,11 @@ mle_status mle_irc_open(const mle_property *given, size_t count, mle_irc **out, 
   for (size_t i = 0; i < count; i++)
     MLE_GO(put(s, &s->given, given[i].key, given[i].value, err));
   MLE_GO(read_uri(s, err));
+  if (mle_irc_property(s, "ssl.client.key") != NULL) {
+    status = mle_fail(err, MLE_EUNSUPPORTED, "property ssl.client.key is not spoken: put the key into "
+                                             "the PEM file that ssl.client.cert names");
+    goto done;
+  }
   /* what is wrong with how we are to ask should not wait for the first question */
   MLE_GO(mle_irc_auth_new(s->uri, s->given.items, s->given.count, &s->auth, err));
   *out = s;

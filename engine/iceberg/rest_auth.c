@@ -12,7 +12,6 @@
 
 #define ANSWER_MAX ((size_t)1 << 20)
 #define SECRET_MAX ((size_t)64 << 10) /* of a token, a password */
-#define SECRET_MIN 4                  /* shorter ones would hide half of each message */
 #define SAID_MAX 300
 #define EARLY_MS 300000 /* before a token expires, or a tenth of its life */
 
@@ -177,18 +176,12 @@ void mle_irc_auth_free(mle_irc_auth *auth) {
   mle_free(auth);
 }
 
-static void hide(char *text, const char *secret) {
-  size_t len = secret == NULL ? 0 : strlen(secret);
-  if (len < SECRET_MIN) return;
-  for (char *at = text; (at = strstr(at, secret)) != NULL; at += len) memset(at, '*', len);
-}
-
 void mle_irc_auth_hide(const mle_irc_auth *auth, char *text) {
-  hide(text, token_of(auth));
-  hide(text, auth->secret);
-  hide(text, auth->password);
-  hide(text, auth->subject);
-  if (auth->basic != NULL) hide(text, auth->basic + strlen("Authorization: Basic "));
+  mle_line_hide(text, token_of(auth));
+  mle_line_hide(text, auth->secret);
+  mle_line_hide(text, auth->password);
+  mle_line_hide(text, auth->subject);
+  if (auth->basic != NULL) mle_line_hide(text, auth->basic + strlen("Authorization: Basic "));
 }
 
 /* ====== Tokens ====== */

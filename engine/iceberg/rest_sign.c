@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "engine/base/line.h"
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
@@ -78,14 +79,8 @@ mle_status mle_irc_sign(mle_irc_signer *s, const char *method, const char *url,
   return mle_aws_sign(&request, &s->found.keys, arena, out, err);
 }
 
-static void hide(char *text, const char *secret) {
-  size_t len = secret == NULL ? 0 : strlen(secret);
-  for (char *at = text; len > 0 && (at = strstr(at, secret)) != NULL; at += len)
-    memset(at, '*', len);
-}
-
 void mle_irc_signer_hide(const mle_irc_signer *s, char *text) {
   if (s == NULL) return;
-  hide(text, s->found.keys.secret_access_key);
-  hide(text, s->found.keys.session_token);
+  mle_line_hide(text, s->found.keys.secret_access_key);
+  mle_line_hide(text, s->found.keys.session_token);
 }

@@ -72,18 +72,12 @@ typedef struct postgres_door {
 
 static postgres_door *cast(mle_sql_door *door) { return (postgres_door *)door; }
 
-static void hide(const char *secret, char *text) {
-  size_t len = secret == NULL ? 0 : strlen(secret);
-  for (char *at = text; len > 0 && (at = strstr(at, secret)) != NULL; at += len)
-    memset(at, '*', len);
-}
-
 /* What PostgreSQL says, as part of a line of ours, without a password. */
 static const char *said(const postgres_door *d, const char *text, char out[SAID_MAX]) {
   mle_line_copy(text == NULL ? "" : text, out, SAID_MAX);
   for (size_t len = strlen(out); len > 0 && out[len - 1] == ' ';) out[--len] = '\0';
-  hide(d->hidden, out);
-  hide(d->password, out);
+  mle_line_hide(out, d->hidden);
+  mle_line_hide(out, d->password);
   return out;
 }
 

@@ -124,6 +124,10 @@ class Access(unittest.TestCase):
         self.run_it("c:list_namespaces()", uri, **{"auth.type": "basic", "auth.basic.username": "me", "auth.basic.password": SECRET})
         self.assertIn("this version has none, basic, oauth2 and sigv4", self.run_it("", uri, code=1, **{"auth.type": "google"}))
 
+    def test_a_key_in_a_file_of_its_own_is_refused_by_name(self):
+        said = self.run_it("", "http://127.0.0.1:1", code=1, **{"ssl.client.cert": "c.pem", "ssl.client.key": "k.pem"})
+        self.assertIn("put the key into the PEM file that ssl.client.cert names", said)
+
     def test_signatures(self):
         """Names that are encoded, a query, a body: each request is signed as AWS would check it."""
         def check(method, headers):

@@ -1,6 +1,6 @@
 # venv: none
-"""Each call of tracking and registry, once by mlengine (calls.lua) and once by MLflow's own client (calls.py), each in a store
-of its own of the same kind: what the two are told is compared field by field. DIFFERENCES says where they may differ, and why."""
+"""Each call of tracking and registry, by MLflow's own client (calls.py) on a server, and by mlengine (calls.lua) on a server and in
+a file: what they are told is compared field by field. DIFFERENCES says where they may differ, and why."""
 
 import json
 import os
@@ -49,39 +49,28 @@ class Calls(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(mine, other)
 
-    def check_file(self, venv):
+    def serve(self, venv):
+        server = Server(venv)
+        self.addCleanup(server.stop)
+        return server
+
+    def check(self, venv):
         project = TrackingProject(with_model=True)
         self.addCleanup(project.close)
-        theirs = self.by_python(venv, project, "sqlite:///theirs.db")
-        if venv == "mlflow3":  # ours begins at 2.22's revision; their newest is theirs to make
+        theirs = self.by_python(venv, project, self.serve(venv).url)
+        with self.subTest("server"):
+            self.compare(venv, self.by_mlengine(project, self.serve(venv).url), theirs)
+        if venv == "mlflow3":  # ours begins at 2.22's revision; the newest is MLflow's to make
             run_python(venv, "import mlflow; mlflow.MlflowClient('sqlite:///ours.db').search_experiments(); print(0)", cwd=project.root)
-        self.compare(venv, self.by_mlengine(project, "sqlite:///ours.db"), theirs)
+        with self.subTest("file"):
+            self.compare(venv, self.by_mlengine(project, "sqlite:///ours.db"), theirs)
         self.assertEqual(project.rows("pragma foreign_key_check", db=project.path("ours.db")), [])
 
-    def test_file_of_mlflow_2(self):
-        self.check_file("mlflow2")
+    def test_mlflow_2(self):
+        self.check("mlflow2")
 
-    def test_file_of_mlflow_3(self):
-        self.check_file("mlflow3")
-
-    def check_server(self, venv):
-        answers, project = [], TrackingProject(with_model=True)
-        self.addCleanup(project.close)
-        for who in ("ours", "theirs"):
-            server = Server(venv)
-            self.addCleanup(server.stop)
-            if who == "ours":
-                answers.append(self.by_mlengine(project, server.url))
-            else:
-                answers.append(self.by_python(venv, project, server.url))
-            server.stop()
-        self.compare(venv, *answers)
-
-    def test_server_2(self):
-        self.check_server("mlflow2")
-
-    def test_server_3(self):
-        self.check_server("mlflow3")
+    def test_mlflow_3(self):
+        self.check("mlflow3")
 
 
 if __name__ == "__main__":
