@@ -41,6 +41,7 @@ M.server = targets.server
 ---@field gate? mlengine.deploy.Gate|fun(candidate: mlengine.deploy.Side, live: mlengine.deploy.Side?): boolean, string?
 ---@field canary? mlengine.deploy.Canary a share of the traffic first
 ---@field shadow? mlengine.deploy.Shadow a copy of the traffic first, never answered with
+---@field new_columns? boolean         columns that the live model does not have are right; else they refuse the model
 ---@field smoke? boolean               the logged example must score over HTTP as in the engine
 
 ---@class mlengine.deploy.Result
@@ -105,6 +106,19 @@ local function verify(at, d)
   if reply.warm then return json.decode(d.scores), reply.smoke_key end
   at.records:advance(d.id, "verified", encode_scores(reply.report.scores))
   return reply.report.scores, reply.smoke_key
+end
+
+--- Why today's clients could not be answered: columns that they do not send. Nil when they can be.
+local function columns_in_the_way(folder, champion, options)
+  if not champion or options.new_columns then return nil end
+  local known, new = {}, {}
+  for _, name in ipairs(serve.look(champion).columns) do known[name] = true end
+  for _, name in ipairs(serve.look(folder).columns) do
+    if not known[name] then new[#new + 1] = name end
+  end
+  if #new == 0 then return nil end
+  return ("column '%s'%s is new: clients of the live model do not send it; new_columns = true takes that"):format(
+    new[1], #new > 1 and (" and %d more"):format(#new - 1) or "")
 end
 
 local function pass_gate(gate, folder, champion)
@@ -203,6 +217,8 @@ end
 local function examine(at, d, options, folder)
   local scores, key = verify(at, d)
   local champion = champion_of(at, d.endpoint)
+  local in_the_way = columns_in_the_way(folder, champion, options)
+  if in_the_way then return reject(at, d, in_the_way) end
   local passes, text = pass_gate(options.gate, folder, champion)
   if not passes then return reject(at, d, text) end
   at.records:advance(d.id, "accepted", nil)
@@ -219,7 +235,7 @@ local function check_release(options)
   check.options(options, {
     endpoint = "string", model = "string", alias = "string|nil",
     target = "table|nil", gate = "table|function|nil", smoke = "boolean|nil",
-    canary = "table|nil", shadow = "table|nil",
+    canary = "table|nil", shadow = "table|nil", new_columns = "boolean|nil",
   }, "deploy.release")
   require("mle.serve").check_endpoint(options.endpoint)
   if options.target and not targets.is(options.target) then
@@ -245,7 +261,10 @@ end
 local function rehearse(options, found)
   local report = serve.check(found.folder)
   log.info("rehearsal: %s passes its check (%d features)", found.uri, #report.columns)
-  local passes, text = pass_gate(options.gate, found.folder, champion_in_rehearsal(options))
+  local champion = champion_in_rehearsal(options)
+  local in_the_way = columns_in_the_way(found.folder, champion, options)
+  local passes, text = false, in_the_way
+  if not in_the_way then passes, text = pass_gate(options.gate, found.folder, champion) end
   local would = "would be rejected: " .. text
   if passes then would = "would go live at endpoint " .. options.endpoint end
   log.info("rehearsal: %s %s; nothing was deployed", found.uri, would)

@@ -86,6 +86,21 @@ class Redeploy(unittest.TestCase):
         _, headers = self.project.post("/invocations", json.loads(self.body()))
         self.assertEqual(headers["X-Model-Version"], "2")
 
+    def test_columns_that_clients_do_not_send_refuse_a_candidate(self):
+        self.project.run("run", "fraud/pipeline.lua")
+        self.project.replace("fraud/retrain.lua", "local train, test = batch:split", 'local more = batch:select { "*", "transaction_amount * 2 as surprise" }\nlocal train, test = more:split')
+        out = self.project.run("run", "fraud/pipeline.lua")
+        self.assertIn("rejected: column 'surprise' is new: clients of the live model do not send it", out)
+        body = json.loads(self.body())
+        self.assertEqual(self.project.post("/invocations", body)[1]["X-Model-Version"], "1")
+        self.project.replace("fraud/redeploy.lua", "smoke = true,", "smoke = true, new_columns = true,")
+        self.project.replace("fraud/redeploy.lua", "gate = deploy.not_worse { metric = \"auc\", by = 0.1, on = new.test },", "")
+        self.project.run("run", "fraud/pipeline.lua")
+        for row in body["dataframe_split"]["data"]:
+            row.append(0.5)
+        body["dataframe_split"]["columns"].append("surprise")
+        self.assertEqual(self.project.post("/invocations", body)[1]["X-Model-Version"], "3")
+
 
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -22,7 +22,7 @@ for _, model in ipairs(json.decode(%s)) do
 end
 """
 # What makes each of them impossible to serve, in the words that the release ends with.
-BAD = {"corrupt": "XGBoost model", "cut": "XGBoost model", "crash": "XGBoost model", "missing": "model.ubj", "other": "column .quantity. is missing", "smoke": "is missing", "nowhere": "there is no model"}
+BAD = {"corrupt": "XGBoost model", "cut": "XGBoost model", "crash": "XGBoost model", "missing": "model.ubj", "other": "column .quantity. is (missing|new)", "smoke": "is missing", "nowhere": "there is no model"}
 
 
 class Load(threading.Thread):

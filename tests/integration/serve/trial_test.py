@@ -114,7 +114,7 @@ class Trials(unittest.TestCase):
                 bytes_ = f.read().replace(b"amount", b"amoumt")
                 f.seek(0)
                 f.write(bytes_)
-        out = self.release(broken, "canary = { steps = { 0.5 }, hold = 60, requests = 100 }")
+        out = self.release(broken, "new_columns = true, canary = { steps = { 0.5 }, hold = 60, requests = 100 }")
         self.assertRegex(out, r"rejected: canary at 50 %: 1 of its answers failed, more than 0.01")
         self.assertEqual(set(self.seen()), {1})
 
