@@ -1,4 +1,4 @@
-/* Any text as a search for runs: SQLite takes what the parser took. */
+/* Any text as a search for runs, experiments, models and versions: SQLite takes what the parser took. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,20 +9,6 @@
 
 #include "engine/base/alloc.h"
 #include "engine/mlflow/store.h"
-
-static void search_all(mle_mlflow *store, const mle_mlflow_search *search, mle_arena *memory) {
-  mle_mlflow_runs runs;
-  mle_mlflow_experiments experiments;
-  mle_mlflow_registered_models models;
-  mle_mlflow_versions versions;
-  const mle_status told[] = {
-      mle_mlflow_search_runs(store, search, memory, &runs, NULL),
-      mle_mlflow_search_experiments(store, search, memory, &experiments, NULL),
-      mle_mlflow_search_registered_models(store, search, memory, &models, NULL),
-      mle_mlflow_search_versions(store, search, memory, &versions, NULL),
-  };
-  for (int i = 0; i < 4; i++) check(told[i] == MLE_OK || told[i] == MLE_EINVAL || told[i] == MLE_EREFUSED);
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -12,8 +12,8 @@ import unittest
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from servers import Proxy, Server, api, certificate
-from support import SCORE, Project, free_port, run_python
+from servers import Proxy, Server, api
+from support import SCORE, Project, certificate, free_port, run_python
 
 # Everything the pipeline logged, by the client of the server's own version.
 READ = """
