@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define NUMBER_TEXT_MAX 512 /* a double has at most 309 digits before its point */
 #define DAY_US ((int64_t)86400 * 1000000)
 #define BOUND_BYTES_MAX ((size_t)MLE_BOUND_LENGTH * 4) /* UTF-8 takes at most 4 bytes each */
 
@@ -251,7 +252,8 @@ static mle_status bound_bytes(const mle_type *type, mle_bound which, text_reader
   size_t whole = (size_t)(r->end - r->at) / 2;
   switch (type->kind) {
     case MLE_TYPE_BOOLEAN:
-      bytes[0] = *r->at == '1' || *r->at == 't';
+      good = r->at != r->end;
+      bytes[0] = good && (*r->at == '1' || *r->at == 't');
       len = 1;
       break;
     case MLE_TYPE_DECIMAL:
@@ -279,16 +281,35 @@ static bool is_unbounded(const char *text, size_t len) {
   return false;
 }
 
-mle_status mle_value_bound(const mle_type *type, mle_bound which, const char *text, size_t len,
-                           mle_arena *arena, mle_bytes *out, mle_error *err) {
+/* What is no number, date or time of the type, or too long to be one. */
+static mle_status fail_number(const mle_type *type, const char *text, size_t len, mle_error *err) {
   char label[MLE_TYPE_LABEL];
+  return mle_fail(err, MLE_EFORMAT, "'%.*s' is not a %s", (int)(len < 60 ? len : 60), text,
+                  mle_type_label(type, label));
+}
+
+/* `text` ends in NUL. */
+static mle_status number_bound(const mle_type *type, mle_bound which, const char *text, size_t len,
+                               mle_arena *arena, mle_bytes *out, mle_error *err) {
   text_reader r = {text, text + len};
   int64_t number;
   size_t width;
+  if (type->kind == MLE_TYPE_FLOAT || type->kind == MLE_TYPE_DOUBLE)
+    return keep_float(type, which, text, arena, out, err);
+  if (is_unbounded(text, len)) return MLE_OK;
+  if (read_integer(type, &r, &number, &width) && r.at == r.end)
+    return keep_int(arena, number, width, out, err);
+  return fail_number(type, text, len, err);
+}
+
+mle_status mle_value_bound(const mle_type *type, mle_bound which, const char *text, size_t len,
+                           mle_arena *arena, mle_bytes *out, mle_error *err) {
+  char copy[NUMBER_TEXT_MAX];
+  text_reader r = {text, text + len};
   *out = (mle_bytes){NULL, 0};
   switch (type->kind) {
     case MLE_TYPE_FLOAT:
-    case MLE_TYPE_DOUBLE: return keep_float(type, which, text, arena, out, err);
+    case MLE_TYPE_DOUBLE:
     case MLE_TYPE_INT:
     case MLE_TYPE_LONG:
     case MLE_TYPE_DATE:
@@ -296,11 +317,10 @@ mle_status mle_value_bound(const mle_type *type, mle_bound which, const char *te
     case MLE_TYPE_TIMESTAMP:
     case MLE_TYPE_TIMESTAMPTZ:
     case MLE_TYPE_TIMESTAMP_NS:
-      if (is_unbounded(text, len)) return MLE_OK;
-      if (read_integer(type, &r, &number, &width) && r.at == r.end)
-        return keep_int(arena, number, width, out, err);
-      return mle_fail(err, MLE_EFORMAT, "'%.*s' is not a %s", (int)(len < 60 ? len : 60), text,
-                      mle_type_label(type, label));
+      if (len >= sizeof copy) return fail_number(type, text, len, err);
+      memcpy(copy, text, len);
+      copy[len] = '\0';
+      return number_bound(type, which, copy, len, arena, out, err);
     default: break;
   }
   return bound_bytes(type, which, &r, arena, out, err);
