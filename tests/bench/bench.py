@@ -142,6 +142,17 @@ def big(work):
          ([PYTHON, script, "train", file, os.path.join(work, "peer.ubj")], work), rounds=max(3, ROUNDS // 2))
 
 
+def log(work):
+    """What logging adds to a training, beside the same one without, and beside MLflow's own loop."""
+    project, script = new_project(), os.path.join(HERE, "peers", "log.py")
+    shutil.copy(os.path.join(HERE, "scripts", "log.lua"), project.root)
+    file = project.path("log.parquet")
+    timed([PYTHON, script, "make", file], work)
+    logged = ([PROGRAM, "run", "log.lua", "-p", "logged=true"], project.root)
+    pair("1,000 rounds x 5 metrics logged, beside none", logged, ([PROGRAM, "run", "log.lua"], project.root))
+    pair("1,000 rounds x 5 metrics logged, beside mlflow.log_metric", logged, ([PYTHON, script, "train", file], work), rounds=1)
+
+
 def inside(command, cwd, **env):
     """What a program prints of itself as its last line of JSON, and its peak megabytes."""
     with tempfile.NamedTemporaryFile("r") as peak:
@@ -193,7 +204,7 @@ def serve(work):
         project.close()
 
 
-ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "plan": plan, "serve": serve}
+ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "log": log, "plan": plan, "serve": serve}
 
 unknown = [name for name in WANTED if name not in ALL]
 if unknown:
