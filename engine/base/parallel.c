@@ -1,10 +1,10 @@
 #include "engine/base/parallel.h"
 
-#include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+
+#include "engine/base/thread.h"
 
 typedef struct loop {
   mle_parallel_work work;
@@ -37,16 +37,12 @@ static void *run(void *context) {
   return NULL;
 }
 
-/* How many could be started. Signals stay with the threads that expect them. */
+/* How many could be started. */
 static unsigned start(member *members, unsigned count) {
-  sigset_t all, before;
   unsigned started = 0;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
   while (started < count &&
-         pthread_create(&members[started].thread, NULL, run, &members[started]) == 0)
+         mle_thread_start(&members[started].thread, run, &members[started], NULL) == MLE_OK)
     started++;
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
   return started;
 }
 

@@ -1,8 +1,6 @@
 #include "engine/mlflow/sampler.h"
 
 #include <inttypes.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -11,6 +9,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/mlflow/store.h"
 
 #define MEGABYTE 1e6
@@ -168,14 +167,8 @@ static void *run(void *sampler) {
   return NULL;
 }
 
-/* Signals are the main thread's. */
 static mle_status start(mle_sampler *s, mle_error *err) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int code = pthread_create(&s->thread, NULL, run, s);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (code != 0) return mle_fail(err, MLE_EIO, "cannot start a thread: %s", strerror(code));
+  MLE_TRY(mle_thread_start(&s->thread, run, s, err));
   s->started = true;
   return MLE_OK;
 }

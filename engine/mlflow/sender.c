@@ -5,8 +5,6 @@
 #include "engine/mlflow/sender.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,6 +12,7 @@
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/thread.h"
 #include "engine/mlflow/backend.h"
 #include "engine/mlflow/metric_json.h"
 
@@ -110,14 +109,8 @@ static void *run(void *sender) {
   return NULL;
 }
 
-/* Signals are the main thread's. */
 static mle_status start(mle_sender *s, mle_error *err) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  int code = pthread_create(&s->thread, NULL, run, s);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (code != 0) return mle_fail(err, MLE_EIO, "cannot start a thread: %s", strerror(code));
+  MLE_TRY(mle_thread_start(&s->thread, run, s, err));
   s->started = true;
   return MLE_OK;
 }
