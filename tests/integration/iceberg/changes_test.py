@@ -10,12 +10,11 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import pyarrow as pa
+from cities import SCHEMA, CitiesTest
 from deleting import commit, data_files, equality_file, position_file
 from naive import read_table
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
-from tables import IcebergTest
 
-SCHEMA = pa.schema([("id", pa.int64()), ("city", pa.string()), ("n", pa.int32())])
 TOLD = ("_change_type", "_change_ordinal", "_commit_snapshot_id")
 
 READ = """
@@ -48,23 +47,7 @@ def differences(table, snapshots, states):
     return out
 
 
-class ChangesTest(IcebergTest):
-    def make(self, files=3, rows=10, **options):
-        catalog = self.catalog()
-        catalog.create_namespace_if_not_exists("db")
-        self.table = catalog.create_table("db.t", SCHEMA, **options)
-        self.next = 0
-        for _ in range(files):
-            self.append(rows)
-        return self.table
-
-    def append(self, rows=10):
-        ids = list(range(self.next, self.next + rows))
-        self.next += rows
-        columns = {"id": ids, "city": [("a", "b", None)[i % 3] for i in ids], "n": pa.array([None if i % 5 == 0 else i % 4 for i in ids], pa.int32())}
-        self.table.append(pa.table(columns, schema=SCHEMA))
-        self.table.refresh()
-
+class ChangesTest(CitiesTest):
     def heads(self):
         return [s.snapshot_id for s in sorted(self.table.metadata.snapshots, key=lambda s: s.sequence_number)]
 

@@ -9,34 +9,16 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import pyarrow as pa
+from cities import CITIES, CitiesTest
 from deleting import commit, data_files, equality_file, position_file
 from naive import read_table
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.transforms import IdentityTransform
 from pyiceberg.types import LongType
-from tables import IcebergTest, sort
-
-SCHEMA = pa.schema([("id", pa.int64()), ("city", pa.string()), ("n", pa.int32())])
-CITIES = ["a", "b", None]
+from tables import sort
 
 
-class Deletes(IcebergTest):
-    def make(self, files=3, rows=10, **options):
-        catalog = self.catalog()
-        catalog.create_namespace_if_not_exists("db")
-        self.table = catalog.create_table("db.t", SCHEMA, **options)
-        self.next = 0
-        for _ in range(files):
-            self.append(rows)
-        return self.table
-
-    def append(self, rows=10):
-        ids = list(range(self.next, self.next + rows))
-        self.next += rows
-        columns = {"id": ids, "city": [CITIES[i % 3] for i in ids], "n": pa.array([None if i % 5 == 0 else i % 4 for i in ids], pa.int32())}
-        self.table.append(pa.table(columns, schema=SCHEMA))
-        self.table.refresh()
-
+class Deletes(CitiesTest):
     def ours(self, what=""):
         return self.rows(f'c:load_table "db.t":scan {{ {what} }}')
 
