@@ -5,6 +5,7 @@
 
 #define HOUR_US ((int64_t)3600 * 1000000)
 #define DAY_US (24 * HOUR_US)
+#define WIDE_MIN (-((mle_wide)INT64_MAX << 64) - ((mle_wide)1 << 64))
 
 static const mle_literal none = {.kind = MLE_LITERAL_NONE};
 
@@ -108,11 +109,20 @@ static mle_literal truncate_bytes(int32_t width, const mle_type *type, const mle
   return cut;
 }
 
+/* The least value of a type of whole numbers; a decimal's is that of the type it is held in. */
+static mle_wide least_of(const mle_type *type) {
+  if (type->kind == MLE_TYPE_INT) return INT32_MIN;
+  return type->kind == MLE_TYPE_LONG ? INT64_MIN : WIDE_MIN;
+}
+
+/* What would be less than the type's least value is none: writers wrap it around, or fail. */
 static mle_literal truncate_value(int32_t width, const mle_type *type, const mle_literal *value) {
   if (value->kind == MLE_LITERAL_BYTES) return truncate_bytes(width, type, value);
-  if (value->kind != MLE_LITERAL_WHOLE) return none;
+  mle_wide least = least_of(type);
+  if (value->kind != MLE_LITERAL_WHOLE || value->whole < least) return none;
   mle_wide rest = value->whole % width;
   if (rest < 0) rest += width;
+  if (value->whole < 0 && value->whole - least < rest) return none;
   return (mle_literal){.kind = MLE_LITERAL_WHOLE, .whole = value->whole - rest};
 }
 
@@ -137,10 +147,15 @@ static int64_t months_of(int64_t days) {
   return (era * 400 + year - 1970) * 12 + month + 2;
 }
 
+static bool is_time(const mle_type *type, const mle_literal *value) {
+  bool date = type->kind == MLE_TYPE_DATE;
+  return value->kind == MLE_LITERAL_WHOLE && value->whole >= (date ? INT32_MIN : INT64_MIN) &&
+         value->whole <= (date ? INT32_MAX : INT64_MAX);
+}
+
 static mle_literal time_part(mle_transform_kind kind, const mle_type *type,
                              const mle_literal *value) {
-  if (value->kind != MLE_LITERAL_WHOLE || value->whole < INT64_MIN || value->whole > INT64_MAX)
-    return none;
+  if (!is_time(type, value)) return none;
   int64_t whole = (int64_t)value->whole, days = days_of(type, whole), part;
   bool nano = type->kind == MLE_TYPE_TIMESTAMP_NS || type->kind == MLE_TYPE_TIMESTAMPTZ_NS;
   switch (kind) {

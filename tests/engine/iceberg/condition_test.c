@@ -75,6 +75,43 @@ static void times_and_numbers_round_down(void **state) {
   assert_int_equal(applied("bucket[16]", &t_int, 34), 2017239379 % 16);
 }
 
+static bool gives_none(const char *name, const mle_type *type, mle_wide value) {
+  mle_transform transform = mle_transform_parse(name);
+  mle_literal in = whole(value);
+  return mle_transform_apply(&transform, type, &in).kind == MLE_LITERAL_NONE;
+}
+
+/* The years are those of Python's proleptic calendar, continued; 400 of them have 146097 days. */
+static void extreme_values_have_a_part_or_none(void **state) {
+  (void)state;
+  const mle_wide widest = ((mle_wide)INT64_MAX << 64) + (mle_wide)UINT64_MAX;
+  static const char *const parts[] = {"year", "month", "day", "hour"};
+  for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    assert_true(gives_none(parts[i], &t_date, INT64_MAX) && gives_none(parts[i], &t_date, INT64_MIN));
+    assert_true(gives_none(parts[i], &t_date, (mle_wide)INT32_MAX + 1) && gives_none(parts[i], &t_date, (mle_wide)INT32_MIN - 1));
+    assert_true(gives_none(parts[i], &t_stamp, (mle_wide)INT64_MAX + 1) && gives_none(parts[i], &t_stamp, -widest - 1));
+    assert_true(gives_none(parts[i], &t_nano, (mle_wide)INT64_MIN - 1) && gives_none(parts[i], &t_nano, widest));
+  }
+  assert_int_equal(applied("year", &t_date, INT32_MAX), 5879610); /* 5881580-07-11 */
+  assert_int_equal(applied("month", &t_date, INT32_MAX), 5879610 * 12 + 6);
+  assert_int_equal(applied("year", &t_date, INT32_MIN), -5879611); /* -5877641-06-23 */
+  assert_int_equal(applied("month", &t_date, INT32_MIN), -5879611 * 12 + 5);
+  assert_int_equal(applied("year", &t_stamp, INT64_MAX), 292277); /* 294247-01-10 */
+  assert_int_equal(applied("month", &t_stamp, INT64_MAX), 292277 * 12);
+  assert_int_equal(applied("year", &t_stamp, INT64_MIN), -292278); /* -290308-12-21 */
+  assert_int_equal(applied("month", &t_stamp, INT64_MIN), -292278 * 12 + 11);
+  assert_int_equal(applied("day", &t_nano, INT64_MAX), 106751); /* 2262-04-11 23:47 */
+  assert_int_equal(applied("hour", &t_nano, INT64_MAX), 106751 * 24 + 23);
+  assert_int_equal(applied("day", &t_nano, INT64_MIN), -106752);
+  assert_int_equal(applied("hour", &t_nano, INT64_MIN), -106752 * 24);
+  assert_int_equal(applied("bucket[16]", &t_long, INT64_MIN), applied("bucket[16]", &t_stamp, INT64_MIN));
+  assert_int_equal(applied("truncate[10]", &t_long, INT64_MAX), INT64_MAX - 7);
+  assert_int_equal(applied("truncate[8]", &t_long, INT64_MIN), INT64_MIN);
+  assert_int_equal(applied("truncate[10]", &t_int, (mle_wide)INT32_MIN + 8), INT32_MIN + 8);
+  assert_true(gives_none("truncate[10]", &t_int, INT32_MIN) && gives_none("truncate[10]", &t_long, INT64_MIN));
+  assert_true(gives_none("truncate[10]", &t_decimal, -widest - 1));
+}
+
 static void texts_are_cut_by_characters(void **state) {
   (void)state;
   mle_transform transform = mle_transform_parse("truncate[3]");
@@ -298,6 +335,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(bucket_hashes_are_the_specs),
       cmocka_unit_test(times_and_numbers_round_down),
+      cmocka_unit_test(extreme_values_have_a_part_or_none),
       cmocka_unit_test(texts_are_cut_by_characters),
       cmocka_unit_test(what_is_understood_is_kept_and_the_rest_is_anything),
       cmocka_unit_test(bounds_of_a_file),
