@@ -12,6 +12,7 @@ import urllib.request
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from catalog_servers import CANARY, Rest, wait_until
+from clock import make_shim
 from proxy import Proxy
 from support import Project, free_port
 
@@ -21,7 +22,9 @@ local c = iceberg.catalog()
 local b = frame.sql "select i as id from range(100) r(i)"
 local t = c:create_table_if_not_exists("bank.t", b.schema)
 t:append(b)
-os.execute "sleep 4"
+local clock <close> = io.open("clock", "w")
+clock:write "3590"
+clock:flush()
 t:append(b)
 print("rows " .. t:scan():count() .. " at " .. t.location)
 """
@@ -41,6 +44,7 @@ class Vended(unittest.TestCase):
         cls.addClassCleanup(lambda: (cls.moto.kill(), cls.moto.wait()))
         wait_until("moto", cls.answers)
         urllib.request.urlopen(urllib.request.Request(cls.s3 + "/lake", method="PUT")).close()
+        cls.shim = make_shim()
         cls.server = Rest(CATALOG_WAREHOUSE="s3://lake/wh", CATALOG_IO__IMPL="org.apache.iceberg.aws.s3.S3FileIO", CATALOG_S3_ENDPOINT=cls.s3,
                           CATALOG_S3_PATH__STYLE__ACCESS="true", AWS_ACCESS_KEY_ID="server", AWS_SECRET_ACCESS_KEY="server", AWS_REGION="us-east-1")
         cls.addClassCleanup(cls.server.stop)
@@ -56,6 +60,8 @@ class Vended(unittest.TestCase):
     def setUp(self):
         self.project = Project(scripts=None)
         self.addCleanup(self.project.close)
+        os.environ.update(LD_PRELOAD=self.shim, CLOCK_FILE=self.project.path("clock"))
+        self.addCleanup(lambda: [os.environ.pop(name) for name in ("LD_PRELOAD", "CLOCK_FILE")])
         self.used, self.loads, self.extra = set(), 0, {}
         self.store = Proxy(int(self.s3.rsplit(":", 1)[1]), lambda *_: self.see())
         self.addCleanup(self.store.close)
@@ -75,7 +81,7 @@ class Vended(unittest.TestCase):
 
         def keys(name):
             return {"s3.access-key-id": name, "s3.secret-access-key": CANARY + name, "s3.session-token": CANARY + "session",
-                    "s3.session-token-expires-at-ms": str(int(time.time() * 1000) + 4000)}
+                    "s3.session-token-expires-at-ms": str(int(time.time() * 1000) + 3600000)}
         doc["config"] = {"s3.endpoint": self.store.url, "s3.region": "us-east-1", "s3.path-style-access": "true", **keys("config"), **self.extra}
         doc["storage-credentials"] = [{"prefix": p, "config": keys(n)} for p, n in (("s3", "short"), ("s3://lake/wh/bank/t", "long"), ("s3://lake/other", "other"))]
         return json.dumps(doc).encode()
