@@ -125,6 +125,18 @@ static int l_live(lua_State *L) {
   return mlb_push_json(L, box, status, json, &err);
 }
 
+/* without_run(state, pipeline, job, limit) -> json */
+static int l_without_run(lua_State *L) {
+  mle_state *state = mlb_check_state(L, 1);
+  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3);
+  int64_t limit = luaL_checkinteger(L, 4);
+  mlb_box *box = mlb_push(L, &text_class);
+  char *json = NULL;
+  mle_error err;
+  mle_status status = mle_triggers_without_run_json(state, pipeline, job, limit, &json, &err);
+  return mlb_push_json(L, box, status, json, &err);
+}
+
 /* get(state, trigger) -> json */
 static int l_get(lua_State *L) {
   mle_state *state = mlb_check_state(L, 1);
@@ -262,6 +274,7 @@ static const luaL_Reg functions[] = {
     {"recover", l_recover},
     {"list", l_list},
     {"live", l_live},
+    {"without_run", l_without_run},
     {"get", l_get},
     {"cursor", l_cursor},
     {"set_cursor", l_set_cursor},

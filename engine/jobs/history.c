@@ -21,7 +21,8 @@
 
 /* What its pipeline was started by; null for one started in a terminal. */
 #define TRIGGER                                                                                 \
-  "(select json_object('trigger', t.id, 'source', t.source, 'who', t.who, 'detail', t.detail)"  \
+  "(select json_object('trigger', t.id, 'job', t.job, 'params', json(t.params), 'source', t.source,"  \
+  " 'who', t.who, 'detail', t.detail)"                                                           \
   " from triggers t where t.pipeline_run = r.pipeline_run order by t.id limit 1)"
 
 #define SUMMARY                                                                                  \

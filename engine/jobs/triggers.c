@@ -193,6 +193,16 @@ mle_status mle_trigger_json(mle_state *state, int64_t id, char **out, mle_error 
   return *out != NULL ? MLE_OK : mle_fail(err, MLE_ENOTFOUND, "there is no trigger %lld", (long long)id);
 }
 
+mle_status mle_triggers_without_run_json(mle_state *state, const char *pipeline, const char *job, int64_t limit,
+                                         char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_group_array(json(item)) from (select " OBJECT
+                         " as item from triggers t where t.id > (select max(id) from triggers) - 10000"
+                         " and t.pipeline = ?1 and t.job = ?2 and not exists (select 1 from runs r"
+                         "   where r.pipeline_run = t.pipeline_run and r.job = ?2) order by t.id desc limit ?3)",
+                         "ssi", pipeline, job, limit);
+}
+
 mle_status mle_pipeline_is_running(mle_state *state, const char *pipeline, bool *out, mle_error *err) {
   int64_t found;
   mle_status status = mle_db_get_int(mle_state_db(state), 0, &found, err,

@@ -58,6 +58,10 @@ mle_status mle_triggers_json(mle_state *state, int64_t limit, char **out, mle_er
 mle_status mle_triggers_live_json(mle_state *state, char **out, mle_error *err);
 mle_status mle_trigger_json(mle_state *state, int64_t id, char **out, mle_error *err);
 
+/* Those of a job that have no run of it, or none yet, the newest first; of the last 10,000 triggers there were. */
+mle_status mle_triggers_without_run_json(mle_state *state, const char *pipeline, const char *job, int64_t limit,
+                                         char **out, mle_error *err);
+
 mle_status mle_cursor_find(mle_state *state, const char *pipeline, const char *job, const char *source,
                            bool *out_found, int64_t *out_value, mle_error *err);
 mle_status mle_cursor_set(mle_state *state, const mle_cursor *cursor, mle_error *err);

@@ -1,5 +1,6 @@
 --- The HTTP API of `mlengine up`: who may ask, and which route answers. The routes are in up/routes.lua.
 
+local cml = require "mlengine.up.cml"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local log = require "mlengine.log"
@@ -20,7 +21,7 @@ local M = {}
 
 local STATUS <const> = {
   usage = 400, invalid = 400, format = 400, ["not found"] = 404, exists = 409, conflict = 409, busy = 409,
-  refused = 403, unsupported = 400, timeout = 504, memory = 503,
+  refused = 403, unsupported = 400, timeout = 504, memory = 503, ["not spoken"] = 501,
 }
 
 -- ====== Who may ask ======
@@ -48,14 +49,17 @@ local function check_origin(up, request)
   end
 end
 
---- A change needs the token; and a body of a type that no foreign page can send without asking first.
-local function check_change(up, request, method)
-  if method == "GET" or method == "HEAD" then return end
+--- A change needs the token, and a body of a type that no foreign page can send without asking first. CML's clients have
+--- a key for all that they ask.
+local function check_token(up, request, method, path)
+  local is_look = method == "GET" or method == "HEAD"
+  if is_look and not cml.is_path(path) then return end
   local given = (request:header "Authorization" or ""):match "^[Bb]earer%s+(%w+)%s*$"
   if not given or not token.same(given, up.token) then
-    return refuse(401, "a change needs the token: Authorization: Bearer, and what .mlengine/up.token holds",
-      { ["WWW-Authenticate"] = "Bearer" })
+    return refuse(401, ("%s needs the token: Authorization: Bearer, and what .mlengine/up.token holds"):format(
+      is_look and "CML's API" or "a change"), { ["WWW-Authenticate"] = "Bearer" })
   end
+  if is_look then return end
   local kind = (request:header "Content-Type" or ""):lower():match "^%s*([^;%s]*)"
   if request:body() ~= "" and kind ~= "application/json" then
     return refuse(415, "a body must be JSON: Content-Type: application/json")
@@ -72,6 +76,7 @@ local function send(call, answer)
   for name, value in pairs(HEADERS) do headers[name] = value end
   for name, value in pairs(answer.headers or {}) do headers[name] = value end
   local kind, body = answer.kind or "json", answer.body
+  if answer.status and answer.status >= 400 and cml.is_path(call.path) then body = cml.problem(answer.status, body.error) end
   if type(body) ~= "string" then body = json.encode(body) end
   call.request:answer(answer.status or 200, kind, body, headers)
 end
@@ -100,11 +105,14 @@ local function run(call)
   local part = page.answer(call.method, call.path)
   if part then return part end
   local route, parts, allowed = routes.find(call.method == "HEAD" and "GET" or call.method, call.path)
+  if not route and cml.is_path(call.path) then
+    return check_token(call.up, call.request, call.method, call.path) or refuse(501, readable(cml.not_spoken(call.method, call.path)))
+  end
   if not route and allowed then
     return refuse(405, ("this path takes %s"):format(allowed), { Allow = allowed })
   end
   if not route then return refuse(404, "there is nothing at this path; the page is at /, and /api/v1/openapi.json lists the rest") end
-  local refusal = check_change(call.up, call.request, call.method)
+  local refusal = check_token(call.up, call.request, call.method, call.path)
   if refusal then return refusal end
   call.parts, call.body = parts, read_body(call.request)
   return route.answer(call)

@@ -1,5 +1,6 @@
 --- The API as an OpenAPI document, made from the routes themselves.
 
+local cml = require "mlengine.up.cml"
 local json = require "mlengine.json"
 
 local M = {}
@@ -52,7 +53,7 @@ local function operation(route)
   local id = (route.method .. " " .. route.path:gsub("^/api/v1", "")):lower():gsub("[^%a]+", "_"):gsub("_+$", "")
   return {
     operationId = id, summary = route.summary, parameters = parameters(route), requestBody = body_of(route), responses = responses(route),
-    security = route.method ~= "GET" and json.array { { token = json.array {} } } or nil,
+    security = (route.method ~= "GET" or cml.is_path(route.path)) and json.array { { token = json.array {} } } or nil,
   }
 end
 

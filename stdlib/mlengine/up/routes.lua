@@ -7,6 +7,7 @@ local project = require "mlengine.project"
 local reading = require "mlengine.up.reading"
 local schedules = require "mlengine.jobs.schedule"
 local specs_of = require "mlengine.jobs.spec"
+local start = require "mlengine.up.start"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
 
@@ -186,26 +187,11 @@ local function check_body(body, known)
   end
 end
 
---- The scripts are read and the parameters checked now, so that who asked hears of a mistake at once.
-local function check_start(entry, job, params)
-  local specs = {}
-  for i, one in ipairs(job and require("mlengine.runner").from_job(entry.data, job) or entry.data.jobs) do
-    specs[i] = specs_of.of_job(entry.data, one, entry.path, {})
-  end
-  specs_of.give(specs, params)
-end
-
 local function trigger(call)
   local entry, body = entry_of(call), call.body
   check_body(body, { params = true, who = true })
-  if entry.error then errors.raise("conflict", "%s; mend it first", entry.error) end
   local job = call.parts.job and pipelines.job(entry, call.parts.job)
-  local params = read_params(body)
-  check_start(entry, job, params)
-  local id = triggers.add(call.up.state, {
-    pipeline = entry.name, file = entry.file, job = job and job.name, params = json.encode(params), source = "api", who = user_of(call),
-  })
-  call.up.engines:wake()
+  local id = start.ask(call.up, entry, job, read_params(body), user_of(call))
   return { status = 202, body = triggers.get(call.up.state, id), headers = { Location = "/api/v1/triggers/" .. id } }
 end
 
@@ -297,7 +283,9 @@ M.routes = {
     answer = function(call) return { kind = "metrics", body = require("mlengine.up.metrics").text(call.up) } end },
 }
 
-table.move(require("mlengine.up.views").routes, 1, 100, #M.routes + 1, M.routes)
+for _, more in ipairs { require("mlengine.up.views").routes, require("mlengine.up.cml").routes } do
+  table.move(more, 1, #more, #M.routes + 1, M.routes)
+end
 
 -- ====== Finding one ======
 
@@ -312,8 +300,10 @@ local function match(route, given)
   if #route.parts ~= #given then return nil end
   local named = {}
   for i, part in ipairs(route.parts) do
-    local name = part:match "^{(.*)}$"
-    if name then named[name] = given[i] elseif part ~= given[i] then return nil end
+    local name, verb = part:match "^{(.-)}(.*)$" -- {run_id}:stop
+    local value = name and given[i]:sub(1, #given[i] - #verb)
+    if (value or "") .. (verb or part) ~= given[i] then return nil end
+    if name then named[name] = value end
   end
   return named
 end

@@ -55,6 +55,14 @@ function M.list(state, limit) end
 ---@return string json queued and started ones, the oldest first
 function M.live(state) end
 
+---Those of a job that have no run of it, or none yet.
+---@param state mle.jobs.State
+---@param pipeline string
+---@param job string
+---@param limit integer
+---@return string json the newest first
+function M.without_run(state, pipeline, job, limit) end
+
 ---@param state mle.jobs.State
 ---@param trigger integer
 ---@return string json

@@ -58,6 +58,37 @@ static void a_cancelled_one_is_never_taken(void **unused) {
   assert_int_equal(mle_trigger_json(state, 99, &(char *){NULL}, &err), MLE_ENOTFOUND);
 }
 
+/* Those that wait, and those that never had a run of the job. */
+static void those_without_a_run(void **unused) {
+  (void)unused;
+  mle_lock *lock, *pipeline, *job;
+  char *json, first[32], second[32];
+  mle_error err;
+  int64_t run, id, waits = add(NULL), runs = add(NULL), cancelled = add(NULL);
+  must(mle_trigger_cancel(state, cancelled, "ann", &err), &err);
+  must(mle_trigger_take(state, runs, &lock, &err), &err);
+  must(mle_pipeline_run_create(state, "Fraud", "p.lua", NULL, NULL, &pipeline, &run, &err), &err);
+  must(mle_trigger_bind(state, runs, run, &err), &err);
+  mle_run_spec spec = {.pipeline_run = run, .pipeline = "Fraud", .job = "Retrain", .script = "r.lua", .script_text = "x",
+                       .consumer = "Fraud/Retrain", .params = "{}"};
+  must(mle_run_create(state, &spec, &job, &id, &err), &err);
+  must(mle_triggers_without_run_json(state, "Fraud", "Retrain", 10, &json, &err), &err);
+  snprintf(first, sizeof first, "{\"trigger\":%lld,", (long long)cancelled);
+  snprintf(second, sizeof second, ",{\"trigger\":%lld,", (long long)waits);
+  const char *a = strstr(json, first), *b = strstr(json, second);
+  assert_true(a == json + 1 && b != NULL && b > a && strstr(b + 3, "\"trigger\":") == NULL);
+  mle_free(json);
+  must(mle_triggers_without_run_json(state, "Fraud", "Retrain", 1, &json, &err), &err);
+  assert_true(strstr(json, first) != NULL && strstr(json, second) == NULL);
+  mle_free(json);
+  must(mle_triggers_without_run_json(state, "Fraud", "Other", 10, &json, &err), &err);
+  assert_string_equal(json, "[]");
+  mle_free(json);
+  mle_lock_free(job);
+  mle_lock_free(pipeline);
+  mle_lock_free(lock);
+}
+
 static void the_dead_are_told_from_the_living(void **unused) {
   (void)unused;
   mle_lock *alive, *dead, *done, *pipeline;
@@ -217,6 +248,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(from_queued_to_its_end, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_cancelled_one_is_never_taken, set_up, tear_down),
+      cmocka_unit_test_setup_teardown(those_without_a_run, set_up, tear_down),
       cmocka_unit_test_setup_teardown(the_dead_are_told_from_the_living, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_lost_run_waits_to_be_resumed, set_up, tear_down),
       cmocka_unit_test_setup_teardown(a_cursor_moves_with_its_trigger, set_up, tear_down),
