@@ -12,6 +12,7 @@
 --- `mlengine run pipeline.lua` runs them, each in a process of its own.
 
 local check = require "mlengine.check"
+local cml = require "mlengine.cml.fields"
 local environments = require "mlengine.pipeline.environments"
 local errors = require "mlengine.error"
 local fields = require "mlengine.pipeline.fields"
@@ -37,6 +38,7 @@ local M = {}
 ---@field retries? integer|mlengine.pipeline.Retries how often it is tried again when it fails; 0
 ---@field resources? mlengine.pipeline.Resources
 ---@field consumer? string          whose watermark; default PIPELINE/JOB
+---@field cml? mlengine.cml.Job     what `mlengine push cml` gives it besides; over the pipeline's own
 
 ---@class mlengine.pipeline.After
 ---@field [1] string                a job of this pipeline
@@ -84,7 +86,7 @@ local job_options <const> = {
   name = "string", script = "string|nil", command = "table|nil", after = "string|table|nil", schedule = "string|table|nil",
   params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
   retries = "integer|table|nil", inputs = "table|nil", env = "table|nil", secrets = "table|nil",
-  enabled = "boolean|nil", concurrency = "string|table|nil", notify = "table|nil",
+  enabled = "boolean|nil", concurrency = "string|table|nil", notify = "table|nil", cml = "table|nil",
 }
 
 local bytes_of <const> = {
@@ -165,7 +167,7 @@ end
 
 -- ====== Jobs ======
 
-local function read_job(job, index)
+local function read_job(job, index, shared)
   check.type(job, "table", ("job %d"):format(index))
   local what = type(job.name) == "string" and ("job '%s'"):format(job.name) or ("job %d"):format(index)
   check.options(job, job_options, what)
@@ -186,11 +188,11 @@ local function read_job(job, index)
     concurrency = fields.concurrency(job.concurrency, what), notify = notify, calls = calls,
     schedule = schedule.read(job.schedule, what), timeout = job.timeout,
     resources = check_resources(job.resources or {}, what), consumer = job.consumer,
-    retries = require("mlengine.jobs.retries").read(job.retries, what),
+    retries = require("mlengine.jobs.retries").read(job.retries, what), cml = cml.read(job.cml, shared, what),
   }
 end
 
-local function read_jobs(list)
+local function read_jobs(list, shared)
   if #list == 0 then
     errors.raise("invalid", "a pipeline needs jobs: jobs = { { name = ..., script = ... } }")
   end
@@ -200,7 +202,7 @@ local function read_jobs(list)
   end
   local jobs, by_name = {}, {}
   for i, job in ipairs(list) do
-    jobs[i] = read_job(job, i)
+    jobs[i] = read_job(job, i, shared)
     if by_name[job.name] then errors.raise("invalid", "two jobs are named '%s'", job.name) end
     by_name[job.name] = jobs[i]
   end
@@ -302,16 +304,16 @@ function M.on_snapshot(table_name, options) return schedule.on_snapshot(table_na
 function M.is(value) return getmetatable(value) == Pipeline end
 
 local function build(options)
-  local jobs, by_name = read_jobs(options.jobs)
+  local jobs, by_name = read_jobs(options.jobs, options.cml)
   check_parents(jobs, by_name)
   return { name = options.name, jobs = in_order(jobs, by_name) }
 end
 
 ---A pipeline; return it from the script.
----@param options { name: string, jobs: mlengine.pipeline.Job[], environments?: table<string, mlengine.pipeline.Environment> }
+---@param options { name: string, jobs: mlengine.pipeline.Job[], environments?: table<string, mlengine.pipeline.Environment>, cml?: mlengine.cml.Job }
 ---@return mlengine.Pipeline
 function M.new(options)
-  check.options(options, { name = "string", jobs = "table", environments = "table|nil" }, "pipeline.new")
+  check.options(options, { name = "string", jobs = "table", environments = "table|nil", cml = "table|nil" }, "pipeline.new")
   if not options.name:find "%S" or options.name:find "[%c/]" then
     errors.raise("invalid", "a pipeline's name must have letters, and neither '/' nor line breaks")
   end

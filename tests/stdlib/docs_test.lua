@@ -38,7 +38,7 @@ TestDocs = {}
 
 function TestDocs.test_the_guides_are_there()
   local names = table.concat(guides(), " ")
-  for _, guide in ipairs { "quickstart", "scripts", "iceberg", "catalogs", "tracking", "tracing", "xgboost", "metrics", "serving", "scheduling", "page", "config", "errors" } do
+  for _, guide in ipairs { "quickstart", "scripts", "iceberg", "catalogs", "tracking", "tracing", "xgboost", "metrics", "serving", "scheduling", "page", "cml", "config", "errors" } do
     lu.assertStrContains(names, "docs/" .. guide .. ".md")
   end
 end

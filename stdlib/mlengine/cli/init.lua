@@ -19,7 +19,7 @@ local groups <const> = {
   { "write and try", "new", "run", "check", "watch", "repl", "test" },
   { "look", "history", "logs", "jobs", "watermark", "lineage", "reproduce", "table" },
   { "serve", "serve", "deployments", "rollback", "key" },
-  { "operate", "up", "trigger", "stop", "retry", "resume", "mlflow" },
+  { "operate", "up", "trigger", "stop", "retry", "resume", "mlflow", "push" },
   { "about", "help", "version" },
 }
 

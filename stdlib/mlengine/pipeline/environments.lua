@@ -52,7 +52,7 @@ function M.apply(options, name)
   local what = ("environment '%s'"):format(name)
   local over = options.environments[name]
   check.options(over, { jobs = "table|nil" }, what)
-  return { name = ("%s@%s"):format(options.name, name), jobs = merge_jobs(options.jobs, over.jobs, what) }
+  return { name = ("%s@%s"):format(options.name, name), jobs = merge_jobs(options.jobs, over.jobs, what), cml = options.cml }
 end
 
 ---The names of the environments, checked.

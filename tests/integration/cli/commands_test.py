@@ -53,7 +53,7 @@ class Commands(unittest.TestCase):
             self.assertEqual(self.call("help", command)[0], out)
 
     def test_guides(self):
-        for guide in ("quickstart", "scripts", "iceberg", "tracking", "tracing", "xgboost", "serving", "scheduling", "page", "config", "errors"):
+        for guide in ("quickstart", "scripts", "iceberg", "tracking", "tracing", "xgboost", "serving", "scheduling", "page", "cml", "config", "errors"):
             out, _ = self.call("help", guide)
             self.assertTrue(out.startswith("# "), out[:50])
         self.assertIn("(did you mean 'iceberg'?)", self.complaint("help", "icberg", code=2))
