@@ -1,5 +1,5 @@
 # venv: pyiceberg
-"""One table through each kind of catalog, by mlengine and PyIceberg in turn: names, namespaces, rows, the fraud pipeline."""
+"""One table through each kind of catalog, by mlengine and PyIceberg in turn: names, namespaces, rows."""
 
 import os
 import subprocess
@@ -108,19 +108,6 @@ class Kinds:
         self.assertEqual(len(table.metadata.snapshots), 1)
         self.assertEqual(table.scan().to_arrow()["id"].to_pylist(), [1])
         self.assertIn("no file that the table does not know", self.project.run("table", "orphans", "bank.once"))
-
-    def test_the_three_jobs_unchanged(self):
-        said = self.project.run("run", "fraud/pipeline.lua")
-        self.assertIn("Fraud succeeded", said)
-        self.assertEqual(self.server.pyiceberg().load_table("bank.cc_trx").scan().to_arrow().num_rows, 10000)
-        self.assert_no_secret(said)
-
-    def assert_no_secret(self, said):
-        """In what was printed, what is kept in the project, and in the table's folder."""
-        self.assertNotIn(CANARY, said)
-        for folder in (self.project.root, os.path.join(self.server.folder, "warehouse")):
-            found = subprocess.run(["grep", "-rlaF", "--exclude=mlengine.conf.lua", "--exclude=.pyiceberg.yaml", CANARY, folder], stdout=subprocess.PIPE, text=True)
-            self.assertEqual(found.stdout, "")
 
     def test_settings_as_pyiceberg_has_them(self):
         """In its variables, and in its file: the same catalog for both."""

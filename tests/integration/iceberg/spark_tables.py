@@ -19,6 +19,7 @@ from pyspark.sql import Row, SparkSession
 from tables import IcebergTest, fetched, sort
 
 PACKAGES = ("org.apache.iceberg:iceberg-spark-runtime-3.5_2.12", "org.xerial:sqlite-jdbc")
+JARS = ()  # besides
 
 shared = None
 
@@ -30,7 +31,7 @@ def start():
                       PYSPARK_PYTHON=sys.executable)
     time.tzset()  # collect() gives instants in Python's zone
     unittest.addModuleCleanup(shutil.rmtree, scratch, ignore_errors=True)
-    jars = [jar for name in PACKAGES for jar in glob.glob(os.path.join(fetched(name), "*.jar"))]
+    jars = [*JARS, *(jar for name in PACKAGES for jar in glob.glob(os.path.join(fetched(name), "*.jar")))]
     settings = {
         "spark.driver.extraClassPath": ":".join(jars), "spark.driver.memory": "700m",
         "spark.driver.extraJavaOptions": f"-Duser.timezone=UTC -Djava.io.tmpdir={scratch} -XX:+UseSerialGC -XX:TieredStopAtLevel=1",

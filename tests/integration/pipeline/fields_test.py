@@ -9,11 +9,11 @@ import signal
 import socketserver
 import sys
 import threading
-import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support import Project
+from watch import Watch
 
 FEATURES = """
 import json, os, sys
@@ -197,30 +197,20 @@ os.execute "sh -c 'echo $TOKEN; sleep 1'"
         jobs = "".join(f'{{ name = "{n}", script = "{n}.lua", secrets = {{ "TOKEN", KEY = {{ file = "key" }} }} }},' for n in ends)
         self.write(**{"p.lua": pipeline(jobs + '{ name = "c", command = { "sh", "-c", "echo $TOKEN; exit 1" }, secrets = { TOKEN = { env = "TOKEN" } } },')})
         process = self.project.start("run", "p.lua", "--trace", env=dict(os.environ, TOKEN=canary))
-        output = []
-        reader = threading.Thread(target=lambda: output.extend(process.communicate(timeout=300)))
-        reader.start()
-        lines = set()
-        while reader.is_alive():
-            for pid in filter(str.isdigit, os.listdir("/proc")):
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as f:
-                        lines.add(f.read())
-                except OSError:
-                    pass
-            time.sleep(0.1)
+        with Watch(self.project.root) as seen:
+            output = process.communicate(timeout=300)
         said = "".join(output) + json.dumps(self.project.history()) + "".join(self.project.run("history", n, "--json") for n in range(1, 5))
         self.assertIn("token ***", said)
         self.assertIn("cannot log in with ***", said)
         self.assertIn("holds a secret", said)
         for word in (canary, key, "second-line-of-the-key"):
             self.assertNotIn(word, said)
-            self.assertFalse(any(word.encode() in line for line in lines))
+            self.assertFalse(any(word.encode() in line for line in seen.arguments))
             for folder, _, names in os.walk(self.project.root):
                 for name in names:
                     with open(os.path.join(folder, name), "rb") as f:
                         self.assertFalse(name != "key" and word.encode() in f.read(), os.path.join(folder, name))
-        self.assertTrue(any(b"sleep" in line for line in lines))
+        self.assertTrue(any(b"sleep" in line for line in seen.arguments))
 
     def test_a_secret_that_is_not_there(self):
         self.write(**{"p.lua": pipeline('{ name = "A", script = "first.lua", secrets = { "NO_SUCH_SECRET" } }, { name = "B", script = "first.lua", secrets = { B = { file = "none" } } },')})
