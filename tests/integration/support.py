@@ -1,7 +1,9 @@
 """What the integration tests share: a project of its own, the program, other venvs' Pythons."""
 
+import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -41,10 +43,26 @@ def rounds(reduced, full, what="rounds"):
     return count
 
 
+ports = []  # locks on those that this process was given
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port that nobody has: none that the kernel hands out by itself, and none that another test was given, which may
+    run at the same time."""
+    folder = os.path.join(tempfile.gettempdir(), f"mlengine-ports-{os.getuid()}")
+    os.makedirs(folder, exist_ok=True)
+    while True:
+        port = random.SystemRandom().randrange(15000, 32000)
+        lock = open(os.path.join(folder, str(port)), "w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            lock.close()
+            continue
+        ports.append(lock)
+        return port
 
 
 def venv(name):

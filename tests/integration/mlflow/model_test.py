@@ -11,7 +11,7 @@ import unittest
 import urllib.request
 
 from common import TrackingProject, run_python
-from support import venv
+from support import free_port, venv
 
 # Every way to load our model gives Booster.predict's bits, on rows with missing values.
 LOAD = """
@@ -158,10 +158,7 @@ class OurModels(unittest.TestCase):
         project = TrackingProject(with_model=True)
         self.addCleanup(project.close)
         logged = project.log_model()
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        python = venv("mlflow3")
+        port, python = free_port(), venv("mlflow3")
         env = dict(os.environ, PATH=os.path.dirname(python) + ":" + os.environ["PATH"], MLFLOW_DISABLE_TELEMETRY="true")
         server = subprocess.Popen([python, "-m", "mlflow", "models", "serve", "-m", logged["folder"], "-p", str(port), "--env-manager", "local"],
                                   env=env, cwd=project.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
