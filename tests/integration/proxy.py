@@ -1,5 +1,6 @@
 """A proxy on loopback that does what networks and servers do."""
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -66,7 +67,8 @@ class Proxy:
 
             def hang_up(self):
                 self.close_connection = True
-                self.connection.shutdown(socket.SHUT_RDWR)
+                with contextlib.suppress(OSError):  # the client was first
+                    self.connection.shutdown(socket.SHUT_RDWR)
 
             def answer(self, status, headers, body, cut=None):
                 self.send_response_only(status)

@@ -70,7 +70,9 @@ local function look_at_run(self, run)
   local text = json.encode(run)
   local before = self.seen[run.run]
   self.seen[run.run], self.live[run.run] = text, is_live(run) or nil
-  if before ~= text and not self.fresh then tell(self, "run", text) end
+  if self.fresh or before == text then return end
+  tell(self, "run", text)
+  if not before then self.logs[run.run] = -1 end -- it may have ended since the last look: its log is told all the same
 end
 
 local function look_at_runs(self)

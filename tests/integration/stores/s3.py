@@ -1,5 +1,6 @@
 """An S3 that checks signatures (moto), and a server before it that misbehaves on request."""
 
+import contextlib
 import http.client
 import http.server
 import os
@@ -123,7 +124,8 @@ class Front:
                     answer = front.rule(request)
                 if answer == "drop":
                     self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
+                    with contextlib.suppress(OSError):  # the client was first
+                        self.connection.shutdown(socket.SHUT_RDWR)
                     return
                 cut = answer == "cut"
                 if answer is None or cut:
@@ -140,7 +142,8 @@ class Front:
                     self.wfile.write(body[:len(body) // 2])
                     self.wfile.flush()
                     self.close_connection = True
-                    self.connection.shutdown(socket.SHUT_RDWR)
+                    with contextlib.suppress(OSError):  # the client was first
+                        self.connection.shutdown(socket.SHUT_RDWR)
                 elif self.command != "HEAD":
                     self.wfile.write(body)
 

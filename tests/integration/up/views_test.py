@@ -2,8 +2,10 @@
 """What the page asks mlengine up for, asked without a browser: events, searching logs, trying again, what is refused."""
 
 import os
+import signal
 import socket
 import sys
+import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -31,8 +33,11 @@ class Follower:
         self.socket.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: {host or f'127.0.0.1:{p.up_port}'}\r\n\r\n".encode())
         self.got = ""
 
-    def read_until(self, text):
+    def read_until(self, text, seconds=120):
+        end = time.monotonic() + seconds  # beats go on for ever
         while text not in self.got:
+            if time.monotonic() > end:
+                raise AssertionError(f"not told {text!r} within {seconds} s: {self.got}")
             more = self.socket.recv(65536).decode()
             if not more:
                 raise AssertionError(f"ended before {text!r}: {self.got}")
@@ -59,7 +64,7 @@ class Views(unittest.TestCase):
         for f in followers:
             f.read_until("event: hello")
             self.assertIn("text/event-stream", f.got)
-        run = p.get(f"/api/v1/triggers/{p.trigger('P/jobs/A')}?wait=30")["runs"][0]
+        run = p.ended(p.trigger("P/jobs/A"))["runs"][0]
         for f in followers:
             f.read_until("event: log")
             f.read_until(f'"run":{run},')
@@ -72,6 +77,19 @@ class Views(unittest.TestCase):
         stranger = Follower(p, host="evil.example")
         self.assertIn(" 403 ", stranger.read_until("another's"))
         stranger.socket.close()
+
+    def test_a_run_that_ended_before_it_was_seen(self):
+        p = self.p
+        follower = Follower(p)
+        follower.read_until("event: hello")
+        p.write("quick.lua", 'print "said"')
+        p.process.send_signal(signal.SIGSTOP)
+        try:
+            p.run("run", "quick.lua")
+        finally:
+            p.process.send_signal(signal.SIGCONT)
+        follower.read_until(f'event: log\ndata: {{"run":{p.history()[0]["run"]},')
+        follower.socket.close()
 
     def test_a_log_is_searched_and_read_in_parts(self):
         p = self.p
