@@ -1,4 +1,5 @@
-/* jobs.c -- mle.jobs: what Lua sees of engine/jobs/{state,run,watermark,moves,held,history,lock}.h */
+/* jobs.c -- mle.jobs: what Lua sees of engine/jobs/{state,run,attempt,lock}.h; the rest of a state is in
+ * jobs_watermark.c and jobs_history.c */
 
 #include <lauxlib.h>
 #include <lua.h>
@@ -11,11 +12,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/hash.h"
 #include "engine/jobs/attempt.h"
-#include "engine/jobs/held.h"
-#include "engine/jobs/history.h"
-#include "engine/jobs/moves.h"
 #include "engine/jobs/run.h"
-#include "engine/jobs/watermark.h"
 
 static void release_state(void *state) { mle_state_close(state); }
 static void release_lock(void *lock) { mle_lock_free(lock); }
@@ -32,6 +29,15 @@ mle_state *mlb_check_state(lua_State *L, int arg) { return mlb_check(L, arg, &st
 mlb_box *mlb_push_lock(lua_State *L) { return mlb_push(L, &lock_class); }
 
 mle_lock *mlb_check_lock(lua_State *L, int arg) { return mlb_check(L, arg, &lock_class); }
+
+mlb_box *mlb_push_text(lua_State *L) { return mlb_push(L, &text_class); }
+
+int mlb_push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err) {
+  mlb_try(L, status, err);
+  box->object = json;
+  lua_pushstring(L, json);
+  return 1;
+}
 
 /* open(folder) -> state */
 static int l_open(lua_State *L) {
@@ -358,225 +364,6 @@ static int l_recover(lua_State *L) {
   return 0;
 }
 
-/* ====== Watermarks ====== */
-
-static mle_watermark_key check_key(lua_State *L) {
-  return (mle_watermark_key){luaL_checkstring(L, 2), luaL_checkstring(L, 3),
-                             luaL_checkstring(L, 4)};
-}
-
-/* state:watermark(consumer, table_uuid, branch) -> snapshot id, or nil */
-static int l_watermark(lua_State *L) {
-  mle_watermark_key key = check_key(L);
-  bool found;
-  int64_t snapshot;
-  mle_error err;
-  mlb_try(L, mle_watermark_find(check_state(L), &key, &found, &snapshot, &err), &err);
-  if (!found) return 0;
-  lua_pushinteger(L, snapshot);
-  return 1;
-}
-
-/* state:move_watermark(consumer, table_uuid, branch, { action, table_name, snapshot, who, why }) */
-static int l_move_watermark(lua_State *L) {
-  static const char *const known[] = {"action", "table_name", "snapshot", "who", "why", NULL};
-  static const char *const actions[] = {"adopt", "set", "reset", "skip", "unskip", NULL};
-  mle_watermark_key key = check_key(L);
-  luaL_checktype(L, 5, LUA_TTABLE);
-  mlb_options(L, 5, known);
-  lua_getfield(L, 5, "action");
-  mle_watermark_move move = {
-      .action = (mle_move_action)luaL_checkoption(L, -1, NULL, actions),
-      .table_name = mlb_need_text(L, 5, "table_name"),
-      .snapshot = mlb_opt_integer(L, 5, "snapshot", 0),
-      .who = mlb_need_text(L, 5, "who"),
-      .why = mlb_need_text(L, 5, "why"),
-  };
-  mle_error err;
-  mlb_try(L, mle_watermark_move_by_hand(check_state(L), &key, &move, &err), &err);
-  return 0;
-}
-
-/* state:was_reset(consumer, table_uuid, branch) -> boolean */
-static int l_was_reset(lua_State *L) {
-  mle_watermark_key key = check_key(L);
-  bool reset;
-  mle_error err;
-  mlb_try(L, mle_watermark_was_reset(check_state(L), &key, &reset, &err), &err);
-  lua_pushboolean(L, reset);
-  return 1;
-}
-
-/* state:waiting(consumer, table_uuid, branch) -> run, snapshot; nothing when no rows wait */
-static int l_waiting(lua_State *L) {
-  mle_watermark_key key = check_key(L);
-  int64_t run, to;
-  mle_error err;
-  mlb_try(L, mle_held_waiting(check_state(L), &key, &run, &to, &err), &err);
-  if (run == 0) return 0;
-  lua_pushinteger(L, run);
-  lua_pushinteger(L, to);
-  return 2;
-}
-
-/* state:last_consumed(consumer, table_uuid, branch) -> to, from or nil; nothing when there is none */
-static int l_last_consumed(lua_State *L) {
-  mle_watermark_key key = check_key(L);
-  bool found;
-  mle_consumed last;
-  mle_error err;
-  mlb_try(L, mle_consumed_last(check_state(L), &key, &found, &last, &err), &err);
-  if (!found) return 0;
-  lua_pushinteger(L, last.to);
-  if (!last.has_from) return 1;
-  lua_pushinteger(L, last.from);
-  return 2;
-}
-
-/* ====== History: JSON texts ====== */
-
-int mlb_push_json(lua_State *L, mlb_box *box, mle_status status, char *json, const mle_error *err) {
-  mlb_try(L, status, err);
-  box->object = json;
-  lua_pushstring(L, json);
-  return 1;
-}
-
-/* Pushes what `read` gives, nil for NULL; `read` is called with the box on the stack. */
-#define RETURN_JSON(L, read)                           \
-  do {                                                 \
-    char *json_text_;                                  \
-    mle_error err;                                     \
-    mlb_box *box_ = mlb_push(L, &text_class);          \
-    mlb_try(L, read, &err);                            \
-    if ((box_->object = json_text_) == NULL) return 0; \
-    lua_pushstring(L, box_->object);                   \
-    return 1;                                          \
-  } while (0)
-
-/* state:pipeline_run(id) */
-static int l_pipeline_run(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t id = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_pipeline_run_json(state, id, &json_text_, &err));
-}
-
-/* state:unfinished() */
-static int l_unfinished(lua_State *L) {
-  mle_state *state = check_state(L);
-  RETURN_JSON(L, mle_unfinished_json(state, &json_text_, &err));
-}
-
-/* state:pinned(consumer, table_uuid, branch, run) */
-static int l_pinned(lua_State *L) {
-  mle_state *state = check_state(L);
-  mle_watermark_key key = check_key(L);
-  int64_t run = luaL_checkinteger(L, 5);
-  RETURN_JSON(L, mle_run_pinned_json(state, run, &key, &json_text_, &err));
-}
-
-/* state:key(run) */
-static int l_key(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t run = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_run_key(state, run, &json_text_, &err));
-}
-
-/* state:script(sha256) */
-static int l_script(lua_State *L) {
-  mle_state *state = check_state(L);
-  const char *sha256 = luaL_checkstring(L, 2);
-  RETURN_JSON(L, mle_script_text(state, sha256, &json_text_, &err));
-}
-
-/* state:history(limit [, { pipeline, job, state, before, pipeline_run }]) */
-static int l_history(lua_State *L) {
-  static const char *const known[] = {"pipeline", "job", "state", "before", "pipeline_run", NULL};
-  mle_state *state = check_state(L);
-  int64_t limit = luaL_checkinteger(L, 2);
-  mlb_options(L, 3, known);
-  mle_history_filter filter = {.pipeline = mlb_opt_text(L, 3, "pipeline", NULL),
-                               .job = mlb_opt_text(L, 3, "job", NULL),
-                               .run_state = mlb_opt_text(L, 3, "state", NULL),
-                               .before = mlb_opt_integer(L, 3, "before", 0),
-                               .pipeline_run = mlb_opt_integer(L, 3, "pipeline_run", 0)};
-  RETURN_JSON(L, mle_history_json(state, &filter, limit, &json_text_, &err));
-}
-
-/* state:last_run(pipeline, job) */
-static int l_last_run(lua_State *L) {
-  mle_state *state = check_state(L);
-  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3);
-  RETURN_JSON(L, mle_history_last_json(state, pipeline, job, &json_text_, &err));
-}
-
-/* state:runs_total(), state:seconds_total() */
-static int l_runs_total(lua_State *L) {
-  mle_state *state = check_state(L);
-  RETURN_JSON(L, mle_history_runs_total(state, &json_text_, &err));
-}
-
-static int l_seconds_total(lua_State *L) {
-  mle_state *state = check_state(L);
-  RETURN_JSON(L, mle_history_seconds_total(state, &json_text_, &err));
-}
-
-/* state:details(run) */
-static int l_details(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t run = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_history_run_json(state, run, &json_text_, &err));
-}
-
-/* state:result(run) */
-static int l_result(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t run = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_history_result_json(state, run, &json_text_, &err));
-}
-
-/* state:output(pipeline, job, child) */
-static int l_output(lua_State *L) {
-  mle_state *state = check_state(L);
-  const char *pipeline = luaL_checkstring(L, 2), *job = luaL_checkstring(L, 3),
-             *child = luaL_checkstring(L, 4);
-  RETURN_JSON(L, mle_history_output_json(state, pipeline, job, child, &json_text_, &err));
-}
-
-/* state:unsettled([run]) */
-static int l_unsettled(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t run = luaL_optinteger(L, 2, 0);
-  RETURN_JSON(L, mle_history_unsettled_json(state, run, &json_text_, &err));
-}
-
-/* state:skipped(consumer, table_uuid, branch) */
-static int l_skipped(lua_State *L) {
-  mle_state *state = check_state(L);
-  mle_watermark_key key = check_key(L);
-  RETURN_JSON(L, mle_watermark_skipped_json(state, &key, &json_text_, &err));
-}
-
-/* state:consumed_schema(consumer, table_uuid, branch) */
-static int l_consumed_schema(lua_State *L) {
-  mle_state *state = check_state(L);
-  mle_watermark_key key = check_key(L);
-  RETURN_JSON(L, mle_consumed_schema_json(state, &key, &json_text_, &err));
-}
-
-/* state:moves(limit) */
-static int l_moves(lua_State *L) {
-  mle_state *state = check_state(L);
-  int64_t limit = luaL_checkinteger(L, 2);
-  RETURN_JSON(L, mle_watermark_moves_json(state, limit, &json_text_, &err));
-}
-
-/* state:watermarks() */
-static int l_watermarks(lua_State *L) {
-  mle_state *state = check_state(L);
-  RETURN_JSON(L, mle_watermarks_json(state, &json_text_, &err));
-}
-
 static const luaL_Reg state_methods[] = {
     {"lock", l_lock},
     {"is_alive", l_is_alive},
@@ -586,13 +373,8 @@ static const luaL_Reg state_methods[] = {
     {"create_pipeline", l_create_pipeline},
     {"reopen_pipeline", l_reopen_pipeline},
     {"finish_pipeline", l_finish_pipeline},
-    {"pipeline_run", l_pipeline_run},
-    {"unfinished", l_unfinished},
     {"try_again", l_try_again},
-    {"pinned", l_pinned},
     {"keep_script", l_keep_script},
-    {"key", l_key},
-    {"script", l_script},
     {"start", l_start},
     {"pin_range", l_pin_range},
     {"intend", l_intend},
@@ -604,23 +386,6 @@ static const luaL_Reg state_methods[] = {
     {"finish", l_finish},
     {"used", l_used},
     {"recover", l_recover},
-    {"watermark", l_watermark},
-    {"move_watermark", l_move_watermark},
-    {"was_reset", l_was_reset},
-    {"waiting", l_waiting},
-    {"skipped", l_skipped},
-    {"consumed_schema", l_consumed_schema},
-    {"moves", l_moves},
-    {"last_consumed", l_last_consumed},
-    {"watermarks", l_watermarks},
-    {"history", l_history},
-    {"last_run", l_last_run},
-    {"runs_total", l_runs_total},
-    {"seconds_total", l_seconds_total},
-    {"details", l_details},
-    {"result", l_result},
-    {"output", l_output},
-    {"unsettled", l_unsettled},
     {NULL, NULL},
 };
 
@@ -628,8 +393,21 @@ static const luaL_Reg lock_methods[] = {{"describe", l_describe}, {NULL, NULL}};
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 static const luaL_Reg functions[] = {{"open", l_open}, {NULL, NULL}};
 
+/* All methods of a state, whose class is registered with one list. */
+#define METHODS_MAX 64
+
+static size_t gather(luaL_Reg *all, size_t count, const luaL_Reg *some) {
+  while (some->name != NULL && count < METHODS_MAX) all[count++] = *some++;
+  return count;
+}
+
 int luaopen_mle_jobs(lua_State *L) {
-  mlb_register(L, &state_class, state_methods);
+  luaL_Reg all[METHODS_MAX + 1];
+  size_t count = gather(all, 0, state_methods);
+  count = gather(all, count, mlb_jobs_watermark_methods);
+  count = gather(all, count, mlb_jobs_history_methods);
+  all[count] = (luaL_Reg){NULL, NULL};
+  mlb_register(L, &state_class, all);
   mlb_register(L, &lock_class, lock_methods);
   mlb_register(L, &text_class, no_methods);
   luaL_newlib(L, functions);
