@@ -317,6 +317,16 @@ static int l_succeed(lua_State *L) {
   return 0;
 }
 
+/* state:reuse(run, earlier, kind) */
+static int l_reuse(lua_State *L) {
+  mle_error err;
+  mlb_try(L,
+          mle_run_reuse(check_state(L), luaL_checkinteger(L, 2), luaL_checkinteger(L, 3),
+                        luaL_checkstring(L, 4), &err),
+          &err);
+  return 0;
+}
+
 /* state:skip(run, reason, actions) */
 static int l_skip(lua_State *L) {
   mle_state *state = check_state(L);
@@ -381,6 +391,7 @@ static const luaL_Reg state_methods[] = {
     {"settle", l_settle},
     {"note", l_note},
     {"succeed", l_succeed},
+    {"reuse", l_reuse},
     {"skip", l_skip},
     {"action_done", l_action_done},
     {"finish", l_finish},

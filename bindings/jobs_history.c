@@ -94,6 +94,14 @@ static int l_output(lua_State *L) {
   MLB_RETURN_JSON(L, mle_history_output_json(state, pipeline, job, child, &json_text_, &err));
 }
 
+/* state:before(run, kind) */
+static int l_before(lua_State *L) {
+  mle_state *state = mlb_check_state(L, 1);
+  int64_t run = luaL_checkinteger(L, 2);
+  const char *kind = luaL_checkstring(L, 3);
+  MLB_RETURN_JSON(L, mle_history_before_json(state, run, kind, &json_text_, &err));
+}
+
 /* state:unsettled([run]) */
 static int l_unsettled(lua_State *L) {
   mle_state *state = mlb_check_state(L, 1);
@@ -114,6 +122,7 @@ const luaL_Reg mlb_jobs_history_methods[] = {
     {"details", l_details},
     {"result", l_result},
     {"output", l_output},
+    {"before", l_before},
     {"unsettled", l_unsettled},
     {NULL, NULL},
 };

@@ -111,7 +111,7 @@ mle_status mle_pipeline_run_json(mle_state *state, int64_t id, char **out, mle_e
       "select json_object('id', p.id, 'pipeline', p.pipeline, 'file', p.file, 'rehearsal',"
       " p.rehearsal, 'state', p.state, 'plan', json(p.plan), 'runs', json((select"
       "  json_group_array(json_object('run', id, 'job', job, 'state', state, 'reason', reason,"
-      "  'began', json(case when started is null then 'false' else 'true' end), 'outputs', json(outputs),"
+      "  'began', json(case when started is null then 'false' else 'true' end), 'outputs', json(outputs), 'reused', reused,"
       "  'created', created, 'ended', ended)) from (select * from runs where pipeline_run = p.id order by id))))"
       " from pipeline_runs p where p.id = ?",
       "i", id));

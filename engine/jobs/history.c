@@ -2,6 +2,7 @@
 #include "engine/jobs/history.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "engine/base/alloc.h"
 
@@ -30,7 +31,7 @@
   " 'script', r.script, 'consumer', r.consumer, 'rehearsal', r.rehearsal, 'attempt', r.attempt," \
   " 'state', r.state, 'reason', r.reason, 'pid', r.pid, 'created', r.created, 'started', "       \
   "r.started,"                                                                                   \
-  " 'ended', r.ended, 'outputs', json(r.outputs), 'ranges', json(" RANGES                        \
+  " 'ended', r.ended, 'outputs', json(r.outputs), 'reused', r.reused, 'ranges', json(" RANGES                        \
   "), 'notes', json(" NOTES "), 'usage', json(r.usage), 'trigger', json(" TRIGGER "), 'mlflow_run', " MLFLOW_RUN
 
 #define LIST_OF(alias, table, where)                                                  \
@@ -45,7 +46,9 @@ mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, 
                          ") as item from runs r where %s and %s and %s and %s and %s order by r.id desc limit ?6)",
                          filter->pipeline != NULL ? "r.pipeline = ?1" : "?1 is null",
                          filter->job != NULL ? "r.job = ?2" : "?2 is null",
-                         filter->run_state != NULL ? "r.state = ?3" : "?3 is null",
+                         filter->run_state == NULL                  ? "?3 is null"
+                         : strcmp(filter->run_state, "reused") == 0 ? "r.reused is not null and ?3 = 'reused'"
+                                                                    : "r.state = ?3",
                          filter->before != 0 ? "r.id < ?4" : "?4 = 0",
                          filter->pipeline_run != 0 ? "r.pipeline_run = ?5" : "?5 = 0");
   if (sql == NULL) return mle_nomem(err, "reading the history");
@@ -58,7 +61,7 @@ mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, 
 mle_status mle_history_last_json(mle_state *state, const char *pipeline, const char *job, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
                          "select json_object('run', id, 'state', state, 'reason', reason, 'created', created,"
-                         " 'started', started, 'ended', ended) from runs indexed by runs_job"
+                         " 'started', started, 'ended', ended, 'reused', reused) from runs indexed by runs_job"
                          " where pipeline = ? and job = ? and rehearsal is null order by id desc limit 1",
                          "ss", pipeline, job);
 }
@@ -110,19 +113,31 @@ mle_status mle_history_result_json(mle_state *state, int64_t run, char **out, ml
   return require(*out, run, err);
 }
 
+/* What took over an earlier run's outputs hands on that run. */
 mle_status mle_history_output_json(mle_state *state, const char *pipeline, const char *job,
                                    const char *child, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
-                         "select json_object('run', p.id, 'outputs', json(p.outputs), 'consumed', "
+                         "select json_object('run', p.run, 'outputs', json(p.outputs), 'consumed', "
                          "json(case when exists ("
                          "  select 1 from inputs i join runs c on c.id = i.run where i.parent_run "
-                         "= p.id and c.pipeline = ?1"
+                         "= p.run and c.pipeline = ?1"
                          "  and c.job = ?3 and c.state = 'succeeded' and c.rehearsal is null) then "
                          "'true' else 'false' end))"
-                         " from runs p where p.pipeline = ?1 and p.job = ?2 and p.state = "
-                         "'succeeded' and p.rehearsal is null"
-                         " order by p.id desc limit 1",
+                         " from (select ifnull(reused, id) as run, outputs from runs where pipeline = ?1 and"
+                         "  job = ?2 and state = 'succeeded' and rehearsal is null order by id desc limit 1) p",
                          "sss", pipeline, job, child);
+}
+
+mle_status mle_history_before_json(mle_state *state, int64_t run, const char *kind, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_object('run', ifnull(b.reused, b.id), 'state', b.state, 'ranges', json((select"
+                         "  json_group_array(json_object('table_uuid', table_uuid, 'branch', branch, 'consumer',"
+                         "  consumer, 'to', to_id)) from ranges where run = ifnull(b.reused, b.id))), 'note', json((select data"
+                         "  from notes where run = b.id and kind = ?2 order by id desc limit 1)))"
+                         " from runs r join runs b on b.id = (select n.id from runs n indexed by runs_job"
+                         "  where n.pipeline is r.pipeline and n.job = r.job and n.id < r.id and n.state <> 'skipped'"
+                         "  and n.rehearsal is null order by n.id desc limit 1) where r.id = ?1",
+                         "is", run, kind);
 }
 
 mle_status mle_history_unsettled_json(mle_state *state, int64_t run, char **out, mle_error *err) {

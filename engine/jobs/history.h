@@ -11,7 +11,7 @@
 
 /* Which runs; what is NULL or 0 does not matter. */
 typedef struct mle_history_filter {
-  const char *pipeline, *job, *run_state;
+  const char *pipeline, *job, *run_state; /* run_state may be "reused", which is a kind of "succeeded" */
   int64_t before; /* only runs before this one */
   int64_t pipeline_run;
 } mle_history_filter;
@@ -43,6 +43,12 @@ mle_status mle_history_result_json(mle_state *state, int64_t run, char **out, ml
  */
 mle_status mle_history_output_json(mle_state *state, const char *pipeline, const char *job,
                                    const char *child, char **out, mle_error *err);
+
+/*
+ * The run of the same job before `run` that was neither a rehearsal nor skipped, however it ended: {run, state, ranges,
+ * note}, the last thing it noted as `kind`; run and ranges are those of the run it reused, if any. NULL when there is none.
+ */
+mle_status mle_history_before_json(mle_state *state, int64_t run, const char *kind, char **out, mle_error *err);
 
 /*
  * What ended runs left to do: an array of {run, state, intents: [{id, kind, data}],

@@ -34,13 +34,18 @@ static mle_status find_limit(mle_db *db, const char *table, const mle_prune_opti
   "(" DONE(alias) " and not exists (select 1 from runs n indexed by runs_job where n.pipeline is " alias ".pipeline and" \
   " n.job = " alias ".job and n.id > " alias ".id and " DONE("n") "))"
 
+/* Or the one whose outputs the last success took over. */
+#define IS_LAST_OUTPUT(alias)          \
+  "(" IS_LAST_SUCCESS(alias) " or exists (select 1 from runs o indexed by runs_reused where o.reused = " alias ".id and " \
+  IS_LAST_SUCCESS("o") "))"
+
 #define IS_KEPT                                                                                        \
   "exists (select 1 from intents where run = r.id and settled is null)"                                \
   " or exists (select 1 from actions where run = r.id and done is null)"                               \
   " or exists (select 1 from ranges where run = r.id and held = 'waiting')"                            \
-  " or " IS_LAST_SUCCESS("r")                                                                          \
+  " or " IS_LAST_OUTPUT("r")                                                                          \
   " or exists (select 1 from inputs i cross join runs p not indexed on p.id = i.parent_run where i.run = r.id and "      \
-  IS_LAST_SUCCESS("p") ")"                                                                             \
+  IS_LAST_OUTPUT("p") ")"                                                                             \
   " or exists (select 1 from ranges g where g.run = r.id and g.rows > 0 and " DONE("r")                \
   "   and not exists (select 1 from ranges h indexed by ranges_consumer cross join runs n not indexed on n.id = h.run"    \
   "     where h.consumer = g.consumer" \

@@ -9,7 +9,7 @@
  *        |                         v                                 v
  *        +------------------- running ---- mle_run_skip ---------> skipped
  *        |                         |
- *        | mle_run_end             |  mle_run_succeed
+ *        | mle_run_end             |  mle_run_succeed, mle_run_reuse
  *        v                         v
  *   failed, timed-out,         succeeded
  *   stopped, lost -------- mle_run_try_again (attempt.h) --------> starting
@@ -277,6 +277,28 @@ mle_status mle_run_succeed(mle_state *state, int64_t run, const char *outputs,
                                  "sii", outputs, mle_now_ms(), run);
   if (status == MLE_OK) status = commit_run(state, run, false, actions, num_actions, err);
   return finish(state, status, err);
+}
+
+static mle_status take_over(mle_state *state, int64_t run, int64_t earlier, const char *kind, mle_error *err) {
+  mle_db *db = mle_state_db(state);
+  int64_t found;
+  MLE_TRY(mle_db_get_int(db, 0, &found, err,
+                         "select 1 from runs where id = ? and state = 'succeeded' and rehearsal is null", "i", earlier));
+  if (found == 0) return mle_fail(err, MLE_ENOTFOUND, "run %lld, whose outputs were to be reused, is gone", (long long)earlier);
+  MLE_TRY(mle_db_run(db, err,
+                     "update runs set state = 'succeeded', reused = ?2, ended = ?3,"
+                     " outputs = (select outputs from runs where id = ?2) where id = ?1 and state = 'running'",
+                     "iii", run, earlier, mle_now_ms()));
+  if (mle_db_changes(db) != 1) return fail_ended(state, run, err);
+  return mle_db_run(db, err,
+                    "insert into notes (run, kind, data, at) select ?1, kind, data, ?4 from notes"
+                    " where run = ?2 and kind = ?3",
+                    "iisi", run, earlier, kind, mle_now_ms());
+}
+
+mle_status mle_run_reuse(mle_state *state, int64_t run, int64_t earlier, const char *kind, mle_error *err) {
+  MLE_TRY(mle_db_begin(mle_state_db(state), err));
+  return finish(state, take_over(state, run, earlier, kind, err), err);
 }
 
 mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason,

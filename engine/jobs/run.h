@@ -95,6 +95,12 @@ mle_status mle_run_succeed(mle_state *state, int64_t run, const char *outputs,
                            const mle_run_action *actions, size_t num_actions, mle_error *err);
 mle_status mle_action_done(mle_state *state, int64_t action, mle_error *err);
 
+/*
+ * The run's success without having run: it takes over the outputs of `earlier`, a succeeded run of its job, and
+ * what that one noted as `kind`. ENOTFOUND when there is no such run any more; then nothing is changed.
+ */
+mle_status mle_run_reuse(mle_state *state, int64_t run, int64_t earlier, const char *kind, mle_error *err);
+
 /* The run had nothing to do. Only watermarks whose range held no row are moved. */
 mle_status mle_run_skip(mle_state *state, int64_t run, const char *reason,
                         const mle_run_action *actions, size_t num_actions, mle_error *err);

@@ -2,7 +2,8 @@
  * The file's tables. Times are milliseconds since 1970, JSON columns are text.
  *
  *   pipeline_runs   one row per `mlengine run` of a pipeline
- *   runs            one row per run of a job; the states are drawn in run.c
+ *   runs            one row per run of a job; the states are drawn in run.c; `reused` is the run
+ *                   whose outputs it took over, having nothing new to do
  *   attempts        how the attempts of a run ended that were followed by another
  *   scripts         each script text that ever ran, once, by its SHA-256
  *   inputs          which run of a parent's outputs a run was given
@@ -161,6 +162,20 @@ static mle_status add_trigger_index(mle_db *db, mle_error *err) {
   return mle_db_script(db, "create index triggers_pipeline_run on triggers (pipeline_run) where pipeline_run is not null;", err);
 }
 
+/* A run that took over the outputs of an earlier one is counted as what it is. */
+static mle_status add_reused(mle_db *db, mle_error *err) {
+  return mle_db_script(db,
+                       "alter table runs add column reused integer;"
+                       "create index runs_reused on runs (reused) where reused is not null;"
+                       "drop trigger run_ended;"
+                       "create trigger run_ended after update of ended on runs"
+                       "  when new.ended is not null and old.ended is null and new.rehearsal is null begin"
+                       "  insert into run_counts values (ifnull(new.pipeline, ''), new.job,"
+                       "    case when new.reused is null then new.state else 'reused' end, 1, new.ended - new.created)"
+                       "  on conflict do update set runs = runs + 1, ms = ms + excluded.ms; end;",
+                       err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
@@ -171,6 +186,7 @@ static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     add_resumed,
     add_range_attempts,
     add_trigger_index,
+    add_reused,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -17,6 +17,7 @@ local M = {}
 ---@field rehearsal? "again"|"range"|"full"|"dry-run"|"watch"|"repl" nil: the job itself
 ---@field rehearsal_range? { from?: integer, to?: integer } of "range"
 ---@field resources { cpu?: integer, memory?: integer } memory in bytes
+---@field input? table         what the engine wrote for the job's process
 ---@field folder? string       the run's own folder, for what need not outlive it long
 ---@field params table<string, any>
 ---@field inputs table<string, mlengine.jobs.Input>
@@ -28,6 +29,9 @@ local M = {}
 ---@field pinned? mlengine.jobs.Pinned what an earlier run read and found, for one that repeats it
 ---@field answers? table<string, { value: any }> what an earlier attempt of this run was answered
 ---@field recalled? table<string, boolean>
+---@field dependencies? table  of a job with `reuse`: what the run depends on; see jobs/reuse.lua
+---@field on_table? fun(table_: mlengine.iceberg.Table) of a job with `reuse`: a table was loaded
+---@field on_file? fun(path: string) of a job with `reuse`: a file was opened
 local Context = {}
 Context.__index = Context
 
@@ -75,6 +79,22 @@ function Context:note(kind, data)
   if self.state then self.state:note(self.run_id, kind, json.encode(secrets.mask(data))) end
 end
 
+--- Of a job with `reuse`: what the run depends on. What was first is what counts.
+---@param kind "modules"|"files"|"tables"|"aliases"
+---@param key string
+---@param value any
+function Context:depends(kind, key, value)
+  local on = self.dependencies
+  if not on or on[kind][key] ~= nil then return end
+  on[kind][key], on.count = value, on.count + 1
+end
+
+--- Of a job with `reuse`: what cannot be taken over from an earlier run, so that this one never is.
+---@param why string
+function Context:acts(why)
+  if self.dependencies then self.dependencies.never = self.dependencies.never or why end
+end
+
 local function earlier_answers(self) return self.pinned and self.pinned.answers or self.answers end
 
 ---What depends on when it is asked: recorded, so that a later attempt, and a run that repeats
@@ -93,6 +113,7 @@ function Context:recall(kind, key, ask)
     local data = { key = key, value = value }
     for fact, of in pairs(facts or {}) do data[fact] = of end
     self:note(kind, data)
+    if kind == "alias" then self:depends("aliases", key, value or false) end
   end
   return value
 end

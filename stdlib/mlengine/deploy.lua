@@ -294,6 +294,7 @@ function M.release(options)
   local found = model.find(options.model)
   local ctx = context.current()
   if ctx and ctx.rehearsal then return rehearse(options, found) end
+  if ctx then ctx:acts "it releases a model" end
   require_version(options, found)
   local at = targets.open(options.target)
   local records <close> = at.records
@@ -370,6 +371,8 @@ end
 ---@return mlengine.deploy.Result
 function M.rollback(endpoint, options)
   options = check.options(options, { target = "table|nil" }, "deploy.rollback")
+  local ctx = context.current()
+  if ctx then ctx:acts "it rolls an endpoint back" end
   local ours = not options.target or options.target.kind == "local"
   if ours then -- before a server is started for nothing
     local records <close> = targets.local_records()

@@ -80,6 +80,8 @@ end
 function M.read(path, options)
   check.type(path, "string", "the path of frame.read")
   local sql, absolute = source.sql(path, options)
+  local job = context.current()
+  if job and job.on_file then job.on_file(absolute) end
   local handle = native.from_sql(sql)
   handle:columns() -- a mistake in the file shows here
   return M.wrap(handle, { recipe = { op = "read", path = absolute, options = options } })

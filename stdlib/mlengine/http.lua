@@ -8,6 +8,7 @@
 --- and DELETE are sent again when the network or the server fails in passing.
 
 local check = require "mlengine.check"
+local context = require "mlengine.context"
 local json = require "mlengine.json"
 local native = require "mle.http"
 
@@ -57,6 +58,8 @@ function M.request(method, url, options)
   check.type(method, "string", "the method")
   check.type(url, "string", "the URL")
   check_options(options, "http.request")
+  local job = context.current()
+  if job then job:acts "it asks other servers" end
   local request = { method = method, url = url, headers = {} }
   for key, value in pairs(options or {}) do request[key] = value end
   if request.json ~= nil then

@@ -94,10 +94,19 @@ local function adopt(self, handle)
   return self
 end
 
+--- What a run does to a catalog no other can take over.
+local function acts(why)
+  local job = scans.current_run()
+  if job then job:acts(why) end
+end
+
 local function new_table(catalog, name, handle)
   local self = setmetatable({ catalog = catalog, name = name }, Table)
   self.inspect = inspect.of(self)
-  return adopt(self, handle)
+  adopt(self, handle)
+  local job = scans.current_run()
+  if job and job.on_table then job.on_table(self) end
+  return self
 end
 
 ---Loads the table's newest version into this object.
@@ -322,6 +331,7 @@ end
 ---@param options? { properties?: table<string, string>, commit_key?: string } facts for the snapshot's summary
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
+  acts("it appends to " .. self.name)
   options = check.options(options, { properties = "table|nil", commit_key = "string|nil" }, "table:append")
   local current = scans.current_run()
   if current and current.rehearsal == "reproduce" then
@@ -383,6 +393,7 @@ function Catalog:load_namespace_properties(namespace) return self.handle:namespa
 ---@param removals? string[]
 ---@param updates? table<string, string>
 function Catalog:update_namespace_properties(namespace, removals, updates)
+  acts("it changes " .. namespace)
   self.handle:update_namespace(namespace, updates or {}, removals or {})
 end
 
@@ -436,6 +447,7 @@ end
 ---@param options? { properties?: table<string, string>, location?: string }
 ---@return mlengine.iceberg.Table
 function Catalog:create_table(name, schema, options)
+  acts("it makes " .. name)
   options = check.options(options, { properties = "table|nil", location = "string|nil" }, "catalog:create_table")
   check.type(schema, "table", "the schema")
   local space, table_name = split_name(name)
@@ -458,6 +470,7 @@ end
 ---Forgets the table; its files stay, but those of a Hadoop directory go, where the folder is the name.
 ---@param name string
 function Catalog:drop_table(name)
+  acts("it drops " .. name)
   local space, table_name = split_name(name)
   if not self.handle:has_table(space, table_name) then not_found(self, name) end
   self.handle:drop_table(space, table_name)
@@ -467,6 +480,7 @@ end
 ---@param to string
 ---@return mlengine.iceberg.Table
 function Catalog:rename_table(from, to)
+  acts("it renames " .. from)
   local space, name = split_name(from)
   if not self.handle:has_table(space, name) then not_found(self, from) end
   self.handle:rename_table(space, name, split_name(to))
@@ -478,6 +492,7 @@ end
 ---@param metadata_location string
 ---@return mlengine.iceberg.Table
 function Catalog:register_table(name, metadata_location)
+  acts("it registers " .. name)
   check.type(metadata_location, "string", "the metadata's location")
   local space, table_name = split_name(name)
   local uri = metadata_location:find "^%a[%w+.-]*:" and metadata_location or require("mle.system").absolute(metadata_location)

@@ -36,6 +36,7 @@ local M = {}
 ---@field notify? mlengine.pipeline.Notify|mlengine.pipeline.Notify[] who is told how it ended
 ---@field timeout? integer|string   seconds, or "15m", "24h" (the default)
 ---@field retries? integer|mlengine.pipeline.Retries how often it is tried again when it fails; 0
+---@field reuse? boolean           true: not run again while nothing that it depends on has changed; its outputs are handed on
 ---@field resources? mlengine.pipeline.Resources
 ---@field consumer? string          whose watermark; default PIPELINE/JOB
 ---@field cml? mlengine.cml.Job     what `mlengine push cml` gives it besides; over the pipeline's own
@@ -86,7 +87,7 @@ local job_options <const> = {
   name = "string", script = "string|nil", command = "table|nil", after = "string|table|nil", schedule = "string|table|nil",
   params = "table|nil", timeout = "integer|string|nil", resources = "table|nil", consumer = "string|nil",
   retries = "integer|table|nil", inputs = "table|nil", env = "table|nil", secrets = "table|nil",
-  enabled = "boolean|nil", concurrency = "string|table|nil", notify = "table|nil", cml = "table|nil",
+  enabled = "boolean|nil", reuse = "boolean|nil", concurrency = "string|table|nil", notify = "table|nil", cml = "table|nil",
 }
 
 local bytes_of <const> = {
@@ -187,7 +188,7 @@ local function read_job(job, index, shared)
     secrets = fields.secrets(job.secrets, what), enabled = job.enabled ~= false,
     concurrency = fields.concurrency(job.concurrency, what), notify = notify, calls = calls,
     schedule = schedule.read(job.schedule, what), timeout = job.timeout,
-    resources = check_resources(job.resources or {}, what), consumer = job.consumer,
+    reuse = job.reuse or nil, resources = check_resources(job.resources or {}, what), consumer = job.consumer,
     retries = require("mlengine.jobs.retries").read(job.retries, what), cml = cml.read(job.cml, shared, what),
   }
 end

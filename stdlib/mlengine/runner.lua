@@ -27,6 +27,7 @@ local M = {}
 ---@field json? boolean
 ---@field trace? boolean
 ---@field skip_code? integer
+---@field no_reuse? boolean     jobs with `reuse` are run
 ---@field quiet? boolean        the jobs' own lines are not printed
 ---@field created? fun(pipeline_run: integer) called once the pipeline's run has a number
 ---@field abandoned? fun(): boolean polled while a job runs; true stops it

@@ -70,6 +70,10 @@ local function find_beside(name, env)
     name, hint, (env.package.path:gsub("%?", (name:gsub("%.", "/"))):gsub(";", " and "))))
 end
 
+---Told of each file that a script requires.
+---@type fun(path: string, text: string)?
+M.on_require = nil
+
 local LOADING <const> = {}
 
 local function make_require(env)
@@ -82,7 +86,9 @@ local function make_require(env)
     end
     if loaded[name] ~= nil then return loaded[name] end
     local path = find_beside(name, env)
-    local chunk = load_text(M.read(path), path, env)
+    local text = M.read(path)
+    if M.on_require then M.on_require(path, text) end
+    local chunk = load_text(text, path, env)
     loaded[name] = LOADING
     local ok, value = xpcall(chunk, errors.from, name, path)
     loaded[name] = nil

@@ -6,7 +6,7 @@ import * as f from "./format.js";
 import { List } from "./list.js";
 import { timeline } from "./timeline.js";
 
-const STATES = ["succeeded", "failed", "running", "starting", "skipped", "stopped", "timed-out", "lost"];
+const STATES = ["succeeded", "reused", "failed", "running", "starting", "skipped", "stopped", "timed-out", "lost"];
 const PAGE = 200;
 
 const read = run => (run.ranges || []).reduce((sum, range) => sum + (range.rows || 0), 0);
@@ -14,6 +14,7 @@ const read = run => (run.ranges || []).reduce((sum, range) => sum + (range.rows 
 // What a run is remembered for: why it did not go well, else what it says of itself.
 export function gist(run) {
   if (f.has(run.reason)) return f.visible(run.reason);
+  if (f.has(run.reused)) return `outputs of run ${run.reused}`;
   const texts = (run.notes || []).map(note => note.data && note.data.text).filter(Boolean);
   return texts.length > 0 ? f.visible(texts.join("; ")) : "";
 }
@@ -26,7 +27,7 @@ function row(chosen, choose) {
     const box = h("input", { type: "checkbox", "aria-label": `Compare run ${run.run}`, checked: chosen.has(run.run), onchange: () => choose(run.run, box) });
     return h("div", { role: "row", class: "list-row run-row", "aria-rowindex": index + 2, "data-run": run.run },
       cell("c-pick", box), cell("c-run", link(`#/runs/${run.run}`, `${run.run}`, { "aria-label": `Run ${run.run}, ${run.job}, ${run.state}` })),
-      cell("c-state", state(run.state), rejected(run) && h("span", { class: "tag warn" }, "rejected"), run.rehearsal && h("span", { class: "tag" }, "rehearsal")),
+      cell("c-state", state(run.state), rejected(run) && h("span", { class: "tag warn" }, "rejected"), run.rehearsal && h("span", { class: "tag" }, "rehearsal"), f.has(run.reused) && h("span", { class: "tag" }, "reused")),
       cell("c-job", h("span", { class: "strong" }, f.visible(run.job)), run.pipeline && h("span", { class: "faint" }, f.visible(run.pipeline))),
       cell("c-trigger", f.trigger(run)), cell("c-time", h("time", { datetime: new Date(run.created).toISOString(), title: f.time(run.created) }, f.ago(run.created))),
       cell("c-took", f.duration(f.took(run))), cell("c-rows", read(run) > 0 ? f.number(read(run)) : "–"), cell("c-gist", gist(run)));
@@ -52,7 +53,7 @@ function filters(query, jobs, apply) {
     select("state", "State", STATES), h("div", { class: "field inline" }, h("label", { for: "f-before" }, "Before run"), before));
 }
 
-const wanted = (run, query) => ["pipeline", "job", "state"].every(name => !query.get(name) || run[name] === query.get(name)) && !query.get("before");
+const wanted = (run, query) => ["pipeline", "job", "state"].every(name => !query.get(name) || run[name] === query.get(name) || (query.get(name) === "reused" && f.has(run.reused))) && !query.get("before");
 
 async function latestChain(box, runs) {
   const newest = runs.find(run => f.has(run.pipeline_run));

@@ -43,6 +43,7 @@ function head(run) {
   const texts = (run.notes || []).map(note => note.data && note.data.text).filter(Boolean);
   return [
     h("div", { class: "section-head" }, h("h1", null, `Run ${run.run} `, h("span", { class: "faint" }, f.visible(run.job))), state(run.state), buttons(run)),
+    f.has(run.reused) && h("p", { class: "note" }, "It was not run: nothing it depends on has changed since ", link(`#/runs/${run.reused}`, `run ${run.reused}`), ", whose outputs it has."),
     f.has(run.reason) && h("p", { class: f.bad(run) ? "problem" : "note" }, f.visible(run.reason)),
     texts.map(text => h("p", { class: /rejected/.test(text) ? "note warn" : "note" }, f.visible(text))),
     f.has(run.trace) && h("details", null, h("summary", null, "Traceback"), h("pre", { class: "type", tabindex: "0" }, f.visible(run.trace))),

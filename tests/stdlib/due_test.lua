@@ -45,6 +45,17 @@ function TestDue.test_of_two_parents_one_with_news_is_enough()
   lu.assertEquals({ inputs.A.run, inputs.B.run }, { 7, 2 })
 end
 
+function TestDue.test_what_was_reused_is_as_new_as_it_was()
+  local again = { A = { state = "succeeded", run = 9, reused = 3, outputs = { x = 3 } } }
+  local reason, _, inputs = decide({ A }, again, { A = { run = 3, consumed = false } })
+  lu.assertNil(reason)
+  lu.assertEquals(inputs.A.run, 3)
+  lu.assertEquals(decide({ A }, again, { A = { run = 3, consumed = true } }), "nothing new from 'A'")
+  reason, _, inputs = decide({ { name = "A", on = "always" } }, again, { A = { run = 3, consumed = true } })
+  lu.assertNil(reason)
+  lu.assertEquals(inputs.A.outputs, { x = 3 })
+end
+
 function TestDue.test_what_did_not_go_well_blocks_those_after_it()
   for _, state in ipairs { "failed", "timed-out", "lost" } do
     local reason, blocked = decide({ A, B }, { A = { state = "succeeded", run = 1 }, B = { state = state } })

@@ -27,11 +27,14 @@ end
 
 local function name_of(run) return present(run.pipeline) and run.pipeline .. "/" .. run.job or run.job end
 
+local function state_of(run) return present(run.reused) and "reused" or run.state end
+
 --- What a run is remembered for: why it did not go well, else its notes and its model.
 local function remark(run)
   local words, told = {}, {}
   if present(run.rehearsal) then words[1] = "rehearsal (" .. run.rehearsal .. ")" end
   if present(run.reason) then words[#words + 1] = run.reason end
+  if present(run.reused) then words[#words + 1] = ("outputs of run %d"):format(run.reused) end
   for _, note in ipairs(run.notes) do
     if type(note.data.text) == "string" then
       words[#words + 1], told[note.data.text] = note.data.text, true
@@ -60,7 +63,7 @@ local function print_runs(runs)
   if #runs == 0 then return print "nothing has run yet; mlengine run FILE.lua" end
   local rows = { { "RUN", "JOB", "STATE", "STARTED (UTC)", "TOOK", "ROWS", "" } }
   for _, run in ipairs(runs) do
-    rows[#rows + 1] = { tostring(run.run), name_of(run), run.state, moment(run.created), took(run), rows_of(run), remark(run) }
+    rows[#rows + 1] = { tostring(run.run), name_of(run), state_of(run), moment(run.created), took(run), rows_of(run), remark(run) }
   end
   print_table(rows)
 end
@@ -81,6 +84,7 @@ local notes <const> = {
   scan = function(d) return "scanned", ("%s at snapshot %s"):format(d.table, present(d.snapshot_id) and d.snapshot_id or "none") end,
   alias = function(d) return "alias", ("%s was version %s"):format(d.key, present(d.value) and d.value or "none") end,
   used = function(d) return "used", d.key end,
+  fingerprint = function(d) return "reuse", d.never and "never: " .. d.never or "while nothing it depends on changes" end,
   logged_model = function(d) return "logged", ("%s, %d bytes, sha256 %s"):format(d.name, d.bytes, d.sha256) end,
 }
 
@@ -90,8 +94,9 @@ local function print_note(note)
 end
 
 local function print_run(run)
-  print(("run %d  %s  %s"):format(run.run, name_of(run), run.state))
+  print(("run %d  %s  %s"):format(run.run, name_of(run), state_of(run)))
   print_fact("reason", run.reason)
+  print_fact("reused", present(run.reused) and ("the outputs of run %d: nothing it depends on has changed"):format(run.reused) or nil)
   print_fact("script", ("%s (sha256 %s)"):format(run.script, run.sha256))
   print_fact("consumer", run.consumer)
   print_fact("rehearsal", run.rehearsal)

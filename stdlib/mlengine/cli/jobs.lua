@@ -43,7 +43,7 @@ local function moment(ms) return (system.time_text(ms):gsub("T", " "):gsub(":%d%
 local function last_text(last)
   if last == json.null then return "never" end
   local took = last.ended ~= json.null and " in " .. report.duration(math.max(0, last.ended - last.created)) or ""
-  return ("run %d %s%s, %s"):format(last.run, last.state, took, moment(last.created))
+  return ("run %d %s%s, %s"):format(last.run, last.reused and last.reused ~= json.null and "reused" or last.state, took, moment(last.created))
 end
 
 --- How it is started: its own schedule, and the jobs it follows.

@@ -2,10 +2,11 @@ local arguments = require "mlengine.arguments"
 local errors = require "mlengine.error"
 
 local usage <const> = "mlengine run FILE.lua [-p name=value]... [--job NAME] [--from JOB] [--env NAME] [--json]\n"
-  .. "                    [--skip-code N] [--again | --range FROM..TO | --full | --dry-run]"
+  .. "                    [--skip-code N] [--no-reuse] [--again | --range FROM..TO | --full | --dry-run]"
 
 local options <const> = {
   ["-p"] = "list", ["--job"] = "NAME", ["--from"] = "JOB", ["--env"] = "NAME", ["--json"] = "flag", ["--skip-code"] = "N",
+  ["--no-reuse"] = "flag",
   ["--again"] = "flag", ["--range"] = "FROM..TO", ["--full"] = "flag", ["--dry-run"] = "flag",
 }
 
@@ -44,6 +45,7 @@ return {
   summary = "run a job script, or a pipeline of jobs",
   usage = usage,
   details = "--again, --range, --full and --dry-run rehearse: nothing is consumed, registered or deployed.\n"
+    .. "--no-reuse runs jobs that say reuse = true even when nothing they depend on has changed.\n"
     .. "mlengine run FILE.lua --help prints the script's own parameters.\n"
     .. "Exit codes: 0 done, or skipped (--skip-code N tells apart), 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.",
   help = function(args)
@@ -57,7 +59,7 @@ return {
     local code = require("mlengine.runner").run(names[1], {
       params = given.p, job = given.job, from = given.from, environment = given.env, json = given.json,
       skip_code = read_skip_code(given.skip_code), rehearsal = read_rehearsal(given),
-      rehearsal_range = given.range and read_range(given.range), trace = errors.tracing(),
+      no_reuse = given.no_reuse, rehearsal_range = given.range and read_range(given.range), trace = errors.tracing(),
     })
     return code
   end,

@@ -66,6 +66,7 @@ local function settled(run)
     return {
       run = run.run, state = run.state, reason = present(run.reason) and run.reason or nil,
       outputs = present(run.outputs) and run.outputs or nil,
+      reused = present(run.reused) and run.reused or nil,
     }
   end
 end

@@ -46,7 +46,7 @@ end
 
 local function facts_of(run, warn)
   local facts = {
-    job = (present(run.pipeline) and run.pipeline .. "/" or "") .. run.job, state = run.state, reason = text_of(run.reason),
+    job = (present(run.pipeline) and run.pipeline .. "/" or "") .. run.job, state = present(run.reused) and "reused" or run.state, reason = text_of(run.reason),
     script = ("%s (sha256 %s)"):format(run.script, run.sha256:sub(1, 12)), rehearsal = text_of(run.rehearsal),
     took = present(run.ended) and require("mlengine.jobs.report").duration(math.max(0, run.ended - run.created)) or nil,
   }

@@ -24,12 +24,14 @@ local function plain(value)
   return value
 end
 
---- What one parent gives: its output of just now, else the last one that succeeded.
+--- What one parent gives: its output of just now, else the last one that succeeded. One that was reused is
+--- no newer than it was.
 local function input_from(state, spec, parent, result)
-  if result and result.state == "succeeded" then
+  local won = result and result.state == "succeeded"
+  if won and not plain(result.reused) then
     return { on = parent.on, run = result.run, outputs = plain(result.outputs), fresh = true }
   end
-  if parent.on ~= "success" then return { on = parent.on } end
+  if not won and parent.on ~= "success" then return { on = parent.on } end
   local text = state:output(spec.pipeline, parent.name, spec.job)
   if not text then return { on = parent.on } end
   local last = json.decode(text)

@@ -40,7 +40,7 @@ local function describe(spec, result, event, rejected)
   return {
     event = event, pipeline = spec.pipeline, job = spec.job, run = result.run, state = result.state, reason = why,
     outputs = result.outputs, created = system.time_text(result.created), ended = system.time_text(result.ended),
-    text = ("%s: %s (run %d)%s"):format(name, event == "rejection" and event or result.state, result.run, why and ": " .. why or ""),
+    text = ("%s: %s (run %d)%s"):format(name, event == "rejection" and event or result.reused and "reused" or result.state, result.run, why and ": " .. why or ""),
   }
 end
 

@@ -131,7 +131,7 @@ local function padded(self, name) return name .. (" "):rep(self.width - (utf8.le
 
 local function step_line(self, spec, result, took)
   local what = result.state == "skipped" and "skipped: " .. result.reason
-    or ("%s in %s"):format(result.state, M.duration(took))
+    or ("%s in %s"):format(result.reused and ("reused from run %d"):format(result.reused) or result.state, M.duration(took))
   local words = { "  " .. padded(self, name_of(spec)), what, "run " .. result.run }
   table.move(facts_of(result), 1, 100, 4, words)
   if spec.rehearsal then words[#words + 1] = "rehearsal" end
@@ -143,7 +143,7 @@ function Reporter:finished(spec, result)
   if self.json then
     return event {
       event = "finished", pipeline = spec.pipeline, job = spec.job, run = result.run, state = result.state, ms = took,
-      reason = result.reason, outputs = result.outputs, notes = json.array(result.notes or {}),
+      reason = result.reason, outputs = result.outputs, reused = result.reused, notes = json.array(result.notes or {}),
     }
   end
   say(self, step_line(self, spec, result, took))

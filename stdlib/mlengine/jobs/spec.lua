@@ -53,7 +53,7 @@ function M.of_job(pipeline, job, pipeline_file, options)
     pipeline = pipeline.name, job = job.name, after = job.after, params = given, resources = job.resources,
     retries = job.retries, command = job.command, env = job.env, secrets = job.secrets, aliases = job.aliases,
     enabled = job.enabled, concurrency = job.concurrency, notify = job.notify, environment = pipeline.environment,
-    pipeline_file = system.absolute(pipeline_file),
+    pipeline_file = system.absolute(pipeline_file), reuse = job.reuse, anew = job.reuse and options.no_reuse,
     timeout = job.timeout and supervise.timeout(job.timeout),
     consumer = job.consumer or pipeline.name .. "/" .. job.name,
   }, options)

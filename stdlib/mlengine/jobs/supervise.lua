@@ -48,6 +48,8 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field notify? { on: table<string, boolean> }[]
 ---@field environment? string
 ---@field pipeline_file? string absolute
+---@field reuse? boolean       an earlier run's outputs will do while nothing has changed
+---@field anew? boolean        whatever `reuse` says
 ---@field again? integer       the run that is tried again, instead of a new one
 ---@field skipped? { run: integer } this pipeline's run has skipped it before
 
@@ -56,6 +58,7 @@ local NS <const> = 10 ^ 9 // 1 | 0
 ---@field state "succeeded"|"failed"|"timed-out"|"stopped"|"skipped"|"lost"
 ---@field reason? string
 ---@field outputs? table
+---@field reused? integer      the run that they are from, when this one had nothing new to do
 ---@field notes { kind: string, data: table }[]
 ---@field created integer
 ---@field ended integer
@@ -87,13 +90,20 @@ local function names_of(values)
   return names
 end
 
+--- "note" what it depends on; also "find" an earlier run that will do. A repetition and a rehearsal do neither.
+local function reuse_of(spec, attempt)
+  if not spec.reuse or spec.rehearsal or spec.pinned then return nil end
+  return (spec.anew or attempt.number > 1) and "note" or "find"
+end
+
 local function input_of(state_folder, spec, attempt, folder)
   return json.encode {
     state = state_folder, run = attempt.run, attempt = attempt.number, folder = folder,
     pipeline = spec.pipeline, job = spec.job, file = spec.file, text = spec.text,
     consumer = spec.consumer, rehearsal = spec.rehearsal, rehearsal_range = spec.rehearsal_range, pinned = spec.pinned,
     params = spec.params, inputs = spec.inputs, resources = spec.resources, trace = spec.trace,
-    command = spec.command, aliases = spec.aliases, secrets = json.array(names_of(spec.secrets or {})),
+    command = spec.command, aliases = spec.aliases, reuse = reuse_of(spec, attempt), env = spec.env, environment = spec.environment,
+    secrets = json.array(names_of(spec.secrets or {})),
   }
 end
 

@@ -7,6 +7,7 @@
 local context = require "mlengine.context"
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local log = require "mlengine.log"
 local process = require "mle.process"
 local project = require "mlengine.project"
 local script = require "mlengine.script"
@@ -41,7 +42,7 @@ local function enter(input, state, thread)
     job = input.job, rehearsal = input.rehearsal, rehearsal_range = input.rehearsal_range,
     pinned = input.pinned, answers = answered_before(input, state), resources = input.resources, folder = input.folder,
     params = input.params, inputs = input.inputs, state = state, thread = thread, ask = ask,
-    aliases = input.aliases,
+    aliases = input.aliases, input = input,
   }
 end
 
@@ -85,6 +86,7 @@ local function record(state, current, how, value)
   if how == "skipped" then
     state:skip(current.run_id, secrets.mask(value), current.actions)
   elseif how == "done" then
+    if current.dependencies then require("mlengine.jobs.reuse").note(current, current.input) end
     state:succeed(current.run_id, json.encode(current.outputs), current.actions)
   else
     local trace = value.trace
@@ -113,6 +115,19 @@ local function conclude(state, current, how, value)
   return result
 end
 
+--- Whether an earlier run's outputs were taken over, instead of running the script.
+local function reused(state, current)
+  local input, reuse = current.input, require "mlengine.jobs.reuse"
+  if input.reuse == "find" then
+    local earlier, why = reuse.find(state, input)
+    if system.cancelled() then return false end
+    if earlier and pcall(state.reuse, state, input.run, earlier, reuse.NOTE) then return true end
+    if why then log.info("'%s' runs anew: %s", input.job, secrets.mask(why)) end
+  end
+  reuse.watch(current)
+  return false
+end
+
 ---@return integer exit code
 function M.run()
   local input = json.decode(process.take_input())
@@ -126,6 +141,7 @@ function M.run()
   local state = require("mle.jobs").open(input.state)
   local current = enter(input, state, thread)
   state:start(input.run)
+  if input.reuse and reused(state, current) then return DONE end
   local how, value = run_script(thread)
   io.stdout:flush()
   return conclude(state, current, how, value)

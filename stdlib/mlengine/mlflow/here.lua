@@ -46,6 +46,7 @@ function M.store() return M.open(M.get_tracking_uri()) end
 ---@return boolean
 function M.rehearses(what, ...)
   local job = context.current()
+  if job and not job.rehearsal then job:acts("it does this: " .. what:format(...)) end
   if not job or not job.rehearsal then return false end
   log.info("rehearsal: %s is left undone", what:format(...))
   return true

@@ -255,7 +255,7 @@ M.routes = {
   { method = "GET", path = "/api/v1/runs", summary = "What ran, the newest first",
     query = {
       limit = { "integer", "at most so many, 50" }, before = { "integer", "only runs before this one" },
-      pipeline = { "string", "of this pipeline" }, job = { "string", "of this job" }, state = { "string", "in this state" },
+      pipeline = { "string", "of this pipeline" }, job = { "string", "of this job" }, state = { "string", "in this state; reused is one, too" },
       pipeline_run = { "integer", "of this run of a pipeline" },
     },
     returns = "an array of runs", answer = list_runs },

@@ -139,6 +139,12 @@ function State:note(run, kind, data) end
 ---@param actions { kind: string, data: string }[]
 function State:succeed(run, outputs, actions) end
 
+---Ends a run as succeeded that was not run: it takes over the outputs of `earlier`, and what that noted as `kind`.
+---@param run integer
+---@param earlier integer
+---@param kind string
+function State:reuse(run, earlier, kind) end
+
 ---Ends a run as skipped; moves only watermarks whose range held no row.
 ---@param run integer
 ---@param reason string
@@ -253,6 +259,13 @@ function State:result(run) end
 ---@param child string
 ---@return string?
 function State:output(pipeline, job, child) end
+
+---The run of the same job before `run` that was neither a rehearsal nor skipped: { run, state, ranges, note }; run and
+---ranges of the one that it reused, if any.
+---@param run integer
+---@param kind string of the note
+---@return string?
+function State:before(run, kind) end
 
 ---@param run? integer
 ---@return string

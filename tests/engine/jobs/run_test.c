@@ -310,8 +310,57 @@ static void memory_may_end_anywhere(void **unused) {
   must(mle_state_recover(state, &err), &err);
 }
 
+/* A run of Retrain that has succeeded, or was given the outputs of `earlier`. */
+static int64_t ended_run(int64_t earlier) {
+  mle_lock *lock;
+  mle_error err;
+  int64_t run = start_run(NULL, &lock);
+  if (earlier != 0) {
+    must(mle_run_reuse(state, run, earlier, "fingerprint", &err), &err);
+  } else {
+    must(mle_run_note(state, run, "fingerprint", "{\"key\":\"k\"}", &err), &err);
+    must(mle_run_note(state, run, "model", "{}", &err), &err);
+    must(mle_run_succeed(state, run, "{\"x\":1}", NULL, 0, &err), &err);
+  }
+  mle_lock_free(lock);
+  return run;
+}
+
+static void a_reused_run_hands_on_the_earlier_ones(void **unused) {
+  (void)unused;
+  int64_t first = ended_run(0), second = ended_run(first);
+  mle_lock *lock;
+  mle_error err;
+  char *json;
+  assert_run(second, "\"outputs\":{\"x\":1},\"reused\":1");
+  assert_run(second, "\"notes\":[{\"kind\":\"fingerprint\",\"data\":{\"key\":\"k\"}}]");
+  must(mle_history_output_json(state, "Fraud", "Retrain", "Redeploy", &json, &err), &err);
+  assert_non_null(strstr(json, "\"run\":1,\"outputs\":{\"x\":1},\"consumed\":false"));
+  mle_free(json);
+  must(mle_history_runs_total(state, &json, &err), &err);
+  assert_non_null(strstr(json, "state=\"reused\"} 1"));
+  mle_free(json);
+  const mle_history_filter reused = {.run_state = "reused"};
+  must(mle_history_json(state, &reused, 10, &json, &err), &err);
+  assert_true(strstr(json, "\"run\":2") != NULL && strstr(json, "\"run\":1,") == NULL);
+  mle_free(json);
+
+  int64_t third = start_run(NULL, &lock);
+  must(mle_history_before_json(state, third, "fingerprint", &json, &err), &err);
+  assert_string_equal(json, "{\"run\":1,\"state\":\"succeeded\",\"ranges\":[],\"note\":{\"key\":\"k\"}}");
+  mle_free(json);
+  must(mle_history_before_json(state, first, "fingerprint", &json, &err), &err);
+  assert_null(json);
+  assert_int_equal(mle_run_reuse(state, third, third, "fingerprint", &err), MLE_ENOTFOUND); /* it has not succeeded */
+  assert_int_equal(mle_run_reuse(state, third, 99, "fingerprint", &err), MLE_ENOTFOUND);
+  must(mle_run_reuse(state, third, first, "fingerprint", &err), &err);
+  assert_int_equal(mle_run_reuse(state, third, first, "fingerprint", &err), MLE_ECONFLICT); /* it has ended */
+  mle_lock_free(lock);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      TEST(a_reused_run_hands_on_the_earlier_ones),
       TEST(success_moves_the_watermark_and_keeps_63_bits),
       TEST(of_two_runs_with_one_start_only_the_first_commits),
       TEST(rehearsals_move_nothing),
