@@ -7,10 +7,9 @@
 #ifndef MLE_ICEBERG_LITERAL_H
 #define MLE_ICEBERG_LITERAL_H
 
+#include "engine/base/wide.h"
 #include "engine/iceberg/avro.h"
 #include "engine/iceberg/types.h"
-
-__extension__ typedef __int128 mle_wide;
 
 typedef enum mle_literal_kind {
   MLE_LITERAL_NONE,  /* nothing that can be compared */

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/murmur3.h"
+
 #define HOUR_US ((int64_t)3600 * 1000000)
 #define DAY_US (24 * HOUR_US)
 #define WIDE_MIN (-((mle_wide)INT64_MAX << 64) - ((mle_wide)1 << 64))
@@ -48,44 +50,15 @@ const mle_type *mle_transform_result(const mle_transform *transform, const mle_t
 
 /* ====== Bucket ====== */
 
-static uint32_t rotate(uint32_t value, int by) { return value << by | value >> (32 - by); }
-
-static uint32_t mix(uint32_t block) { return rotate(block * 0xcc9e2d51u, 15) * 0x1b873593u; }
-
-static int32_t murmur3(const void *bytes, size_t len) {
-  const uint8_t *at = bytes;
-  uint32_t hash = 0, tail = 0;
-  size_t blocks = len / 4;
-  for (size_t i = 0; i < blocks; i++, at += 4) {
-    uint32_t block;
-    memcpy(&block, at, sizeof block); /* little-endian, as this program's machines are */
-    hash = rotate(hash ^ mix(block), 13) * 5 + 0xe6546b64u;
-  }
-  for (size_t i = len % 4; i-- > 0;) tail = tail << 8 | at[i];
-  if (len % 4 != 0) hash ^= mix(tail);
-  hash ^= (uint32_t)len;
-  hash = (hash ^ hash >> 16) * 0x85ebca6bu;
-  hash = (hash ^ hash >> 13) * 0xc2b2ae35u;
-  return (int32_t)(hash ^ hash >> 16);
-}
-
 static int64_t floor_divide(int64_t value, int64_t by) { return value / by - (value % by < 0); }
 
-static int32_t hash_decimal(mle_wide value) {
-  uint8_t bytes[16];
-  size_t len = 1;
-  while (len < 16 && (value >> (8 * len - 1)) != 0 && (value >> (8 * len - 1)) != -1) len++;
-  for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)(value >> (8 * (len - 1 - i)));
-  return murmur3(bytes, len);
-}
-
 int32_t mle_bucket_hash(const mle_type *type, const mle_literal *value) {
-  if (value->kind == MLE_LITERAL_BYTES) return murmur3(value->bytes.data, value->bytes.len);
-  if (type->kind == MLE_TYPE_DECIMAL) return hash_decimal(value->whole);
+  if (value->kind == MLE_LITERAL_BYTES) return mle_murmur3(value->bytes.data, value->bytes.len);
+  if (type->kind == MLE_TYPE_DECIMAL) return mle_murmur3_decimal(value->whole);
   int64_t whole = (int64_t)value->whole; /* ints and dates hash as longs */
   bool nano = type->kind == MLE_TYPE_TIMESTAMP_NS || type->kind == MLE_TYPE_TIMESTAMPTZ_NS;
   if (nano) whole = floor_divide(whole, 1000);
-  return murmur3(&whole, sizeof whole);
+  return mle_murmur3_long(whole);
 }
 
 static mle_literal bucket(const mle_transform *transform, const mle_type *type,

@@ -6,12 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/wide.h"
+
 #define NUMBER_TEXT_MAX 512 /* a double has at most 309 digits before its point */
 #define DAY_US ((int64_t)86400 * 1000000)
 #define BOUND_BYTES_MAX ((size_t)MLE_BOUND_LENGTH * 4) /* UTF-8 takes at most 4 bytes each */
-
-__extension__ typedef __int128 wide;
-__extension__ typedef unsigned __int128 uwide;
 
 /* ====== Calendar ====== */
 
@@ -93,7 +92,7 @@ static bool take_timestamp(text_reader *r, bool zoned, int digits, int64_t *out)
 }
 
 /* Digits without the dot: a decimal's unscaled value. */
-static bool take_decimal(text_reader *r, int scale, wide *out) {
+static bool take_decimal(text_reader *r, int scale, mle_wide *out) {
   bool negative = take_char(r, '-'), dot = false;
   int digits = 0, decimals = 0;
   for (*out = 0; r->at < r->end; r->at++) {
@@ -108,14 +107,6 @@ static bool take_decimal(text_reader *r, int scale, wide *out) {
   for (; decimals < scale && digits < 39; decimals++, digits++) *out *= 10;
   if (negative) *out = -*out;
   return digits > 0 && decimals == scale;
-}
-
-/* The fewest bytes of big-endian two's complement. */
-static size_t put_decimal(wide value, char out[16]) {
-  size_t len = 1;
-  while (len < 16 && (value >> (8 * len - 1)) != 0 && (value >> (8 * len - 1)) != -1) len++;
-  for (size_t i = 0; i < len; i++) out[i] = (char)(value >> (8 * (len - 1 - i)));
-  return len;
 }
 
 static int hex_digit(char c) {
@@ -247,7 +238,7 @@ static mle_status bound_bytes(const mle_type *type, mle_bound which, text_reader
                               mle_arena *arena, mle_bytes *out, mle_error *err) {
   char bytes[BOUND_BYTES_MAX];
   size_t len = 0;
-  wide decimal;
+  mle_wide decimal;
   bool good = true;
   size_t whole = (size_t)(r->end - r->at) / 2;
   switch (type->kind) {
@@ -258,7 +249,7 @@ static mle_status bound_bytes(const mle_type *type, mle_bound which, text_reader
       break;
     case MLE_TYPE_DECIMAL:
       good = take_decimal(r, type->scale, &decimal);
-      if (good) len = put_decimal(decimal, bytes);
+      if (good) len = mle_wide_bytes(decimal, bytes);
       break;
     case MLE_TYPE_UUID: good = take_hex(r, bytes, 16, &len) && len == 16; break;
     case MLE_TYPE_FIXED:
@@ -371,11 +362,11 @@ static mle_status print_timestamp(int64_t us, const char *zone, mle_buffer *out,
 
 static mle_status print_decimal(const mle_type *type, mle_bytes value, mle_buffer *out,
                                 mle_error *err) {
-  wide number = value.len > 0 && (int8_t)value.data[0] < 0 ? -1 : 0;
+  mle_wide number = value.len > 0 && (int8_t)value.data[0] < 0 ? -1 : 0;
   for (size_t i = 0; i < value.len; i++)
-    number = (wide)((uwide)number << 8) | (uint8_t)value.data[i];
+    number = (mle_wide)((mle_uwide)number << 8) | (uint8_t)value.data[i];
   bool negative = number < 0;
-  uwide rest = negative ? -(uwide)number : (uwide)number;
+  mle_uwide rest = negative ? -(mle_uwide)number : (mle_uwide)number;
   char text[48];
   size_t at = sizeof text;
   for (int digits = 0; rest > 0 || digits <= type->scale; digits++, rest /= 10) {
