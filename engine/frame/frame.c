@@ -34,6 +34,8 @@ mle_status mle_frame_from_sql(mle_session *session, const char *sql, mle_frame *
   return mle_frame_take(session, mle_strdup(sql), NULL, out, err);
 }
 
+mle_session *mle_frame_session(const mle_frame *frame) { return frame->session; }
+
 mle_frame *mle_frame_ref(mle_frame *frame) {
   atomic_fetch_add(&frame->holders, 1);
   return frame;

@@ -35,6 +35,7 @@ typedef struct mle_frame mle_frame;
 mle_status mle_frame_from_sql(mle_session *session, const char *sql, mle_frame **out,
                               mle_error *err);
 
+mle_session *mle_frame_session(const mle_frame *frame); /* of whoever made it */
 mle_frame *mle_frame_ref(mle_frame *frame); /* one more holder; returns it */
 void mle_frame_free(mle_frame *frame);      /* one holder less; NULL is ignored */
 

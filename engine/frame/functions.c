@@ -1,5 +1,6 @@
 #include "engine/frame/functions.h"
 
+#include "engine/frame/bucket.h"
 #include "engine/frame/lookup.h"
 #include "engine/frame/source.h"
 #include "engine/frame/split.h"
@@ -25,5 +26,6 @@ mle_status mle_function_add(duckdb_connection c, const char *name, const duckdb_
 mle_status mle_functions_register(duckdb_connection c, mle_error *err) {
   MLE_TRY(mle_source_functions(c, err));
   MLE_TRY(mle_lookup_functions(c, err));
+  MLE_TRY(mle_bucket_functions(c, err));
   return mle_split_functions(c, err);
 }

@@ -13,7 +13,8 @@
 
 #include "engine/base/error.h"
 
-/* Adds one; `arguments` ends in DUCKDB_TYPE_INVALID. NULL arguments give NULL unasked. */
+/* Adds one; `arguments` ends in DUCKDB_TYPE_INVALID. Constants
+ * that are NULL give NULL unasked; rows that are must be looked for. */
 mle_status mle_function_add(duckdb_connection c, const char *name, const duckdb_type *arguments,
                             duckdb_logical_type result, duckdb_scalar_function_t function,
                             mle_error *err);

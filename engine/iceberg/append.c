@@ -9,6 +9,7 @@
 #include "engine/base/cancel.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
+#include "engine/iceberg/partition.h"
 #include "engine/store/store.h"
 
 /* Iceberg's default is 4 retries; ten lose nothing and let more writers share a table. */
@@ -30,11 +31,6 @@ mle_status mle_append_check(const mle_table *table, mle_error *err) {
     return mle_fail(err, MLE_EUNSUPPORTED,
                     "cannot append to %s.%s: it has format version %d, this version writes 2",
                     table->space, table->name, m->format_version);
-  if (m->spec->num_fields > 0)
-    return mle_fail(err, MLE_EUNSUPPORTED,
-                    "cannot append to %s.%s: it is partitioned by %s, and this version "
-                    "writes unpartitioned tables",
-                    table->space, table->name, m->spec->fields[0].name);
   if (m->num_rewrites > 0)
     return mle_fail(err, MLE_EREFUSED,
                     "cannot append to %s.%s: it is read with location-rewrite, and its new files "
@@ -93,7 +89,7 @@ static mle_status summarize(const mle_append *append, const mle_snapshot *parent
   put(&s, "added-data-files", added.files);
   put(&s, "added-records", added.rows);
   put(&s, "added-files-size", added.bytes);
-  put(&s, "changed-partition-count", 1);
+  put(&s, "changed-partition-count", added.files); /* each has one file */
   put_total(&s, parent, "total-records", added.rows);
   put_total(&s, parent, "total-files-size", added.bytes);
   put_total(&s, parent, "total-data-files", added.files);
@@ -266,15 +262,26 @@ static mle_status try_until(attempt *a, const mle_table *table, mle_table **out,
 
 static mle_status write_manifest(attempt *a, const mle_table *table, mle_error *err) {
   const mle_metadata *m = table->metadata;
-  mle_buffer schema = MLE_BUFFER((size_t)64 << 20);
+  mle_buffer schema = MLE_BUFFER((size_t)64 << 20), spec = MLE_BUFFER((size_t)1 << 20);
+  const mle_partition_column *columns;
+  const size_t count = m->spec->num_fields;
+  mle_avro_shape shape;
+  mle_list summaries;
+  mle_status status = MLE_OK;
   const char *uri = mle_arena_format(&a->kept, "%s/metadata/%s-m0.avro", m->location, a->uuid);
-  mle_status status =
-      uri == NULL ? mle_nomem(err, "committing") : mle_schema_print(m->schema, &schema, err);
-  mle_manifest_header header = {.schema = schema.data, .spec_id = m->spec->id};
-  if (status == MLE_OK)
-    status = mle_manifest_write(uri, &header, a->snapshot_id, a->append->files,
-                                a->append->num_files, &a->manifest, err);
+  if (uri == NULL) MLE_GO(mle_nomem(err, "committing"));
+  MLE_GO(mle_schema_print(m->schema, &schema, err));
+  MLE_GO(mle_partition_spec_print(m->spec, &spec, err));
+  MLE_GO(mle_partition_columns(m, &a->kept, &columns, err));
+  MLE_GO(mle_partition_shape(columns, count, &a->kept, &shape, err));
+  MLE_GO(mle_partition_summaries(columns, count, a->append->files, a->append->num_files, &a->kept,
+                                 &summaries, err));
+  const mle_manifest_header header = {schema.data, spec.data, m->spec->id, &shape, summaries};
+  MLE_GO(mle_manifest_write(uri, &header, a->snapshot_id, a->append->files, a->append->num_files,
+                            &a->manifest, err));
+done:
   mle_buffer_release(&schema);
+  mle_buffer_release(&spec);
   return status;
 }
 

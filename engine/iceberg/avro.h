@@ -146,8 +146,22 @@ void mle_avro_close(mle_avro_reader *reader); /* NULL is ignored */
 
 /* ====== Writing ====== */
 
+/* What the fields of a TUPLE are in one file: a manifest's partition. All may be null. */
+typedef struct mle_avro_part {
+  int field_id;
+  const char *name; /* as Avro allows them: letters, digits, _ */
+  const char *type; /* its Avro type, as JSON */
+  size_t fixed;     /* the size of a `fixed`; 0: it is none */
+} mle_avro_part;
+
+typedef struct mle_avro_shape {
+  const mle_avro_part *parts;
+  size_t count;
+} mle_avro_shape;
+
 typedef struct mle_avro_writer {
   const mle_avro_record *record;
+  mle_avro_shape shape;
   mle_buffer out;   /* the file, complete after mle_avro_end */
   mle_buffer block; /* records not yet in a block */
   int64_t block_count;
@@ -158,9 +172,10 @@ typedef struct mle_avro_pair {
   const char *key, *value;
 } mle_avro_pair;
 
-/* Begins a file of deflated blocks; `meta` ends with a NULL key. */
+/* Begins a file of deflated blocks; `meta` ends with a NULL key. `shape` NULL: tuples have no
+ * field. Its parts stay the caller's, and must stay. */
 mle_status mle_avro_begin(mle_avro_writer *writer, const mle_avro_record *record,
-                          const mle_avro_pair *meta, mle_error *err);
+                          const mle_avro_shape *shape, const mle_avro_pair *meta, mle_error *err);
 mle_status mle_avro_put(mle_avro_writer *writer, const void *item, mle_error *err);
 mle_status mle_avro_end(mle_avro_writer *writer, mle_error *err);
 void mle_avro_release(mle_avro_writer *writer);

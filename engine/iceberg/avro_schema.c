@@ -294,9 +294,10 @@ mle_status mle_avro_schema_bind(mle_avro_node *node, const mle_avro_record *reco
 
 /* ====== Printing ====== */
 
-static void add_record(mle_json *to, const char *key, const mle_avro_record *record);
+static void add_record(mle_json *to, const char *key, const mle_avro_record *record,
+                       const mle_avro_shape *shape);
 
-static void add_items(mle_json *array, const mle_avro_field *field) {
+static void add_items(mle_json *array, const mle_avro_field *field, const mle_avro_shape *shape) {
   char name[32];
   if (field->kind == MLE_AVRO_INTS || field->kind == MLE_AVRO_LONGS) {
     mle_json_add_text(array, "items", field->kind == MLE_AVRO_INTS ? "int" : "long");
@@ -304,7 +305,7 @@ static void add_items(mle_json *array, const mle_avro_field *field) {
     return;
   }
   if (field->kind == MLE_AVRO_RECORDS) {
-    add_record(array, "items", field->record);
+    add_record(array, "items", field->record, shape);
     mle_json_add_int(array, "element-id", field->element_id);
     return;
   }
@@ -324,56 +325,71 @@ static void add_items(mle_json *array, const mle_avro_field *field) {
   mle_json_add_int(member, "field-id", field->value_id);
 }
 
-static void add_tuple(mle_json *to, const char *key, const mle_avro_field *field) {
+static void add_part(mle_json *fields, const mle_avro_part *part) {
+  mle_json *object = mle_json_add_object(fields, NULL);
+  mle_json_add_text(object, "name", part->name);
+  mle_json *choice = mle_json_add_array(object, "type");
+  mle_json_add_text(choice, NULL, "null");
+  mle_json_add_raw(choice, NULL, part->type);
+  mle_json_add_null(object, "default");
+  mle_json_add_int(object, "field-id", part->field_id);
+}
+
+static void add_tuple(mle_json *to, const char *key, const mle_avro_field *field,
+                      const mle_avro_shape *shape) {
   char name[32];
   mle_json *object = mle_json_add_object(to, key);
   snprintf(name, sizeof name, "r%d", field->id);
   mle_json_add_text(object, "type", "record");
   mle_json_add_text(object, "name", name);
-  mle_json_add_array(object, "fields"); /* unpartitioned: the only kind written here */
+  mle_json *fields = mle_json_add_array(object, "fields");
+  for (size_t i = 0; i < shape->count; i++) add_part(fields, &shape->parts[i]);
 }
 
-static void add_type(mle_json *to, const char *key, const mle_avro_field *field) {
+static void add_type(mle_json *to, const char *key, const mle_avro_field *field,
+                     const mle_avro_shape *shape) {
   switch (field->kind) {
     case MLE_AVRO_BOOL: mle_json_add_text(to, key, "boolean"); return;
     case MLE_AVRO_INT: mle_json_add_text(to, key, "int"); return;
     case MLE_AVRO_LONG: mle_json_add_text(to, key, "long"); return;
     case MLE_AVRO_TEXT: mle_json_add_text(to, key, "string"); return;
     case MLE_AVRO_BYTES: mle_json_add_text(to, key, "bytes"); return;
-    case MLE_AVRO_RECORD: add_record(to, key, field->record); return;
-    case MLE_AVRO_TUPLE: add_tuple(to, key, field); return;
+    case MLE_AVRO_RECORD: add_record(to, key, field->record, shape); return;
+    case MLE_AVRO_TUPLE: add_tuple(to, key, field, shape); return;
     default: break;
   }
   mle_json *array = mle_json_add_object(to, key);
   mle_json_add_text(array, "type", "array");
-  add_items(array, field);
+  add_items(array, field, shape);
 }
 
-static void add_field(mle_json *fields, const mle_avro_field *field) {
+static void add_field(mle_json *fields, const mle_avro_field *field, const mle_avro_shape *shape) {
   mle_json *object = mle_json_add_object(fields, NULL);
   mle_json_add_text(object, "name", field->name);
   if (field->required) {
-    add_type(object, "type", field);
+    add_type(object, "type", field, shape);
   } else {
     mle_json *choice = mle_json_add_array(object, "type");
     mle_json_add_text(choice, NULL, "null");
-    add_type(choice, NULL, field);
+    add_type(choice, NULL, field, shape);
     mle_json_add_null(object, "default");
   }
   mle_json_add_int(object, "field-id", field->id);
 }
 
-static void add_record(mle_json *to, const char *key, const mle_avro_record *record) {
+static void add_record(mle_json *to, const char *key, const mle_avro_record *record,
+                       const mle_avro_shape *shape) {
   mle_json *object = mle_json_add_object(to, key);
   mle_json_add_text(object, "type", "record");
   mle_json_add_text(object, "name", record->name);
   mle_json *fields = mle_json_add_array(object, "fields");
-  for (size_t i = 0; i < record->num_fields; i++) add_field(fields, &record->fields[i]);
+  for (size_t i = 0; i < record->num_fields; i++) add_field(fields, &record->fields[i], shape);
 }
 
-mle_status mle_avro_schema_print(const mle_avro_record *record, mle_buffer *out, mle_error *err) {
+mle_status mle_avro_schema_print(const mle_avro_record *record, const mle_avro_shape *shape,
+                                 mle_buffer *out, mle_error *err) {
   mle_json *holder = mle_json_new_array();
-  add_record(holder, NULL, record);
+  add_record(holder, NULL, record, shape);
   char *text = mle_json_print(holder, false);
   mle_status status = text == NULL ? mle_nomem(err, "writing an Avro schema")
                                    : mle_buffer_append(out, text + 1, strlen(text) - 2, err);

@@ -39,7 +39,8 @@ mle_status mle_avro_schema_parse(const char *json, size_t len, mle_arena *arena,
 /* Sets the targets of all members; EFORMAT when a type cannot be read as the table asks. */
 mle_status mle_avro_schema_bind(mle_avro_node *node, const mle_avro_record *record, mle_error *err);
 
-/* Appends the Avro schema that a table is written with. */
-mle_status mle_avro_schema_print(const mle_avro_record *record, mle_buffer *out, mle_error *err);
+/* Appends the Avro schema that a table is written with, its tuples of that shape. */
+mle_status mle_avro_schema_print(const mle_avro_record *record, const mle_avro_shape *shape,
+                                 mle_buffer *out, mle_error *err);
 
 #endif

@@ -50,12 +50,13 @@ static mle_status put_header(mle_avro_writer *w, const char *schema, const mle_a
 }
 
 mle_status mle_avro_begin(mle_avro_writer *w, const mle_avro_record *record,
-                          const mle_avro_pair *meta, mle_error *err) {
+                          const mle_avro_shape *shape, const mle_avro_pair *meta, mle_error *err) {
   *w = (mle_avro_writer){
       .record = record, .out = MLE_BUFFER(FILE_MAX), .block = MLE_BUFFER(BLOCK_MAX)};
+  if (shape != NULL) w->shape = *shape;
   mle_random_bytes(w->sync, SYNC_SIZE);
   mle_buffer schema = MLE_BUFFER(1 << 20);
-  mle_status status = mle_avro_schema_print(record, &schema, err);
+  mle_status status = mle_avro_schema_print(record, &w->shape, &schema, err);
   if (status == MLE_OK) status = put_header(w, schema.data, meta, err);
   mle_buffer_release(&schema);
   return status;
@@ -85,7 +86,7 @@ void mle_avro_release(mle_avro_writer *w) {
 
 /* ====== Values ====== */
 
-static mle_status put_record(mle_buffer *out, const mle_avro_record *record, const char *item,
+static mle_status put_record(mle_avro_writer *w, const mle_avro_record *record, const char *item,
                              mle_error *err);
 
 static size_t item_size(const mle_avro_field *field) {
@@ -98,30 +99,65 @@ static size_t item_size(const mle_avro_field *field) {
   }
 }
 
-static mle_status put_item(mle_buffer *out, const mle_avro_field *field, const void *item,
+static mle_status put_item(mle_avro_writer *w, const mle_avro_field *field, const void *item,
                            mle_error *err) {
   const mle_key_long *number = item;
   const mle_key_bytes *bytes = item;
   switch (field->kind) {
-    case MLE_AVRO_INTS: return put_long(out, *(const int32_t *)item, err);
-    case MLE_AVRO_LONGS: return put_long(out, *(const int64_t *)item, err);
+    case MLE_AVRO_INTS: return put_long(&w->block, *(const int32_t *)item, err);
+    case MLE_AVRO_LONGS: return put_long(&w->block, *(const int64_t *)item, err);
     case MLE_AVRO_LONG_MAP:
-      MLE_TRY(put_long(out, number->key, err));
-      return put_long(out, number->value, err);
+      MLE_TRY(put_long(&w->block, number->key, err));
+      return put_long(&w->block, number->value, err);
     case MLE_AVRO_BYTES_MAP:
-      MLE_TRY(put_long(out, bytes->key, err));
-      return put_bytes(out, bytes->value.data, bytes->value.len, err);
-    default: return put_record(out, field->record, item, err);
+      MLE_TRY(put_long(&w->block, bytes->key, err));
+      return put_bytes(&w->block, bytes->value.data, bytes->value.len, err);
+    default: return put_record(w, field->record, item, err);
   }
 }
 
-static mle_status put_list(mle_buffer *out, const mle_avro_field *field, const mle_list *list,
+static mle_status put_list(mle_avro_writer *w, const mle_avro_field *field, const mle_list *list,
                            mle_error *err) {
   size_t size = item_size(field);
-  if (list->count > 0) MLE_TRY(put_long(out, (int64_t)list->count, err));
+  if (list->count > 0) MLE_TRY(put_long(&w->block, (int64_t)list->count, err));
   for (size_t i = 0; i < list->count; i++)
-    MLE_TRY(put_item(out, field, (const char *)list->items + i * size, err));
-  return put_long(out, 0, err);
+    MLE_TRY(put_item(w, field, (const char *)list->items + i * size, err));
+  return put_long(&w->block, 0, err);
+}
+
+static mle_status put_datum(mle_avro_writer *w, const mle_avro_part *part, const mle_datum *datum,
+                            mle_error *err) {
+  char flag = datum->integer != 0;
+  float single = (float)datum->number;
+  switch (datum->kind) {
+    case MLE_DATUM_BOOL: return mle_buffer_append(&w->block, &flag, 1, err);
+    case MLE_DATUM_INT: return put_long(&w->block, datum->integer, err);
+    case MLE_DATUM_FLOAT: return mle_buffer_append(&w->block, &single, sizeof single, err);
+    case MLE_DATUM_DOUBLE: return mle_buffer_append(&w->block, &datum->number, sizeof(double), err);
+    default: break;
+  }
+  if (part->fixed == 0) return put_bytes(&w->block, datum->bytes.data, datum->bytes.len, err);
+  if (part->fixed != datum->bytes.len)
+    return mle_fail(err, MLE_EINVAL, "partition field '%s' must have %zu bytes, not %zu",
+                    part->name, part->fixed, datum->bytes.len);
+  return mle_buffer_append(&w->block, datum->bytes.data, datum->bytes.len, err);
+}
+
+static const mle_datum *find_datum(const mle_list *tuple, int field_id) {
+  const mle_datum *items = tuple->items;
+  for (size_t i = 0; i < tuple->count; i++)
+    if (items[i].field_id == field_id && items[i].kind != MLE_DATUM_NULL) return &items[i];
+  return NULL;
+}
+
+static mle_status put_tuple(mle_avro_writer *w, const mle_list *tuple, mle_error *err) {
+  for (size_t i = 0; i < w->shape.count; i++) {
+    const mle_avro_part *part = &w->shape.parts[i];
+    const mle_datum *datum = find_datum(tuple, part->field_id);
+    MLE_TRY(put_long(&w->block, datum == NULL ? 0 : 1, err)); /* the union's branch */
+    if (datum != NULL) MLE_TRY(put_datum(w, part, datum, err));
+  }
+  return MLE_OK;
 }
 
 static bool is_null(const mle_avro_field *field, const void *at) {
@@ -137,25 +173,25 @@ static bool is_null(const mle_avro_field *field, const void *at) {
   }
 }
 
-static mle_status put_value(mle_buffer *out, const mle_avro_field *field, const void *at,
+static mle_status put_value(mle_avro_writer *w, const mle_avro_field *field, const void *at,
                             mle_error *err) {
   const mle_bytes *bytes = at;
   switch (field->kind) {
-    case MLE_AVRO_BOOL: return mle_buffer_append(out, at, 1, err);
-    case MLE_AVRO_INT: return put_long(out, *(const int32_t *)at, err);
-    case MLE_AVRO_LONG: return put_long(out, *(const int64_t *)at, err);
+    case MLE_AVRO_BOOL: return mle_buffer_append(&w->block, at, 1, err);
+    case MLE_AVRO_INT: return put_long(&w->block, *(const int32_t *)at, err);
+    case MLE_AVRO_LONG: return put_long(&w->block, *(const int64_t *)at, err);
     case MLE_AVRO_TEXT: {
       const char *text = *(const char *const *)at;
-      return put_bytes(out, text, strlen(text), err);
+      return put_bytes(&w->block, text, strlen(text), err);
     }
-    case MLE_AVRO_BYTES: return put_bytes(out, bytes->data, bytes->len, err);
-    case MLE_AVRO_RECORD: return put_record(out, field->record, at, err);
-    case MLE_AVRO_TUPLE: return MLE_OK; /* a record without fields takes no bytes */
-    default: return put_list(out, field, at, err);
+    case MLE_AVRO_BYTES: return put_bytes(&w->block, bytes->data, bytes->len, err);
+    case MLE_AVRO_RECORD: return put_record(w, field->record, at, err);
+    case MLE_AVRO_TUPLE: return put_tuple(w, at, err);
+    default: return put_list(w, field, at, err);
   }
 }
 
-static mle_status put_record(mle_buffer *out, const mle_avro_record *record, const char *item,
+static mle_status put_record(mle_avro_writer *w, const mle_avro_record *record, const char *item,
                              mle_error *err) {
   for (size_t i = 0; i < record->num_fields; i++) {
     const mle_avro_field *field = &record->fields[i];
@@ -163,14 +199,14 @@ static mle_status put_record(mle_buffer *out, const mle_avro_record *record, con
     bool null = is_null(field, at);
     if (null && field->required)
       return mle_fail(err, MLE_EINVAL, "%s.%s must have a value", record->name, field->name);
-    if (!field->required) MLE_TRY(put_long(out, null ? 0 : 1, err)); /* the union's branch */
-    if (!null) MLE_TRY(put_value(out, field, at, err));
+    if (!field->required) MLE_TRY(put_long(&w->block, null ? 0 : 1, err)); /* the union's branch */
+    if (!null) MLE_TRY(put_value(w, field, at, err));
   }
   return MLE_OK;
 }
 
 mle_status mle_avro_put(mle_avro_writer *w, const void *item, mle_error *err) {
-  MLE_TRY(put_record(&w->block, w->record, item, err));
+  MLE_TRY(put_record(w, w->record, item, err));
   w->block_count++;
   return w->block.len < BLOCK_TARGET ? MLE_OK : flush_block(w, err);
 }

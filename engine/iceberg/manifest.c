@@ -300,7 +300,6 @@ static void describe(mle_manifest_file *out, int64_t snapshot_id, int spec_id, s
   out->existing_files = out->deleted_files = 0;
   out->added_rows = out->existing_rows = out->deleted_rows = 0;
   for (size_t i = 0; i < count; i++) out->added_rows += files[i].record_count;
-  out->partitions.items = ""; /* of no field, but not null: the specification has it optional, Spark not */
 }
 
 mle_status mle_manifest_write(const char *uri, const mle_manifest_header *header,
@@ -309,17 +308,19 @@ mle_status mle_manifest_write(const char *uri, const mle_manifest_header *header
   char spec_id[NUMBER_TEXT];
   const mle_avro_pair meta[] = {
       {"schema", header->schema},
-      {"partition-spec", "[]"},
+      {"partition-spec", header->spec},
       {"partition-spec-id", number_text(header->spec_id, spec_id)},
       {"format-version", "2"},
       {"content", "data"},
       {NULL, NULL},
   };
   mle_avro_writer writer;
-  mle_status status = mle_avro_begin(&writer, &mle_record_entry_v2, meta, err);
+  mle_status status = mle_avro_begin(&writer, &mle_record_entry_v2, header->shape, meta, err);
   if (status == MLE_OK) status = put_entries(&writer, snapshot_id, files, count, err);
   if (status == MLE_OK) status = mle_store_create(uri, writer.out.data, writer.out.len, err);
   describe(out, snapshot_id, header->spec_id, writer.out.len, files, count);
+  out->partitions = header->summaries;
+  if (out->partitions.items == NULL) out->partitions.items = ""; /* no field, not null: Spark */
   out->path = uri;
   mle_avro_release(&writer);
   return status == MLE_OK ? MLE_OK : mle_context(err, "writing a manifest");
@@ -337,7 +338,7 @@ mle_status mle_manifest_list_write(const char *uri, int64_t snapshot_id, int64_t
       {NULL, NULL},
   };
   mle_avro_writer writer;
-  mle_status status = mle_avro_begin(&writer, &mle_record_manifest_file_v2, meta, err);
+  mle_status status = mle_avro_begin(&writer, &mle_record_manifest_file_v2, NULL, meta, err);
   for (size_t i = 0; i < count && status == MLE_OK; i++) {
     mle_manifest_file row = files[i];
     bool ours = row.added_snapshot_id == snapshot_id;

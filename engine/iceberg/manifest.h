@@ -132,10 +132,12 @@ mle_status mle_manifest_reopen_bytes(mle_manifest_reader *reader, mle_bytes byte
 
 /* ====== Writing (format version 2) ====== */
 
-/* `schema` is the table's as JSON; the files are unpartitioned, of spec `spec_id`. */
+/* The table's schema and its partition spec's fields as JSON, and what the files' tuples are. */
 typedef struct mle_manifest_header {
-  const char *schema;
+  const char *schema, *spec;
   int spec_id;
+  const mle_avro_shape *shape; /* NULL: they have no field */
+  mle_list summaries;          /* of mle_field_summary, for the list */
 } mle_manifest_header;
 
 /* Writes ADDED entries of `files` to `uri`, and what a manifest list says of them to `out`. */

@@ -6,6 +6,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/iceberg/sql_partition.h"
 #include "engine/iceberg/sql_type.h"
 #include "engine/iceberg/value.h"
 #include "engine/store/store.h"
@@ -183,14 +184,16 @@ static mle_status set_offsets(const mle_parquet_stats *stats, mle_arena *arena, 
 
 /* ====== Files ====== */
 
-/* PyIceberg's and Java's names: <partition>-<task>-<uuid>.parquet. */
-static const char *new_path(const mle_metadata *m, mle_arena *arena) {
+/* PyIceberg's and Java's names: <partition>-<task>-<uuid>.parquet, in a folder of the partition. */
+static const char *new_path(const mle_metadata *m, const char *partition, mle_arena *arena) {
   char uuid[MLE_UUID_TEXT];
   const char *folder = mle_metadata_property(m, "write.data.path", NULL);
+  const char *between = *partition == '\0' ? "" : "/";
   mle_uuid(uuid);
   if (folder == NULL)
-    return mle_arena_format(arena, "%s/data/00000-0-%s.parquet", m->location, uuid);
-  return mle_arena_format(arena, "%s/00000-0-%s.parquet", folder, uuid);
+    return mle_arena_format(arena, "%s/data%s%s/00000-0-%s.parquet", m->location, between, partition,
+                            uuid);
+  return mle_arena_format(arena, "%s%s%s/00000-0-%s.parquet", folder, between, partition, uuid);
 }
 
 static mle_status make_folder(const char *path, mle_error *err) {
@@ -234,36 +237,64 @@ static mle_status write_file(const mle_metadata *m, mle_frame *frame, const char
 }
 
 static mle_status describe(const mle_metadata *m, const mle_parquet_stats *stats,
-                           mle_written *written, mle_error *err) {
-  mle_data_file *file = &written->files[0];
+                           mle_written *written, mle_data_file *file, mle_error *err) {
   file->format = "PARQUET";
-  file->record_count = written->rows = stats->record_count;
-  file->file_size = written->bytes = stats->file_size;
+  file->record_count = stats->record_count;
+  file->file_size = stats->file_size;
   file->sort_order_id = 0; /* rows are in no order that the table knows of */
+  written->rows += stats->record_count;
+  written->bytes += stats->file_size;
   MLE_TRY(set_offsets(stats, &written->arena, file, err));
   return set_metrics(m->schema, stats, &written->arena, file, err);
 }
 
-static mle_status write_rows(const mle_metadata *m, mle_frame *frame, mle_written *written,
-                             mle_error *err) {
+/* One more file; rows that are none leave none. */
+static mle_status add_file(const mle_metadata *m, const mle_partition_rows *part,
+                           mle_written *written, mle_error *err) {
   mle_parquet_stats stats = {0};
-  mle_frame *conformed;
-  MLE_TRY(conform(m->schema, frame, &written->arena, &conformed, err));
   mle_status status;
-  const char *path = new_path(m, &written->arena);
-  written->files = mle_arena_alloc(&written->arena, sizeof *written->files);
-  if (path == NULL || written->files == NULL) MLE_GO(mle_nomem(err, "writing a data file"));
-  written->files[0] = mle_manifest_entry_none.file;
-  written->files[0].path = path;
-  MLE_GO(write_file(m, conformed, path, &stats, err));
-  written->num_files = 1; /* from here on, freeing `written` removes the file */
-  MLE_GO(describe(m, &stats, written, err));
+  mle_data_file *file = &written->files[written->num_files];
+  const char *path = new_path(m, part->folder, &written->arena);
+  if (path == NULL) return mle_nomem(err, "writing a data file");
+  *file = mle_manifest_entry_none.file;
+  file->path = path;
+  file->partition = part->tuple;
+  MLE_GO(write_file(m, part->frame, path, &stats, err));
+  written->num_files++; /* from here on, freeing `written` removes the file */
+  MLE_GO(describe(m, &stats, written, file, err));
   if (stats.record_count > 0) goto done;
   MLE_GO(mle_store_remove(path, err));
-  written->num_files = 0;
+  written->num_files--;
 done:
   mle_parquet_stats_release(&stats);
+  return status;
+}
+
+static mle_status add_files(const mle_metadata *m, const mle_partitions *parts,
+                            mle_written *written, mle_error *err) {
+  written->files = mle_arena_array(&written->arena, parts->count, sizeof *written->files);
+  if (written->files == NULL) return mle_nomem(err, "writing a data file");
+  for (size_t i = 0; i < parts->count; i++)
+    MLE_TRY(add_file(m, &parts->items[i], written, err));
+  return MLE_OK;
+}
+
+static mle_status write_rows(const mle_metadata *m, mle_frame *frame, mle_written *written,
+                             mle_error *err) {
+  mle_frame *conformed;
+  mle_partitions parts;
+  MLE_TRY(conform(m->schema, frame, &written->arena, &conformed, err));
+  mle_partition_rows whole = {.folder = "", .frame = conformed};
+  if (m->spec->num_fields == 0) {
+    parts = (mle_partitions){&whole, 1};
+    mle_status status = add_files(m, &parts, written, err);
+    mle_frame_free(conformed);
+    return status;
+  }
+  mle_status status = mle_partition_split(m, conformed, &written->arena, &parts, err);
   mle_frame_free(conformed);
+  if (status == MLE_OK) status = add_files(m, &parts, written, err);
+  mle_partitions_release(&parts);
   return status;
 }
 

@@ -225,7 +225,7 @@ static mle_status write_and_read(mle_error *err) {
   record found = {0};
   bool any;
   mle_status status;
-  MLE_GO(mle_avro_begin(&writer, &table, meta, err));
+  MLE_GO(mle_avro_begin(&writer, &table, NULL, meta, err));
   for (int i = 0; i < 3; i++) MLE_GO(mle_avro_put(&writer, &written, err));
   MLE_GO(mle_avro_end(&writer, err));
   MLE_GO(mle_avro_open(writer.out.data, writer.out.len, &table, &reader, err));
@@ -255,7 +255,7 @@ static void a_required_field_must_have_a_value(void **state) {
   static const mle_avro_pair meta[] = {{NULL, NULL}};
   mle_avro_writer writer;
   mle_error err;
-  must(mle_avro_begin(&writer, &mle_record_entry_v2, meta, err));
+  must(mle_avro_begin(&writer, &mle_record_entry_v2, NULL, meta, err));
   assert_int_equal(mle_avro_put(&writer, &mle_manifest_entry_none, &err), MLE_EINVAL);
   assert_message(err, "file_path");
   mle_avro_release(&writer);

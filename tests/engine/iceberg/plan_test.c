@@ -39,7 +39,7 @@ typedef struct table {
 } table;
 
 static void add_manifest(table *t, size_t count, mle_manifest_file *out) {
-  const mle_manifest_header header = {schema, 0};
+  const mle_manifest_header header = {.schema = schema, .spec = "[]"};
   mle_data_file *files = mle_arena_array(&t->arena, count, sizeof *files);
   for (size_t i = 0; i < count; i++) make_file(&t->arena, t->num_files++, &files[i]);
   const char *uri =

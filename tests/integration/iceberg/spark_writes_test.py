@@ -163,6 +163,25 @@ class Writes(SparkTest):
         self.assertEqual(self.assert_every_pair(), (5, 6))
         self.assertIn("it has format version 3", self.lua("c:load_table 'db.t':append(frame.sql 'select 1::bigint as id')", code=1))
 
+    def test_partitions(self):
+        """Both writers' files are in the same partitions: Spark leaves out ours, too, and compacts them with its own."""
+        self.make("partitioned by (bucket(3, id), truncate(1, name))")
+        self.we_append(5)
+        self.they_append(5)
+        self.we_append(5)
+        self.assert_same_now()
+        self.assertEqual(self.assert_every_pair(), (0, 3))
+        parts = self.sql("select partition.id_bucket as bucket, partition.name_trunc as name, record_count as rows from c.db.t.partitions")
+        self.assertEqual((sum(part["rows"] for part in parts), len(parts)), (15, 6))
+        self.assertEqual(len(self.sql("select * from c.db.t where name like 'l%' and id = 1")), 1)
+        self.sql("alter table c.db.t replace partition field bucket(3, id) with bucket(2, id)")
+        self.we_append(4)
+        self.they("delete from c.db.t where name = 'lua' and id = 2")
+        self.assert_same_now()
+        self.compact()
+        self.we_append(2)
+        self.assert_same_now()
+
     def test_branches(self):
         self.make()
         first = self.we_append()
