@@ -144,10 +144,10 @@ typedef struct namespaces {
   int level;
 } namespaces;
 
-static mle_status see_namespace(void *context, const char *name, bool folder, mle_error *err) {
+static mle_status see_namespace(void *context, const char *name, int64_t size, mle_error *err) {
   const namespaces *above = context;
   bool is_space = false;
-  if (!folder || !is_usable(name) || above->level == LEVELS_MAX) return MLE_OK;
+  if (size >= 0 || !is_usable(name) || above->level == LEVELS_MAX) return MLE_OK;
   char *uri = mle_format("%s/%s", above->uri, name);
   char *space = mle_format("%s%s%s", above->space, *above->space == '\0' ? "" : ".", name);
   namespaces below = {above->out, uri, space, above->level + 1};
@@ -170,10 +170,10 @@ typedef struct tables {
   const char *uri; /* of the namespace's folder */
 } tables;
 
-static mle_status see_table(void *context, const char *name, bool folder, mle_error *err) {
+static mle_status see_table(void *context, const char *name, int64_t size, mle_error *err) {
   const tables *t = context;
   bool is_table;
-  if (!folder || !is_usable(name)) return MLE_OK;
+  if (size >= 0 || !is_usable(name)) return MLE_OK;
   char *uri = mle_format("%s/%s", t->uri, name);
   if (uri == NULL) return no_memory(err);
   mle_status status = mle_metadata_file_any(uri, &is_table, err);
@@ -212,8 +212,8 @@ done:
 }
 
 /* A folder that has others in it, besides a table's own, is a namespace in use. */
-static mle_status see_used(void *context, const char *name, bool folder, mle_error *err) {
-  if (!folder || strcmp(name, "data") == 0 || strcmp(name, "metadata") == 0) return MLE_OK;
+static mle_status see_used(void *context, const char *name, int64_t size, mle_error *err) {
+  if (size >= 0 || strcmp(name, "data") == 0 || strcmp(name, "metadata") == 0) return MLE_OK;
   return mle_fail(err, MLE_EREFUSED, "the folder '%s' is a namespace: '%s' is in it",
                   (const char *)context, name);
 }

@@ -140,11 +140,11 @@ static mle_status see_other(listing *l, const char *name, int64_t number, mle_er
   return MLE_OK;
 }
 
-static mle_status see_name(void *context, const char *name, bool is_folder, mle_error *err) {
+static mle_status see_name(void *context, const char *name, int64_t size, mle_error *err) {
   listing *l = context;
   const char *rest;
   int64_t number = mle_metadata_file_version(name);
-  if (is_folder || !mle_metadata_file_named(name)) return MLE_OK;
+  if (size < 0 || !mle_metadata_file_named(name)) return MLE_OK;
   if (number > l->numbered) l->numbered = number;
   if (number > 0 || !read_number(name, &number, &rest) || *rest != '-') return MLE_OK;
   return see_other(l, name, number, err);
@@ -206,9 +206,9 @@ mle_status mle_metadata_file_find(const char *table, mle_metadata_file *out, mle
   return status;
 }
 
-static mle_status see_any(void *context, const char *name, bool is_folder, mle_error *err) {
+static mle_status see_any(void *context, const char *name, int64_t size, mle_error *err) {
   (void)err;
-  *(bool *)context |= !is_folder && mle_metadata_file_named(name);
+  *(bool *)context |= size >= 0 && mle_metadata_file_named(name);
   return MLE_OK;
 }
 

@@ -102,7 +102,7 @@ mle_status mle_local_list_names(const char *folder, const char *path, mle_store_
     struct stat info;
     if (fstatat(dirfd(dir), entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) continue; /* gone */
     if (S_ISDIR(info.st_mode) || S_ISREG(info.st_mode))
-      status = visit(context, entry->d_name, S_ISDIR(info.st_mode), err);
+      status = visit(context, entry->d_name, S_ISDIR(info.st_mode) ? -1 : info.st_size, err);
   }
   closedir(dir);
   return status;

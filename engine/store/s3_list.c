@@ -44,7 +44,7 @@ static mle_status visit_object(listing *l, mle_error *err) {
   const char *prefix = mle_s3_key(l->folder);
   size_t bucket = (size_t)(prefix - l->folder), len = strlen(prefix);
   if (l->key == NULL || strncmp(l->key, prefix, len) != 0 || l->key[len] == '\0') return MLE_OK;
-  if (l->names) return l->visit_name(l->context, l->key + len, false, err);
+  if (l->names) return l->visit_name(l->context, l->key + len, l->size, err);
   char *uri = mle_arena_format(l->page, "%.*s%s", (int)bucket, l->folder, l->key);
   return uri == NULL ? mle_nomem(err, "listing a folder") : l->visit(l->context, uri, l->size, err);
 }
@@ -56,7 +56,7 @@ static mle_status visit_folder(listing *l, const char *text, mle_error *err) {
   if (strncmp(key, prefix, len) != 0) return MLE_OK;
   char *name = mle_arena_text(l->page, key + len, strcspn(key + len, "/"));
   if (name == NULL) return mle_nomem(err, "listing a folder");
-  return *name == '\0' ? MLE_OK : l->visit_name(l->context, name, true, err);
+  return *name == '\0' ? MLE_OK : l->visit_name(l->context, name, -1, err);
 }
 
 static mle_status see(void *context, const char *path, const char *text, mle_error *err) {

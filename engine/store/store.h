@@ -46,8 +46,11 @@ typedef mle_status (*mle_store_visit)(void *context, const char *uri, int64_t si
 /* Visits every object below a folder, at any depth, in no order. A missing folder is empty. */
 mle_status mle_store_list(const char *folder, mle_store_visit visit, void *context, mle_error *err);
 
-/* Is called for each name in a folder; as with mle_store_visit a failure ends the listing. */
-typedef mle_status (*mle_store_visit_name)(void *context, const char *name, bool is_folder,
+/*
+ * Is called for each name in a folder, with the size of a file, -1 for a folder; as with
+ * mle_store_visit a failure ends the listing.
+ */
+typedef mle_status (*mle_store_visit_name)(void *context, const char *name, int64_t size,
                                            mle_error *err);
 
 /* Visits what lies directly in a folder, links apart, in no order. A missing folder is empty. */

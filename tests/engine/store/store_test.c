@@ -95,10 +95,11 @@ static void listing_a_missing_folder_finds_nothing(void **state) {
 }
 
 /* Folders begin with a slash. */
-static mle_status see_name(void *context, const char *name, bool is_folder, mle_error *err) {
+static mle_status see_name(void *context, const char *name, int64_t size, mle_error *err) {
   char *seen = context;
   (void)err;
-  strcat(strcat(seen, is_folder ? "/" : ""), name);
+  strcat(strcat(seen, size < 0 ? "/" : ""), name);
+  if (size >= 0) assert_int_equal(size, 1);
   return strcmp(name, "end") == 0 ? MLE_ECANCELLED : MLE_OK;
 }
 
