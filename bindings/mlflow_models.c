@@ -89,6 +89,80 @@ static int l_log_model(lua_State *L) {
   return 1;
 }
 
+/* ====== Logged models ====== */
+
+static void push_logged(lua_State *L, const mle_mlflow_logged *logged) {
+  lua_createtable(L, 0, 13);
+  mlb_set_text(L, "model_id", logged->model.id);
+  mlb_set_text(L, "model_uri", logged->model.uri);
+  mlb_set_text(L, "name", logged->model.name);
+  mlb_set_text(L, "source_run_id", logged->model.run_id);
+  mlb_set_text(L, "artifact_location", logged->model.artifact_uri);
+  mlb_set_text(L, "experiment_id", logged->experiment_id);
+  mlb_set_text(L, "model_type", logged->type);
+  mlb_set_text(L, "status", logged->status);
+  mlb_set_integer(L, "creation_timestamp", logged->creation_time);
+  mlb_set_integer(L, "last_updated_timestamp", logged->last_updated_time);
+  mlb_set_pairs(L, "params", &logged->params);
+  mlb_set_pairs(L, "tags", &logged->tags);
+  lua_createtable(L, 0, (int)logged->metrics.count);
+  for (size_t i = 0; i < logged->metrics.count; i++) {
+    lua_pushnumber(L, logged->metrics.item[i].value);
+    lua_setfield(L, -2, logged->metrics.item[i].key);
+  }
+  lua_setfield(L, -2, "metrics");
+}
+
+/* store:get_logged(id) -> logged model */
+static int l_get_logged(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *id = luaL_checkstring(L, 2);
+  mle_arena *memory = mlb_push_arena(L);
+  mle_mlflow_logged logged;
+  mle_error err;
+  mlb_try(L, mle_mlflow_get_logged(store, id, memory, &logged, &err), &err);
+  push_logged(L, &logged);
+  return 1;
+}
+
+/* store:search_logged{ experiment_ids, filter, order_by, max, page_token } -> list */
+static int l_search_logged(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  mle_mlflow_search search = mlb_mlflow_search(L, 2);
+  mle_arena *memory = mlb_push_arena(L);
+  mle_mlflow_logged_list list;
+  mle_error err;
+  mlb_try(L, mle_mlflow_search_logged(store, &search, memory, &list, &err), &err);
+  lua_createtable(L, (int)list.count, 1);
+  for (size_t i = 0; i < list.count; i++) {
+    push_logged(L, &list.item[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  mlb_set_text(L, "token", list.next_page_token);
+  return 1;
+}
+
+/* store:change_logged(id, { set_tags, delete_tag }) */
+static int l_change_logged(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *id = luaL_checkstring(L, 2);
+  mle_mlflow_change change = mlb_mlflow_change(L, 3);
+  mle_error err;
+  mlb_try(L, mle_mlflow_change_logged(store, id, &change, &err), &err);
+  return 0;
+}
+
+/* store:delete_logged(id) */
+static int l_delete_logged(lua_State *L) {
+  mle_mlflow *store = mlb_check_mlflow(L, 1);
+  const char *id = luaL_checkstring(L, 2);
+  mle_error err;
+  mlb_try(L, mle_mlflow_delete_logged(store, id, &err), &err);
+  return 0;
+}
+
+/* ====== Files of models ====== */
+
 /* store:fetch(location, target): copies what is behind the server to a local file or folder */
 static int l_fetch(lua_State *L) {
   mle_mlflow *store = mlb_check_mlflow(L, 1);
@@ -174,6 +248,10 @@ const luaL_Reg mlb_mlflow_model_methods[] = {
     {"log_bytes", l_log_bytes},
     {"list_artifacts", l_list_artifacts},
     {"log_model", l_log_model},
+    {"get_logged", l_get_logged},
+    {"search_logged", l_search_logged},
+    {"change_logged", l_change_logged},
+    {"delete_logged", l_delete_logged},
     {"resolve", l_resolve},
     {"fetch", l_fetch},
     {NULL, NULL},

@@ -1,12 +1,12 @@
 /*
- * artifact_store.h -- artifacts by URI, in a local folder or behind a tracking server.
+ * artifact_store.h -- artifacts by URI: in a local folder, behind a tracking server, on S3.
  *
  *     MLE_TRY(mle_mlflow_put_artifact(store, run.artifact_uri, "plots", "roc.png", err));
  *     MLE_TRY(mle_mlflow_fetch(store, "mlflow-artifacts:/1/RUN/artifacts/model", cache, err));
  *
- * A URI is a local path, file:, or mlflow-artifacts:/PATH, which `store` hands out.
- * Local files appear whole or not at all (artifacts.h); on a server each file does,
- * a folder file by file. Others are EUNSUPPORTED, by name.
+ * A URI is a local path, file:, mlflow-artifacts:/PATH, which `store` hands out, or
+ * s3://BUCKET/KEY. Local files appear whole or not at all (artifacts.h); elsewhere each
+ * file does, a folder file by file. Others are EUNSUPPORTED, by name.
  */
 #ifndef MLE_MLFLOW_ARTIFACT_STORE_H
 #define MLE_MLFLOW_ARTIFACT_STORE_H
@@ -14,7 +14,7 @@
 #include "engine/mlflow/artifacts.h"
 #include "engine/mlflow/store.h"
 
-/* Whether it is behind the server: then it has no local folder. */
+/* Whether it is on another machine: then it has no local folder. */
 bool mle_mlflow_is_remote(const char *uri);
 
 /* Copies a local file or folder into URI/FOLDER, under its own name; FOLDER may be NULL. */

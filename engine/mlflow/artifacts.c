@@ -48,7 +48,8 @@ mle_status mle_artifacts_folder(const char *uri, mle_arena *memory, const char *
   size_t scheme = strcspn(uri, ":/");
   if (uri[scheme] == ':')
     return mle_fail(err, MLE_EUNSUPPORTED,
-                    "artifacts under %.*s: are not reached by this version, only local folders",
+                    "artifacts under %.*s: are not reached by this version; it reaches local folders, "
+                    "s3:// and what a tracking server hands out",
                     (int)scheme, uri);
   return mle_arena_copy(memory, uri, out, err);
 }

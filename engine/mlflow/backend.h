@@ -10,6 +10,14 @@
 #include "engine/mlflow/artifacts.h"
 #include "engine/mlflow/store.h"
 
+/* Artifacts on another machine. A listing has whole paths; a downloaded file must be new. */
+typedef struct mle_artifact_calls {
+  mle_status (*list)(mle_mlflow *store, const char *path, mle_arena *memory,
+                     mle_artifact_list *out, mle_error *err);
+  mle_status (*upload)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
+  mle_status (*download)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
+} mle_artifact_calls;
+
 typedef struct mle_mlflow_calls {
   void (*close)(mle_mlflow *store);
 
@@ -59,6 +67,14 @@ typedef struct mle_mlflow_calls {
   mle_status (*find_model)(mle_mlflow *store, const char *run_id, const char *name,
                            mle_arena *memory, mle_mlflow_model *out, mle_error *err);
 
+  mle_status (*get_logged)(mle_mlflow *store, const char *id, mle_arena *memory,
+                           mle_mlflow_logged *out, mle_error *err);
+  mle_status (*search_logged)(mle_mlflow *store, const mle_mlflow_search *search,
+                              mle_arena *memory, mle_mlflow_logged_list *out, mle_error *err);
+  mle_status (*change_logged)(mle_mlflow *store, const char *id, const mle_mlflow_change *change,
+                              mle_error *err);
+  mle_status (*delete_logged)(mle_mlflow *store, const char *id, mle_error *err);
+
   mle_status (*create_registered_model)(mle_mlflow *store, const char *name,
                                         const char *description, mle_error *err);
   mle_status (*get_registered_model)(mle_mlflow *store, const char *name, mle_arena *memory,
@@ -90,12 +106,9 @@ typedef struct mle_mlflow_calls {
 
   /*
    * Artifacts that the store itself hands out; `path` is what follows mlflow-artifacts:/.
-   * NULL in a store whose artifacts are local folders.
+   * NULL in a store that hands out none.
    */
-  mle_status (*list_artifacts)(mle_mlflow *store, const char *path, mle_arena *memory,
-                               mle_artifact_list *out, mle_error *err);
-  mle_status (*upload)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
-  mle_status (*download)(mle_mlflow *store, const char *path, const char *file, mle_error *err);
+  const mle_artifact_calls *artifacts;
 } mle_mlflow_calls;
 
 struct mle_mlflow {

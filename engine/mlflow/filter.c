@@ -40,13 +40,35 @@ static const mle_filter_attribute version_attributes[] = {
     {NULL, NULL, MLE_FILTER_TEXT},
 };
 
+static const mle_filter_attribute logged_attributes[] = {
+    {"name", "name", MLE_FILTER_LISTED},
+    {"model_id", "model_id", MLE_FILTER_LISTED},
+    {"model_type", "model_type", MLE_FILTER_LISTED},
+    {"source_run_id", "source_run_id", MLE_FILTER_LISTED},
+    {"creation_timestamp", "creation_timestamp_ms", MLE_FILTER_NUMBER},
+    {"creation_time", "creation_timestamp_ms", MLE_FILTER_NUMBER},
+    {"last_updated_timestamp", "last_updated_timestamp_ms", MLE_FILTER_NUMBER},
+    {NULL, NULL, MLE_FILTER_TEXT},
+};
+
+#define BIT(entity) (1U << (entity))
+#define ATTRIBUTES BIT(MLE_FILTER_ATTRIBUTE)
+#define TAGS BIT(MLE_FILTER_TAG)
+#define METRICS BIT(MLE_FILTER_METRIC)
+#define PARAMS BIT(MLE_FILTER_PARAM)
+
 const mle_filter_subject mle_filter_runs = {
-    run_attributes, "run_id, run_name, status, user_id, artifact_uri, start_time or end_time", false};
+    run_attributes, "run_id, run_name, status, user_id, artifact_uri, start_time or end_time",
+    ATTRIBUTES | METRICS | PARAMS | TAGS | BIT(MLE_FILTER_DATASET), ATTRIBUTES | METRICS | PARAMS | TAGS};
 const mle_filter_subject mle_filter_experiments = {
-    experiment_attributes, "name, creation_time or last_update_time", true};
-const mle_filter_subject mle_filter_models = {model_attributes, "name", true};
+    experiment_attributes, "name, creation_time or last_update_time", ATTRIBUTES | TAGS, ATTRIBUTES};
+const mle_filter_subject mle_filter_models = {model_attributes, "name", ATTRIBUTES | TAGS, ATTRIBUTES};
 const mle_filter_subject mle_filter_versions = {
-    version_attributes, "name, version_number, run_id or source_path", true};
+    version_attributes, "name, version_number, run_id or source_path", ATTRIBUTES | TAGS, ATTRIBUTES};
+const mle_filter_subject mle_filter_logged_models = {
+    logged_attributes,
+    "name, model_id, model_type, source_run_id, creation_timestamp or last_updated_timestamp",
+    ATTRIBUTES | METRICS | PARAMS | TAGS, ATTRIBUTES | METRICS};
 
 /* The text, and how far it was read. */
 typedef struct reader {
@@ -146,7 +168,7 @@ static bool is_dataset_key(const char *key) {
 static mle_status fail_attribute(reader *r) {
   return mle_fail(r->err, MLE_EINVAL,
                   "search '%.200s': an attribute is %s (or write %stags.x) at '%.40s'", r->text,
-                  r->subject->attributes, r->subject->only_tags ? "" : "metrics.x, params.x, ",
+                  r->subject->attributes, r->subject->conditions & METRICS ? "metrics.x, params.x, " : "",
                   r->at);
 }
 
@@ -159,7 +181,7 @@ static mle_status read_name(reader *r, mle_filter_entity *entity, const char **k
   take_entity(r, entity);
   MLE_TRY(read_key(r, key));
   if (*entity == MLE_FILTER_ATTRIBUTE) *attribute = find_attribute(r->subject, *key);
-  bool misplaced = r->subject->only_tags && *entity != MLE_FILTER_ATTRIBUTE && *entity != MLE_FILTER_TAG;
+  bool misplaced = (r->subject->conditions & BIT(*entity)) == 0;
   bool unknown = *entity == MLE_FILTER_ATTRIBUTE && *attribute == NULL;
   bool no_dataset = *entity == MLE_FILTER_DATASET && !is_dataset_key(*key);
   if (misplaced || unknown || no_dataset) r->at = start;
@@ -240,7 +262,7 @@ static mle_status read_value(reader *r, mle_filter_condition *c) {
   if (strpbrk(c->operator, "<>") != NULL) return fail_at(r, "texts have no order here");
   if (strcmp(c->operator, "IN") != 0) return read_text(r, c);
   if (c->attribute == NULL || c->attribute->kind != MLE_FILTER_LISTED)
-    return fail_at(r, "only run_id takes IN");
+    return fail_at(r, "this takes no IN");
   return read_texts(r, c);
 }
 
@@ -282,8 +304,7 @@ mle_status mle_filter_parse_order(const mle_filter_subject *subject, const char 
   reader r = {subject, text, text, memory, err};
   *out = (mle_filter_order){0};
   MLE_TRY(read_name(&r, &out->entity, &out->key, &out->attribute));
-  if (out->entity == MLE_FILTER_DATASET) return fail_at(&r, "runs are not ordered by a dataset");
-  if (subject->only_tags && out->entity == MLE_FILTER_TAG) return fail_at(&r, "tags give no order here");
+  if ((subject->orders & BIT(out->entity)) == 0) return fail_at(&r, "this gives no order here");
   out->descending = take_word(&r, "DESC");
   if (!out->descending) take_word(&r, "ASC");
   skip_spaces(&r);

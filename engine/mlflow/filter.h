@@ -6,7 +6,7 @@
  * Conditions are joined by `and` only. A name is ENTITY.KEY, an attribute may
  * stand alone; odd keys stand in back-quotes or double quotes. Metrics and times
  * compare with numbers (= != > >= < <=), all else with quoted texts (= != LIKE
- * ILIKE), run_id also IN ('a', 'b'); params and tags also IS NULL, IS NOT NULL.
+ * ILIKE), ids also IN ('a', 'b'); params and tags also IS NULL, IS NOT NULL.
  */
 #ifndef MLE_MLFLOW_FILTER_H
 #define MLE_MLFLOW_FILTER_H
@@ -36,11 +36,11 @@ typedef struct mle_filter_attribute {
 typedef struct mle_filter_subject {
   const mle_filter_attribute *attribute; /* ends with a NULL name */
   const char *attributes;                /* their names, for messages */
-  bool only_tags;                        /* no metrics, params, datasets */
+  unsigned conditions, orders;           /* a bit for each entity that may stand there */
 } mle_filter_subject;
 
 extern const mle_filter_subject mle_filter_runs, mle_filter_experiments, mle_filter_models,
-    mle_filter_versions;
+    mle_filter_versions, mle_filter_logged_models;
 
 typedef struct mle_filter_condition {
   mle_filter_entity entity;

@@ -54,6 +54,10 @@ static const mle_mlflow_calls calls = {
     .finish_model = mle_rest_finish_model,
     .get_model = mle_rest_get_model,
     .find_model = mle_rest_find_model,
+    .get_logged = mle_rest_get_logged,
+    .search_logged = mle_rest_search_logged,
+    .change_logged = mle_rest_change_logged,
+    .delete_logged = mle_rest_delete_logged,
     .create_registered_model = mle_rest_create_registered_model,
     .get_registered_model = mle_rest_get_registered_model,
     .search_registered_models = mle_rest_search_registered_models,
@@ -68,9 +72,7 @@ static const mle_mlflow_calls calls = {
     .set_alias = mle_rest_set_alias,
     .get_alias = mle_rest_get_alias,
     .delete_alias = mle_rest_delete_alias,
-    .list_artifacts = mle_rest_list_artifacts,
-    .upload = mle_rest_upload,
-    .download = mle_rest_download,
+    .artifacts = &mle_rest_artifacts,
 };
 
 mle_status mle_mlflow_open_rest(const char *uri, mle_mlflow **out, mle_error *err) {
@@ -401,10 +403,10 @@ mle_status mle_rest_post_search(const mle_rest_search *how, const char *token,
       mle_json_add_text(ids, NULL, search->experiment_ids[i]);
   }
   if (search->filter != NULL) mle_json_add_text(body, "filter", search->filter);
-  mle_json_add_text(body, how->view, views[search->view]);
+  if (how->view != NULL) mle_json_add_text(body, how->view, views[search->view]);
   mle_json_add_int(body, "max_results", (int64_t)how->left);
-  mle_json *order = mle_json_add_array(body, "order_by");
-  for (size_t i = 0; search->order_by != NULL && search->order_by[i] != NULL; i++)
+  mle_json *order = search->order_by == NULL ? NULL : mle_json_add_array(body, "order_by");
+  for (size_t i = 0; order != NULL && search->order_by[i] != NULL; i++)
     mle_json_add_text(order, NULL, search->order_by[i]);
   if (token != NULL) mle_json_add_text(body, "page_token", token);
   *out = (mle_rest_request){.method = "POST", .path = how->path, .body = body};

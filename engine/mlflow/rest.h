@@ -99,7 +99,7 @@ mle_status mle_rest_change_tags(mle_rest_store *store, const mle_rest_tagged *wh
 typedef struct mle_rest_search {
   const mle_mlflow_search *search;
   const char *path, *list;  /* of the API; of the answer */
-  const char *view;         /* the name that the API has for it, of a POST */
+  const char *view;         /* the name that the API has for it, of a POST; NULL: none */
   size_t page;              /* the most that one request may ask for */
   mle_status (*request)(const struct mle_rest_search *how, const char *token,
                         mle_rest_request *out, mle_error *err); /* the next two */
@@ -187,6 +187,18 @@ mle_status mle_rest_get_model(mle_mlflow *, const char *, mle_arena *, mle_mlflo
 mle_status mle_rest_find_model(mle_mlflow *, const char *, const char *, mle_arena *,
                                mle_mlflow_model *, mle_error *);
 
+/* {"info": ..., "data": ...} */
+mle_status mle_rest_read_model(const mle_json_at *, mle_arena *, mle_mlflow_model *, mle_error *);
+
+/* rest_logged.c */
+mle_status mle_rest_get_logged(mle_mlflow *, const char *, mle_arena *, mle_mlflow_logged *,
+                              mle_error *);
+mle_status mle_rest_search_logged(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                 mle_mlflow_logged_list *, mle_error *);
+mle_status mle_rest_change_logged(mle_mlflow *, const char *, const mle_mlflow_change *,
+                                 mle_error *);
+mle_status mle_rest_delete_logged(mle_mlflow *, const char *, mle_error *);
+
 /* rest_registry.c */
 mle_status mle_rest_create_registered_model(mle_mlflow *, const char *, const char *, mle_error *);
 mle_status mle_rest_get_registered_model(mle_mlflow *, const char *, mle_arena *,
@@ -213,10 +225,7 @@ mle_status mle_rest_change_version(mle_mlflow *, const char *, int64_t, const ml
                                    mle_error *);
 mle_status mle_rest_delete_version(mle_mlflow *, const char *, int64_t, mle_error *);
 
-/* rest_artifacts.c: `path` is what follows "mlflow-artifacts:/" */
-mle_status mle_rest_list_artifacts(mle_mlflow *, const char *path, mle_arena *,
-                                   mle_artifact_list *, mle_error *);
-mle_status mle_rest_upload(mle_mlflow *, const char *path, const char *file, mle_error *);
-mle_status mle_rest_download(mle_mlflow *, const char *path, const char *file, mle_error *);
+/* rest_artifacts.c */
+extern const mle_artifact_calls mle_rest_artifacts;
 
 #endif

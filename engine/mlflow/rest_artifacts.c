@@ -34,10 +34,10 @@ static mle_status artifact_url(const mle_rest_store *store, const char *path, ml
 
 static mle_status read_files(const mle_json_at *root, const char *path, mle_arena *memory,
                              mle_artifact_list *out, mle_error *err) {
-  mle_json_at list, item;
+  mle_json_at files, item;
   mle_artifact *all = NULL;
-  if (!mle_json_find(root, "files", &list)) return MLE_OK;
-  for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
+  if (!mle_json_find(root, "files", &files)) return MLE_OK;
+  for (bool more = mle_json_first(&files, &item); more; more = mle_json_next(&item)) {
     const char *name;
     all = mle_arena_grow(memory, all, out->count, sizeof *all);
     if (all == NULL) return mle_nomem(err, "listing artifacts");
@@ -52,8 +52,8 @@ static mle_status read_files(const mle_json_at *root, const char *path, mle_aren
   return MLE_OK;
 }
 
-mle_status mle_rest_list_artifacts(mle_mlflow *base, const char *path, mle_arena *memory,
-                                   mle_artifact_list *out, mle_error *err) {
+static mle_status list(mle_mlflow *base, const char *path, mle_arena *memory,
+                       mle_artifact_list *out, mle_error *err) {
   const char *query;
   mle_json *answer = NULL;
   mle_status status;
@@ -104,15 +104,16 @@ done:
 static mle_status size_there(mle_rest_store *store, const char *path, int64_t *out,
                              mle_error *err) {
   mle_arena memory = MLE_ARENA;
-  mle_artifact_list list = {0};
+  mle_artifact_list found = {0};
   mle_status status = MLE_OK;
   const char *slash = strrchr(path, '/');
   char *folder = mle_arena_format(&memory, "%.*s", slash == NULL ? 0 : (int)(slash - path), path);
   *out = -1;
   if (folder == NULL) status = mle_nomem(err, "looking at artifacts");
-  if (status == MLE_OK) status = mle_rest_list_artifacts(&store->base, folder, &memory, &list, err);
-  for (size_t i = 0; i < list.count; i++)
-    if (strcmp(list.item[i].path, path) == 0 && !list.item[i].is_folder) *out = list.item[i].size;
+  if (status == MLE_OK) status = list(&store->base, folder, &memory, &found, err);
+  for (size_t i = 0; i < found.count; i++)
+    if (strcmp(found.item[i].path, path) == 0 && !found.item[i].is_folder)
+      *out = found.item[i].size;
   mle_arena_release(&memory);
   return status;
 }
@@ -126,7 +127,7 @@ static mle_status check_size(mle_rest_store *store, const char *path, int64_t he
                   (long long)here, (long long)there, store->settings.url);
 }
 
-mle_status mle_rest_upload(mle_mlflow *base, const char *path, const char *file, mle_error *err) {
+static mle_status upload(mle_mlflow *base, const char *path, const char *file, mle_error *err) {
   mle_rest_store *store = mle_rest_of(base);
   struct stat info;
   int fd = open(file, O_RDONLY | O_CLOEXEC);
@@ -138,8 +139,8 @@ mle_status mle_rest_upload(mle_mlflow *base, const char *path, const char *file,
   return status == MLE_OK ? check_size(store, path, info.st_size, err) : status;
 }
 
-mle_status mle_rest_download(mle_mlflow *base, const char *path, const char *file,
-                             mle_error *err) {
+static mle_status download(mle_mlflow *base, const char *path, const char *file,
+                           mle_error *err) {
   mle_rest_store *store = mle_rest_of(base);
   struct stat info;
   int fd = open(file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -150,3 +151,5 @@ mle_status mle_rest_download(mle_mlflow *base, const char *path, const char *fil
   close(fd);
   return status == MLE_OK ? check_size(store, path, info.st_size, err) : status;
 }
+
+const mle_artifact_calls mle_rest_artifacts = {list, upload, download};

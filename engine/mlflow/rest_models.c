@@ -18,8 +18,8 @@
 
 /* ====== Reading ====== */
 
-static mle_status read_model(const mle_json_at *model, mle_arena *memory, mle_mlflow_model *out,
-                             mle_error *err) {
+mle_status mle_rest_read_model(const mle_json_at *model, mle_arena *memory, mle_mlflow_model *out,
+                               mle_error *err) {
   mle_json_at info;
   MLE_TRY(mle_json_get_object(model, "info", &info, err));
   MLE_TRY(mle_rest_text(&info, "model_id", memory, &out->id, err));
@@ -36,7 +36,7 @@ static mle_status model_of_answer(const mle_json *answer, mle_arena *memory, mle
                                   mle_error *err) {
   mle_json_at root = mle_json_root(answer), model;
   MLE_TRY(mle_json_get_object(&root, "model", &model, err));
-  return read_model(&model, memory, out, err);
+  return mle_rest_read_model(&model, memory, out, err);
 }
 
 mle_status mle_rest_get_model(mle_mlflow *base, const char *id, mle_arena *memory,
@@ -109,7 +109,7 @@ static mle_status search(mle_rest_store *store, const wanted *w, mle_arena *memo
   if (!mle_json_find(&root, "models", &list)) goto done;
   for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
     if (!is_wanted(&item, w)) continue;
-    status = read_model(&item, memory, out, err);
+    status = mle_rest_read_model(&item, memory, out, err);
     break;
   }
 done:

@@ -112,6 +112,17 @@ mle_status mle_sqlite_find_model(mle_mlflow *, const char *, const char *, mle_a
 mle_status mle_sqlite_tag_model_version(mle_sqlite_store *, const char *model_id,
                                         const char *name, int64_t version, mle_error *);
 
+/* sqlite_logged.c */
+mle_status mle_sqlite_get_logged(mle_mlflow *, const char *, mle_arena *, mle_mlflow_logged *,
+                              mle_error *);
+mle_status mle_sqlite_search_logged(mle_mlflow *, const mle_mlflow_search *, mle_arena *,
+                                 mle_mlflow_logged_list *, mle_error *);
+mle_status mle_sqlite_change_logged(mle_mlflow *, const char *, const mle_mlflow_change *,
+                                 mle_error *);
+mle_status mle_sqlite_delete_logged(mle_mlflow *, const char *, mle_error *);
+mle_status mle_sqlite_put_logged_tag(mle_sqlite_store *, const char *id, const char *key,
+                                     const char *value, mle_error *);
+
 /* sqlite_registry.c */
 mle_status mle_sqlite_create_registered_model(mle_mlflow *, const char *, const char *,
                                               mle_error *);

@@ -45,8 +45,10 @@ static mle_status begin_3(mle_sqlite_store *store, const mle_mlflow_run *run, ml
   mle_mlflow_experiment experiment = {0};
   MLE_TRY(mle_sqlite_get_experiment(&store->base, run->experiment_id, memory, &experiment, err));
   out->id = mle_arena_format(memory, "m-%s", mle_uuid_hex(hex));
-  out->artifact_uri = mle_arena_format(memory, "%s/models/m-%s/artifacts",
-                                       experiment.artifact_location, hex);
+  const char *location = experiment.artifact_location;
+  size_t len = strlen(location);
+  while (len > 0 && location[len - 1] == '/') len--;
+  out->artifact_uri = mle_arena_format(memory, "%.*s/models/m-%s/artifacts", (int)len, location, hex);
   out->uri = mle_arena_format(memory, "models:/m-%s", hex);
   out->format = "3.17.2";
   if (out->id == NULL || out->artifact_uri == NULL || out->uri == NULL)
@@ -238,20 +240,6 @@ mle_status mle_sqlite_find_model(mle_mlflow *base, const char *run_id, const cha
 
 /* ====== Versions of a model ====== */
 
-static mle_status put_model_tag(mle_sqlite_store *store, const char *model_id, const char *value,
-                                mle_error *err) {
-  MLE_TRY(mle_db_run(store->db, err,
-                     "update logged_model_tags set tag_value = ?2"
-                     " where model_id = ?1 and tag_key = '" VERSIONS_TAG "'",
-                     "ss", model_id, value));
-  if (mle_db_changes(store->db) > 0) return MLE_OK;
-  return mle_db_run(store->db, err,
-                    "insert into logged_model_tags (model_id, experiment_id, tag_key, tag_value)"
-                    " select model_id, experiment_id, '" VERSIONS_TAG "', ?2 from logged_models"
-                    " where model_id = ?1",
-                    "ss", model_id, value);
-}
-
 mle_status mle_sqlite_tag_model_version(mle_sqlite_store *store, const char *model_id,
                                         const char *name, int64_t version, mle_error *err) {
   char *old = NULL, *text = NULL;
@@ -268,7 +256,7 @@ mle_status mle_sqlite_tag_model_version(mle_sqlite_store *store, const char *mod
   mle_json_add_int(entry, "version", version);
   text = mle_json_print(list, false);
   status = text == NULL ? mle_nomem(err, "registering a model")
-                        : put_model_tag(store, model_id, text, err);
+                        : mle_sqlite_put_logged_tag(store, model_id, VERSIONS_TAG, text, err);
 done:
   mle_free(text);
   mle_json_free(list);

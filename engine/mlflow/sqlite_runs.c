@@ -157,7 +157,7 @@ static mle_status insert_run(mle_sqlite_store *store, const mle_mlflow_new_run *
                      "insert into runs (run_uuid, experiment_id, name, source_type, source_name,"
                      " entry_point_name, source_version, user_id, status, start_time,"
                      " lifecycle_stage, artifact_uri) values (?1, cast(?2 as integer), ?3, 'UNKNOWN', '', '',"
-                     " '', ?4, 'RUNNING', ?5, 'active', ?6 || '/' || ?1 || '/artifacts')",
+                     " '', ?4, 'RUNNING', ?5, 'active', rtrim(?6, '/') || '/' || ?1 || '/artifacts')",
                      "ssssis", id, run->experiment_id, run->name, run->user, run->start_time,
                      artifact_location));
   MLE_TRY(mle_sqlite_put_tags(store, id, &run->tags, err));
@@ -243,16 +243,6 @@ mle_status mle_sqlite_delete_tag(mle_mlflow *base, const char *run_id, const cha
 
 /* ====== Searching ====== */
 
-static mle_status put_experiments(mle_buffer *sql, const char *const *ids, mle_error *err) {
-  MLE_TRY(mle_buffer_puts(sql, " and r.experiment_id in (", err));
-  for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
-    if (*ids[i] == '\0' || ids[i][strspn(ids[i], "0123456789")] != '\0')
-      return mle_fail(err, MLE_EINVAL, "'%s' is no experiment id; ids are numbers", ids[i]);
-    MLE_TRY(mle_buffer_printf(sql, err, "%s%s", i > 0 ? ", " : "", ids[i]));
-  }
-  return mle_buffer_puts(sql, ")", err);
-}
-
 static mle_status read_found(mle_db_rows *rows, mle_arena *memory, mle_mlflow_runs *out,
                              mle_error *err) {
   mle_mlflow_run *list = NULL;
@@ -274,7 +264,7 @@ mle_status mle_sqlite_search_runs(mle_mlflow *base, const mle_mlflow_search *sea
   mle_status status;
   MLE_GO(mle_buffer_printf(&sql, err, "select " MLE_SQLITE_RUN_COLUMNS " from runs r where %s",
                            mle_sqlite_in_view(search->view)));
-  MLE_GO(put_experiments(&sql, search->experiment_ids, err));
+  MLE_GO(mle_sqlite_put_experiments(&sql, search->experiment_ids, err));
   MLE_GO(mle_sqlite_put_search(&sql, &mle_sqlite_runs, search, memory, err));
   MLE_GO(mle_db_query(store->db, &rows, err, sql.data, ""));
   MLE_GO(read_found(&rows, memory, out, err));

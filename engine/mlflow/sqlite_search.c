@@ -11,17 +11,30 @@
 
 #define COLUMN_MAX 40
 
+/* A NaN is kept as 0, but no number: as in MLflow 3 it compares with none. */
+#define TAGS_IN(table) {table, "key", "value", "", ""}
+#define NONE {NULL, NULL, NULL, NULL, NULL}
+
 const mle_sqlite_subject mle_sqlite_runs = {
-    &mle_filter_runs, "x.run_uuid = r.run_uuid", "tags", "r.start_time desc",
-    "r.start_time desc, r.run_uuid"};
+    &mle_filter_runs, "x.run_uuid = r.run_uuid", TAGS_IN("tags"), TAGS_IN("params"),
+    {"latest_metrics", "key", "value", " and x.is_nan = 0", ""},
+    "r.start_time desc", "r.start_time desc, r.run_uuid"};
 const mle_sqlite_subject mle_sqlite_experiments = {
-    &mle_filter_experiments, "x.experiment_id = r.experiment_id", "experiment_tags",
+    &mle_filter_experiments, "x.experiment_id = r.experiment_id", TAGS_IN("experiment_tags"), NONE, NONE,
     "r.creation_time desc, r.experiment_id asc", "r.experiment_id desc"};
 const mle_sqlite_subject mle_sqlite_models = {
-    &mle_filter_models, "x.name = r.name", "registered_model_tags", "r.name asc", "r.name asc"};
+    &mle_filter_models, "x.name = r.name", TAGS_IN("registered_model_tags"), NONE, NONE, "r.name asc",
+    "r.name asc"};
 const mle_sqlite_subject mle_sqlite_versions = {
-    &mle_filter_versions, "x.name = r.name and x.version = r.version", "model_version_tags",
-    "r.last_updated_time desc", "r.name asc, r.version desc"};
+    &mle_filter_versions, "x.name = r.name and x.version = r.version", TAGS_IN("model_version_tags"),
+    NONE, NONE, "r.last_updated_time desc", "r.name asc, r.version desc"};
+const mle_sqlite_subject mle_sqlite_logged_models = {
+    &mle_filter_logged_models, "x.model_id = r.model_id",
+    {"logged_model_tags", "tag_key", "tag_value", "", ""},
+    {"logged_model_params", "param_key", "param_value", "", ""},
+    {"logged_model_metrics", "metric_name", "metric_value", "",
+     " order by x.metric_timestamp_ms desc, x.metric_step desc, x.run_id limit 1"},
+    "r.creation_timestamp_ms desc", "r.creation_timestamp_ms desc, r.model_id"};
 
 /* ====== Conditions ====== */
 
@@ -52,23 +65,26 @@ static mle_status put_comparison(mle_buffer *sql, const char *column,
   return mle_buffer_puts(sql, ")", err);
 }
 
-static const char *table_of(const mle_sqlite_subject *subject, mle_filter_entity entity) {
-  if (entity == MLE_FILTER_METRIC) return "latest_metrics";
-  return entity == MLE_FILTER_PARAM ? "params" : subject->tags;
+static const mle_sqlite_keyed *keyed_of(const mle_sqlite_subject *subject,
+                                        mle_filter_entity entity) {
+  if (entity == MLE_FILTER_METRIC) return &subject->metrics;
+  return entity == MLE_FILTER_PARAM ? &subject->params : &subject->tags;
 }
 
 static mle_status put_keyed(mle_buffer *sql, const mle_sqlite_subject *subject,
                             const mle_filter_condition *c, mle_error *err) {
-  MLE_TRY(mle_buffer_printf(sql, err, "%sexists (select 1 from %s x where %s and x.key = ",
-                            strcmp(c->operator, "IS NULL") == 0 ? "not " : "",
-                            table_of(subject, c->entity), subject->join));
+  char column[COLUMN_MAX];
+  const mle_sqlite_keyed *in = keyed_of(subject, c->entity);
+  MLE_TRY(mle_buffer_printf(sql, err, "%sexists (select 1 from %s x where %s and x.%s = ",
+                            strcmp(c->operator, "IS NULL") == 0 ? "not " : "", in->table,
+                            subject->join, in->key));
   MLE_TRY(put_text(sql, c->key, err));
   if (strncmp(c->operator, "IS ", 3) != 0) {
+    snprintf(column, sizeof column, "x.%s", in->value);
     MLE_TRY(mle_buffer_puts(sql, " and ", err));
-    MLE_TRY(put_comparison(sql, "x.value", c, err));
+    MLE_TRY(put_comparison(sql, column, c, err));
   }
-  /* Kept as 0, but no number: as in MLflow 3 it compares with none. */
-  return mle_buffer_puts(sql, c->entity == MLE_FILTER_METRIC ? " and x.is_nan = 0)" : ")", err);
+  return mle_buffer_printf(sql, err, "%s)", in->counts);
 }
 
 static mle_status put_dataset(mle_buffer *sql, const mle_filter_condition *c, mle_error *err) {
@@ -96,6 +112,16 @@ static mle_status put_condition(mle_buffer *sql, const mle_sqlite_subject *subje
   return put_comparison(sql, column, c, err);
 }
 
+mle_status mle_sqlite_put_experiments(mle_buffer *sql, const char *const *ids, mle_error *err) {
+  MLE_TRY(mle_buffer_puts(sql, " and r.experiment_id in (", err));
+  for (size_t i = 0; ids != NULL && ids[i] != NULL; i++) {
+    if (*ids[i] == '\0' || ids[i][strspn(ids[i], "0123456789")] != '\0')
+      return mle_fail(err, MLE_EINVAL, "'%s' is no experiment id; ids are numbers", ids[i]);
+    MLE_TRY(mle_buffer_printf(sql, err, "%s%s", i > 0 ? ", " : "", ids[i]));
+  }
+  return mle_buffer_puts(sql, ")", err);
+}
+
 /* ====== Order ====== */
 
 /* What lacks the value comes last, in either direction. */
@@ -106,10 +132,11 @@ static mle_status put_order(mle_buffer *sql, const mle_sqlite_subject *subject, 
   const char *direction = order.descending ? "desc" : "asc";
   if (order.entity == MLE_FILTER_ATTRIBUTE)
     return mle_buffer_printf(sql, err, "r.%s %s nulls last, ", order.attribute->column, direction);
-  MLE_TRY(mle_buffer_printf(sql, err, "(select x.value from %s x where %s and x.key = ",
-                            table_of(subject, order.entity), subject->join));
+  const mle_sqlite_keyed *in = keyed_of(subject, order.entity);
+  MLE_TRY(mle_buffer_printf(sql, err, "(select x.%s from %s x where %s and x.%s = ", in->value,
+                            in->table, subject->join, in->key));
   MLE_TRY(put_text(sql, order.key, err));
-  return mle_buffer_printf(sql, err, ") %s nulls last, ", direction);
+  return mle_buffer_printf(sql, err, "%s) %s nulls last, ", in->newest, direction);
 }
 
 static mle_status put_orders(mle_buffer *sql, const mle_sqlite_subject *subject,

@@ -19,15 +19,25 @@
 #define MLE_SQLITE_SQL_MAX ((size_t)1 << 20)
 #define MLE_SQLITE_OFFSET_MAX 1000000000
 
+/* Where pairs of a kind are kept. */
+typedef struct mle_sqlite_keyed {
+  const char *table, *key, *value;
+  const char *counts; /* what else holds of those that count, from " and " on */
+  const char *newest; /* of several with one key, from " order by " on */
+} mle_sqlite_keyed;
+
 typedef struct mle_sqlite_subject {
   const mle_filter_subject *filter;
   const char *join; /* of `r` with its tags, params, metrics `x` */
-  const char *tags; /* their table */
+  mle_sqlite_keyed tags, params, metrics;
   const char *order, *ties;
 } mle_sqlite_subject;
 
 extern const mle_sqlite_subject mle_sqlite_runs, mle_sqlite_experiments, mle_sqlite_models,
-    mle_sqlite_versions;
+    mle_sqlite_versions, mle_sqlite_logged_models;
+
+/* " and r.experiment_id in (...)"; NULL: in none. */
+mle_status mle_sqlite_put_experiments(mle_buffer *sql, const char *const *ids, mle_error *err);
 
 /* Adds conditions, order and page of a search to SQL that ends in a condition. */
 mle_status mle_sqlite_put_search(mle_buffer *sql, const mle_sqlite_subject *subject,

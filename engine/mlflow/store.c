@@ -312,3 +312,33 @@ mle_status mle_mlflow_find_model(mle_mlflow *store, const char *run_id, const ch
   *out = (mle_mlflow_model){0};
   return store->call->find_model(store, run_id, name, memory, out, err);
 }
+
+/* ====== Logged models ====== */
+
+mle_status mle_mlflow_get_logged(mle_mlflow *store, const char *id, mle_arena *memory,
+                                 mle_mlflow_logged *out, mle_error *err) {
+  *out = (mle_mlflow_logged){0};
+  return store->call->get_logged(store, id, memory, out, err);
+}
+
+mle_status mle_mlflow_search_logged(mle_mlflow *store, const mle_mlflow_search *search,
+                                    mle_arena *memory, mle_mlflow_logged_list *out,
+                                    mle_error *err) {
+  mle_mlflow_search request = mle_mlflow_bounded(search);
+  *out = (mle_mlflow_logged_list){0};
+  return store->call->search_logged(store, &request, memory, out, err);
+}
+
+mle_status mle_mlflow_change_logged(mle_mlflow *store, const char *id,
+                                    const mle_mlflow_change *change, mle_error *err) {
+  mle_arena memory = MLE_ARENA;
+  mle_mlflow_change checked = *change;
+  mle_status status = mle_mlflow_cut_pairs("tag", MLE_MLFLOW_TAG_MAX, &checked.set_tags, &memory, err);
+  if (status == MLE_OK) status = store->call->change_logged(store, id, &checked, err);
+  mle_arena_release(&memory);
+  return status;
+}
+
+mle_status mle_mlflow_delete_logged(mle_mlflow *store, const char *id, mle_error *err) {
+  return store->call->delete_logged(store, id, err);
+}

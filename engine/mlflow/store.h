@@ -300,6 +300,40 @@ mle_status mle_mlflow_get_model(mle_mlflow *store, const char *id, mle_arena *me
 mle_status mle_mlflow_find_model(mle_mlflow *store, const char *run_id, const char *name,
                                  mle_arena *memory, mle_mlflow_model *out, mle_error *err);
 
+/* ====== Logged models: MLflow 3's entities, wherever they were logged ====== */
+
+typedef struct mle_mlflow_logged {
+  mle_mlflow_model model;
+  const char *experiment_id;
+  const char *type;   /* NULL: not said */
+  const char *status; /* PENDING, READY, UPLOAD_FAILED */
+  int64_t creation_time, last_updated_time;
+  mle_mlflow_pairs params, tags;
+  mle_mlflow_metrics metrics; /* the latest point of each */
+} mle_mlflow_logged;
+
+typedef struct mle_mlflow_logged_list {
+  size_t count;
+  const mle_mlflow_logged *item;
+  const char *next_page_token;
+} mle_mlflow_logged_list;
+
+/* All of these are EUNSUPPORTED in a store of MLflow 2's, which knows no such entities. */
+mle_status mle_mlflow_get_logged(mle_mlflow *store, const char *id, mle_arena *memory,
+                                 mle_mlflow_logged *out, mle_error *err);
+
+/* Filters: name, model_id, ..., metrics.x, params.x, tags.x. Newest first. */
+mle_status mle_mlflow_search_logged(mle_mlflow *store, const mle_mlflow_search *search,
+                                    mle_arena *memory, mle_mlflow_logged_list *out,
+                                    mle_error *err);
+
+/* Its tags: nothing else of it changes. */
+mle_status mle_mlflow_change_logged(mle_mlflow *store, const char *id,
+                                    const mle_mlflow_change *change, mle_error *err);
+
+/* It is no longer found; its files and the versions made of it stay. */
+mle_status mle_mlflow_delete_logged(mle_mlflow *store, const char *id, mle_error *err);
+
 /* ====== Registry ====== */
 
 typedef struct mle_mlflow_registered_model {

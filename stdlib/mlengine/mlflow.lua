@@ -14,6 +14,7 @@ local context = require "mlengine.context"
 local errors = require "mlengine.error"
 local experiments = require "mlengine.mlflow.experiments"
 local here = require "mlengine.mlflow.here"
+local logged = require "mlengine.mlflow.logged"
 local native = require "mle.mlflow"
 local origin = require "mlengine.mlflow.origin"
 local registry = require "mlengine.mlflow.registry"
@@ -50,6 +51,12 @@ M.set_model_version_tag = registry.set_model_version_tag
 M.delete_model_version_tag = registry.delete_model_version_tag
 M.delete_model_version = registry.delete_model_version
 M.set_alias, M.get_alias, M.delete_alias = registry.set_alias, registry.get_alias, registry.delete_alias
+
+-- ====== Logged models: mlengine.mlflow.logged ======
+
+M.get_logged_model, M.search_logged_models = logged.get_logged_model, logged.search_logged_models
+M.set_logged_model_tags = logged.set_logged_model_tags
+M.delete_logged_model_tag, M.delete_logged_model = logged.delete_logged_model_tag, logged.delete_logged_model
 
 -- ====== Runs ======
 

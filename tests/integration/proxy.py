@@ -15,10 +15,10 @@ class Proxy:
     A fault is None, ("status", code, headers[, body]), "drop" (the request never arrives), "lose" (it does, the answer
     never comes back), ("after", code) (it does, and the answer is that status), ("cut", bytes) (the answer ends early),
     ("edit", function of the answer's bytes) or ("slow", seconds). `nth` counts the requests of that method and path from 1. `strip` is taken
-    out of each path before it is handed on.
+    out of each path before it is handed on; `headers` take the place of the client's.
     """
 
-    def __init__(self, server_port, fault=None, tls=None, strip=None):
+    def __init__(self, server_port, fault=None, tls=None, strip=None, headers=None):
         self.counts, self.seen, self.fault, lock = {}, [], fault or (lambda *_: None), threading.Lock()
         proxy = self
 
@@ -30,8 +30,8 @@ class Proxy:
 
             def forward(self, body):
                 upstream = http.client.HTTPConnection("127.0.0.1", server_port, timeout=120)
-                headers = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "transfer-encoding")}
-                upstream.request(self.command, self.path.replace(strip, "", 1) if strip else self.path, body, headers)
+                sent = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection", "transfer-encoding")}
+                upstream.request(self.command, self.path.replace(strip, "", 1) if strip else self.path, body, {**sent, **(headers or {})})
                 try:
                     answer = upstream.getresponse()
                     return answer.status, answer.getheaders(), answer.read()

@@ -76,6 +76,9 @@ mlflow.delete_registered_model_tag("N", "a") mlflow.delete_registered_model "N"
 print(mlflow.get_registered_model("N").aliases, mlflow.search_registered_models()[1].name,
   mlflow.get_model_version_by_alias("N", "c").version, mlflow.search_model_versions { filter_string = "x" }[1].name)
 mlflow.update_model_version("N", 1, "d") mlflow.delete_model_version_tag("N", 1, "a") mlflow.delete_model_version("N", 1)
+print(mlflow.get_logged_model("m-1").metrics, mlflow.search_logged_models { experiment = "e", filter_string = "x", order_by = "name",
+  max_results = 1, page_token = "t" }.token)
+mlflow.set_logged_model_tags("m-1", { a = 1 }) mlflow.delete_logged_model_tag("m-1", "a") mlflow.delete_logged_model "m-1"
 mlflow.autolog { log_models = false }
 run:finish "FINISHED"
 deploy.release { endpoint = "e", model = v.uri, alias = "a",

@@ -30,7 +30,7 @@ local M = {}
 ---@field max? integer 1000
 ---@field view? "ACTIVE_ONLY"|"DELETED_ONLY"|"ALL" of runs and experiments
 ---@field page_token? string
----@field experiment_ids? string[] of runs
+---@field experiment_ids? string[] of runs and logged models
 
 ---What to change in an experiment, a registered model or a version.
 ---@class mle.mlflow.Change
@@ -53,6 +53,22 @@ local M = {}
 ---@field tags table<string, string>
 ---@field metrics table<string, number> the latest value of each
 ---@field datasets mle.mlflow.Dataset[]
+
+---A model as MLflow 3 keeps it: an entity of its own.
+---@class mle.mlflow.LoggedModel
+---@field model_id string
+---@field model_uri string models:/m-...
+---@field name string
+---@field experiment_id string
+---@field source_run_id? string
+---@field artifact_location string
+---@field model_type? string
+---@field status "PENDING"|"READY"|"UPLOAD_FAILED"|"UNSPECIFIED"
+---@field creation_timestamp integer milliseconds since 1970 UTC
+---@field last_updated_timestamp integer
+---@field params table<string, string>
+---@field tags table<string, string>
+---@field metrics table<string, number> the latest value of each
 
 ---@class mle.mlflow.Place
 ---@field location string  URI of the files
@@ -183,6 +199,22 @@ function Store:track(run_id, spool) end
 ---@param file string
 ---@return integer points how many it held
 function Store:send_spooled(file) end
+
+---The store refuses these four where it is of MLflow 2.
+---@param id string
+---@return mle.mlflow.LoggedModel
+function Store:get_logged(id) end
+
+---@param search mle.mlflow.Search
+---@return mle.mlflow.LoggedModel[]
+function Store:search_logged(search) end
+
+---@param id string
+---@param change mle.mlflow.Change its tags only
+function Store:change_logged(id, change) end
+
+---@param id string
+function Store:delete_logged(id) end
 
 ---@param artifact_uri string
 ---@param path string

@@ -77,6 +77,16 @@ static const struct canned {
     {"/api/2.0/mlflow/runs/outputs", "{}"},
     {"/api/2.0/mlflow/logged-models", MODEL},
     {"/api/2.0/mlflow/logged-models/m-1", MODEL},
+    {"/api/2.0/mlflow/logged-models/m-1/tags", "{}"},
+    {"/api/2.0/mlflow/logged-models/m-1/tags/old", "{}"},
+    {"/api/2.0/mlflow/logged-models/search",
+     "{\"models\":[{\"info\":{\"model_id\":\"m-1\",\"name\":\"model\",\"artifact_uri\":\"/a\",\"status\":"
+     "\"LOGGED_MODEL_READY\",\"tags\":[{\"key\":\"k\",\"value\":\"v\"}]},\"data\":{\"metrics\":["
+     "{\"key\":\"m\",\"value\":2,\"timestamp\":9,\"step\":1},{\"key\":\"m\",\"value\":1,\"timestamp\":9}]}}],"
+     "\"next_page_token\":\"t\"}"},
+    {"/lake/", "<ListBucketResult><Contents><Key>w/x.txt</Key><Size>1</Size></Contents><CommonPrefixes>"
+              "<Prefix>w/d/</Prefix></CommonPrefixes></ListBucketResult>"},
+    {"/lake/w/x.txt", "1"},
     {"/api/2.0/mlflow/registered-models/get", "{\"registered_model\":{\"name\":\"M\"}}"},
     {"/api/2.0/mlflow/registered-models/alias",
      "{\"model_version\":{\"name\":\"M\",\"version\":\"7\"}}"},
@@ -134,6 +144,9 @@ static int open_fixture(void **state) {
   snprintf(f.uri, sizeof f.uri, "http://127.0.0.1:%u/", port);
   strcpy(f.folder, "/tmp/mlengine-rest-XXXXXX");
   setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0", 1);
+  setenv("MLFLOW_S3_ENDPOINT_URL", f.uri, 1);
+  setenv("AWS_ACCESS_KEY_ID", "id", 1);
+  setenv("AWS_SECRET_ACCESS_KEY", "secret", 1);
   *state = &f;
   return begun && mkdtemp(f.folder) != NULL ? 0 : -1;
 }
@@ -307,10 +320,35 @@ static mle_status search_all(mle_mlflow *store, mle_arena *memory, mle_error *er
   return mle_mlflow_search_versions(store, &search, memory, &versions, err);
 }
 
+static mle_status use_logged(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  static const char *const ids[] = {"1", NULL}, *const order[] = {"metrics.m DESC", "name", NULL};
+  mle_mlflow_search search = {.experiment_ids = ids, .order_by = order, .max = 1};
+  mle_mlflow_logged logged;
+  mle_mlflow_logged_list found;
+  MLE_TRY(mle_mlflow_get_logged(store, "m-1", memory, &logged, err));
+  assert_string_equal(logged.status, "READY");
+  MLE_TRY(mle_mlflow_search_logged(store, &search, memory, &found, err));
+  assert_int_equal(found.item[0].metrics.count, 1);
+  assert_true(found.item[0].metrics.item[0].value == 2);
+  assert_string_equal(found.next_page_token, "t");
+  MLE_TRY(mle_mlflow_change_logged(store, "m-1", &change, err));
+  return mle_mlflow_delete_logged(store, "m-1", err);
+}
+
+static mle_status use_bucket(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  mle_artifact_list list;
+  MLE_TRY(mle_mlflow_list_artifacts(store, "s3://lake/w", NULL, memory, &list, err));
+  assert_int_equal(list.count, 2);
+  assert_string_equal(list.item[0].path, "d");
+  assert_int_equal(list.item[1].size, 1);
+  return mle_mlflow_put_bytes(store, "s3://lake/w", "x.txt", "1", 1, err);
+}
+
 /* Each on its own: the requests of a walk are as many as its allocations squared. */
 static void changes_out_of_memory_are_errors(void **state) {
   static mle_status (*const what[])(mle_mlflow *, mle_arena *, mle_error *) = {
-      create_experiment, change_experiment, change_run, change_model, change_version, search_all};
+      create_experiment, change_experiment, change_run, change_model, change_version, search_all,
+      use_logged,        use_bucket};
   const fixture *f = *state;
   mle_mlflow *store;
   mle_error err;

@@ -562,6 +562,68 @@ static void a_change_out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   assert_true(granted > 10);
 }
 
+/* MLflow 3's tables, in small. */
+static void make_logged(fixture *f) {
+  beside(f,
+         "create table logged_models (model_id varchar(36) primary key, experiment_id integer, name varchar(500),"
+         " artifact_location varchar(1000), creation_timestamp_ms bigint, last_updated_timestamp_ms bigint,"
+         " status integer, lifecycle_stage varchar(32), model_type varchar(500), source_run_id varchar(32),"
+         " status_message varchar(1000));"
+         "create table logged_model_params (model_id varchar(36), experiment_id integer, param_key varchar(255),"
+         " param_value text);"
+         "create table logged_model_metrics (model_id varchar(36), metric_name varchar(500), metric_timestamp_ms bigint,"
+         " metric_step bigint, metric_value float, experiment_id integer, run_id varchar(32));"
+         "create table logged_model_tags (model_id varchar(36), experiment_id integer, tag_key varchar(255), tag_value text);"
+         "alter table inputs add column step bigint not null default 0;"
+         "insert into logged_models values ('m-1', 0, 'one', '/a', 1, 1, 2, 'active', null, null, null),"
+         " ('m-2', 0, 'two', '/b', 2, 2, 1, 'active', '', 'r', null);"
+         "insert into logged_model_metrics values ('m-1', 'auc', 5, 1, 0.5, 0, 'r'), ('m-1', 'auc', 4, 2, 0.4, 0, 'r'),"
+         " ('m-2', 'auc', 4, 0, 0.9, 0, 'r')");
+}
+
+static mle_status life_of_logged(mle_mlflow *store, mle_arena *memory, mle_error *err) {
+  static const char *const ids[] = {"0", NULL}, *const by_auc[] = {"metrics.auc DESC", NULL};
+  mle_mlflow_change set = {.set_tags = {1, &tag}}, drop = {.delete_tag = "k"};
+  mle_mlflow_search search = {.experiment_ids = ids, .filter = "metrics.auc > 0.1", .order_by = by_auc, .max = 1};
+  mle_mlflow_logged_list found;
+  mle_mlflow_logged one;
+  MLE_TRY(mle_mlflow_change_logged(store, "m-1", &set, err));
+  MLE_TRY(mle_mlflow_get_logged(store, "m-1", memory, &one, err));
+  assert_string_equal(look_up(&one.tags, "k"), "it's");
+  assert_int_equal(one.metrics.count, 1);
+  assert_true(one.metrics.item[0].value == 0.5);
+  MLE_TRY(mle_mlflow_search_logged(store, &search, memory, &found, err));
+  assert_int_equal(found.count, 1);
+  assert_string_equal(found.item[0].model.id, "m-2");
+  assert_string_equal(found.item[0].status, "PENDING");
+  assert_string_equal(found.next_page_token, "1");
+  return mle_mlflow_change_logged(store, "m-1", &drop, err);
+}
+
+static void logged_models_are_found_and_changed(void **state) {
+  fixture *f = *state;
+  mle_mlflow_logged one;
+  mle_error told;
+  long granted = 0;
+  assert_int_equal(mle_mlflow_get_logged(f->store, "m-1", &f->memory, &one, &told), MLE_EUNSUPPORTED);
+  assert_non_null(strstr(told.message, "mlflow db upgrade sqlite:///"));
+  make_logged(f);
+  for (mle_status status = MLE_ENOMEM; status != MLE_OK; granted++) {
+    mle_arena memory = MLE_ARENA;
+    mle_alloc_fail_after(granted);
+    status = life_of_logged(f->store, &memory, &told);
+    mle_alloc_fail_after(-1);
+    mle_arena_release(&memory);
+    if (status != MLE_OK && status != MLE_ENOMEM) fail_msg("after %ld allocations: %s", granted, told.message);
+  }
+  assert_true(granted > 5);
+  mle_mlflow_change drop = {.delete_tag = "k"};
+  assert_int_equal(mle_mlflow_change_logged(f->store, "m-1", &drop, NULL), MLE_ENOTFOUND);
+  OK(mle_mlflow_delete_logged(f->store, "m-1", &err));
+  assert_int_equal(mle_mlflow_delete_logged(f->store, "m-1", NULL), MLE_ENOTFOUND);
+  assert_int_equal(mle_mlflow_get_logged(f->store, "m-1", &f->memory, &one, NULL), MLE_ENOTFOUND);
+}
+
 static void pages_follow_each_other(void **state) {
   fixture *f = *state;
   static const char *const ids[] = {"0", NULL}, *const by_name[] = {"run_name", NULL};
@@ -608,6 +670,7 @@ int main(void) {
       TEST(columns_are_looked_at_again_after_an_upgrade),
       TEST(out_of_memory_is_an_error_and_leaks_nothing),
       TEST(a_change_out_of_memory_is_an_error_and_leaks_nothing),
+      TEST(logged_models_are_found_and_changed),
       TEST(pages_follow_each_other),
   };
   return cmocka_run_group_tests(tests, read_booster, free_booster);

@@ -84,10 +84,14 @@ class Postgres(Catalog):
                         "UTF8", "--locale=C"], check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
         os.remove(secret)
         self.start()
+        self.properties = {"type": "sql", "uri": self.make_database("iceberg"), "warehouse": self.warehouse}
+
+    def make_database(self, name):
+        """A new one; its URI, as SQLAlchemy takes it."""
         env = {**os.environ, "PGPASSWORD": self.password}
-        subprocess.run([self.program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "ice", "iceberg"], check=True, env=env)
+        subprocess.run([self.program("createdb"), "-h", "127.0.0.1", "-p", str(self.port), "-U", "ice", name], check=True, env=env)
         coded = "".join(c if c.isalnum() or c in "-_." else f"%{ord(c):02X}" for c in self.password)
-        self.properties = {"type": "sql", "uri": f"postgresql+psycopg2://ice:{coded}@127.0.0.1:{self.port}/iceberg", "warehouse": self.warehouse}
+        return f"postgresql+psycopg2://ice:{coded}@127.0.0.1:{self.port}/{name}"
 
     def program(self, name):
         return os.path.join(self.programs, name)

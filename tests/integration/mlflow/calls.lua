@@ -203,4 +203,48 @@ tell("old name", kind(mlflow.get_registered_model, "A"))
 mlflow.delete_registered_model "Z"
 tell("model gone", kind(mlflow.get_registered_model, "Z"))
 tell("models left", names(mlflow.search_registered_models()))
+-- ====== Logged models: of MLflow 3 ======
+
+local function one_logged(m)
+  local metrics = { [""] = 0 }
+  for key, value in pairs(m.metrics) do metrics[key] = value end
+  local function not_ours(key) return key:find "^mlengine" or key:find "^mlflow%.source" or key == "mlflow.user" end
+  return { name = m.name, status = m.status, params = pairs_of(m.params), tags = pairs_of(m.tags, not_ours), metrics = metrics, run = m.source_run_id ~= nil }
+end
+if LOGGED then
+  local made = {}
+  for i, name in ipairs { "small", "large", "other" } do
+    local run <close> = mlflow.start_run { experiment = "drei", run_name = name }
+    run:log_params { depth = i, kind = name:sub(1, 1) }
+    run:log_metric("auc", i == 2 and 0.9 or i / 10)
+    if i ~= 2 then run:log_metric("only some", i) end
+    made[name] = run:log_model("MODEL", { name = name }).model_id
+  end
+  mlflow.set_logged_model_tags(made.small, { team = "risk", ["a b"] = "c" })
+  mlflow.set_logged_model_tags(made.other, { team = "risk", drop = 1 })
+  mlflow.set_logged_model_tags(made.other, { team = "fraud" })
+  mlflow.delete_logged_model_tag(made.other, "drop")
+  tell("tag of a model that is not there", kind(mlflow.delete_logged_model_tag, made.other, "drop"))
+  for _, name in ipairs { "small", "large", "other" } do tell("logged " .. name, one_logged(mlflow.get_logged_model(made[name]))) end
+  local function logged_names(filter, order) return names(mlflow.search_logged_models { experiment = "drei", filter_string = filter, order_by = order or "name" }) end
+  for _, filter in ipairs {
+    "metrics.auc > 0.2", "metrics.auc = 0.9", "metrics.`only some` >= 1", "params.depth = '2'", "params.kind LIKE 's%'", "tags.team = 'risk'", "tags.`a b` = 'c'",
+    "name = 'large'", "name != 'large'", "name LIKE '%ll'", "name ILIKE 'SM%'", "name IN ('small', 'other')", "creation_timestamp > 0",
+    "metrics.auc > 0.2 AND params.kind = 'o'", "tags.team != 'risk'", "metrics.nothing > 0",
+  } do tell("logged: " .. filter, logged_names(filter)) end
+  for _, filter in ipairs { "metrics.auc > ", "metrics.auc LIKE 'x'", "params.depth > 1", "dataset.name = 'x'" } do
+    tell("bad, logged: " .. filter, kind(mlflow.search_logged_models, { experiment = "drei", filter_string = filter }))
+  end
+  tell("logged by auc", logged_names(nil, { "metrics.auc DESC", "name" }))
+  tell("logged by some", logged_names(nil, { { field_name = "metrics.only some", ascending = true }, { field_name = "name", ascending = false } }))
+  tell("logged by time", logged_names(nil, "creation_timestamp"))
+  tell("logged by tag", kind(mlflow.search_logged_models, { experiment = "drei", order_by = "tags.team" }))
+  local found = mlflow.search_logged_models { experiment = "drei", order_by = "name", max_results = 2 }
+  tell("logged page 1", names(found))
+  tell("logged page 2", names(mlflow.search_logged_models { experiment = "drei", order_by = "name", max_results = 2, page_token = found.token }))
+  mlflow.delete_logged_model(made.small)
+  tell("logged left", logged_names())
+  tell("logged and deleted", kind(mlflow.get_logged_model, made.small))
+  tell("logged nowhere", kind(mlflow.get_logged_model, "m-" .. ("0"):rep(32)))
+end
 print("TOLD " .. json.encode(json.array(told)))

@@ -239,4 +239,56 @@ tell("old name", kind(client.get_registered_model, "A"))
 client.delete_registered_model("Z")
 tell("model gone", kind(client.get_registered_model, "Z"))
 tell("models left", names(client.search_registered_models()))
+# ====== Logged models: of MLflow 3 ======
+
+
+def one_logged(m):
+    return {"name": m.name, "status": m.status.name, "params": pairs_of(m.params),
+            "tags": pairs_of(m.tags, lambda key: key.startswith("mlflow.source") or key == "mlflow.user"),
+            "metrics": {"": 0, **{x.key: x.value for x in m.metrics}}, "run": m.source_run_id is not None}
+
+
+if not mlflow.__version__.startswith("2"):
+    made = {}
+    mlflow.set_experiment("drei")
+    for i, name in enumerate(["small", "large", "other"], 1):
+        with mlflow.start_run(run_name=name):
+            mlflow.log_params({"depth": i, "kind": name[:1]})
+            mlflow.log_metric("auc", 0.9 if i == 2 else i / 10)
+            if i != 2:
+                mlflow.log_metric("only some", i)
+            made[name] = mlflow.xgboost.log_model(booster, name=name).model_id
+    client.set_logged_model_tags(made["small"], {"team": "risk", "a b": "c"})
+    client.set_logged_model_tags(made["other"], {"team": "risk", "drop": 1})
+    client.set_logged_model_tags(made["other"], {"team": "fraud"})
+    client.delete_logged_model_tag(made["other"], "drop")
+    tell("tag of a model that is not there", kind(client.delete_logged_model_tag, made["other"], "drop"))
+    for name in ("small", "large", "other"):
+        tell("logged " + name, one_logged(client.get_logged_model(made[name])))
+
+    def orders(*pairs):
+        return [{"field_name": name, "ascending": up} for name, up in pairs]
+
+    def logged_names(filter=None, order=orders(("name", True))):
+        return names(client.search_logged_models([three], filter, order_by=order))
+
+    for filter in (
+        "metrics.auc > 0.2", "metrics.auc = 0.9", "metrics.`only some` >= 1", "params.depth = '2'", "params.kind LIKE 's%'", "tags.team = 'risk'", "tags.`a b` = 'c'",
+        "name = 'large'", "name != 'large'", "name LIKE '%ll'", "name ILIKE 'SM%'", "name IN ('small', 'other')", "creation_timestamp > 0",
+        "metrics.auc > 0.2 AND params.kind = 'o'", "tags.team != 'risk'", "metrics.nothing > 0",
+    ):
+        tell("logged: " + filter, logged_names(filter))
+    for filter in ("metrics.auc > ", "metrics.auc LIKE 'x'", "params.depth > 1", "dataset.name = 'x'"):
+        tell("bad, logged: " + filter, kind(client.search_logged_models, [three], filter))
+    tell("logged by auc", logged_names(None, orders(("metrics.auc", False), ("name", True))))
+    tell("logged by some", logged_names(None, orders(("metrics.only some", True), ("name", False))))
+    tell("logged by time", logged_names(None, orders(("creation_timestamp", True))))
+    tell("logged by tag", kind(client.search_logged_models, [three], order_by=orders(("tags.team", True))))
+    found = client.search_logged_models([three], order_by=orders(("name", True)), max_results=2)
+    tell("logged page 1", names(found))
+    tell("logged page 2", names(client.search_logged_models([three], order_by=orders(("name", True)), max_results=2, page_token=found.token)))
+    client.delete_logged_model(made["small"])
+    tell("logged left", logged_names())
+    tell("logged and deleted", kind(client.get_logged_model, made["small"]))
+    tell("logged nowhere", kind(client.get_logged_model, "m-" + "0" * 32))
 print(json.dumps(told))

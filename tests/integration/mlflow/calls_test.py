@@ -1,13 +1,17 @@
 # venv: none
-"""Each call of tracking and registry, by MLflow's own client (calls.py) on a server, and by mlengine (calls.lua) on a server and in
-a file: what they are told is compared field by field. DIFFERENCES says where they may differ, and why."""
+"""Each call of tracking and registry, by MLflow's own client (calls.py) on a server, and by mlengine (calls.lua) on a server with
+artifacts on its disk, on one with PostgreSQL, artifacts on S3 and basic auth, and in a file: what they are told is compared field
+by field. DIFFERENCES says where they may differ, and why."""
 
 import json
 import os
 import unittest
+from unittest import mock
 
 from common import HERE, TrackingProject, run_python
-from servers import Server
+from servers import ADMIN, Server
+from whole import S3, Postgres, whole_server
+
 
 # Where they may differ, in each version of MLflow, and why.
 DIFFERENCES = {
@@ -26,11 +30,16 @@ DIFFERENCES = {
 
 
 class Calls(unittest.TestCase):
-    def by_mlengine(self, project, uri):
+    @classmethod
+    def setUpClass(cls):
+        cls.s3, cls.postgres = S3(), Postgres()
+        cls.addClassCleanup(cls.postgres.stop)
+
+    def by_mlengine(self, venv, project, uri):
         with open(os.path.join(HERE, "calls.lua")) as f:
             text = f.read()
         text = text.replace('"ARTIFACTS"', json.dumps(project.path("elsewhere"))).replace('"MODEL"', json.dumps(project.path("model.ubj"))).replace('"URI"', json.dumps(uri))
-        project.write("calls.lua", text)
+        project.write("calls.lua", text.replace("LOGGED", str(venv == "mlflow3").lower()))
         output = project.run("run", "calls.lua", timeout=600)
         line = next(line for line in output.splitlines() if "TOLD " in line)
         return json.loads(line.split("TOLD ", 1)[1])
@@ -49,21 +58,24 @@ class Calls(unittest.TestCase):
             with self.subTest(what):
                 self.assertEqual(mine, other)
 
-    def serve(self, venv):
-        server = Server(venv)
-        self.addCleanup(server.stop)
-        return server
-
     def check(self, venv):
         project = TrackingProject(with_model=True)
         self.addCleanup(project.close)
-        theirs = self.by_python(venv, project, self.serve(venv).url)
+        servers = [Server(venv, wait=False), Server(venv, wait=False), whole_server(venv, self.s3, self.postgres, wait=False)]
+        for server in servers:
+            self.addCleanup(server.stop)
+            server.wait()
+        theirs = self.by_python(venv, project, servers[0].url)
         with self.subTest("server"):
-            self.compare(venv, self.by_mlengine(project, self.serve(venv).url), theirs)
+            self.compare(venv, self.by_mlengine(venv, project, servers[1].url), theirs)
+        with self.subTest("PostgreSQL, S3, basic auth"), mock.patch.dict(os.environ, ADMIN):
+            self.compare(venv, self.by_mlengine(venv, project, servers[2].url), theirs)
+            self.assertTrue(any(key.endswith("/notes/a.txt") for key in self.s3.keys(venv + "/")))
+            self.assertTrue(any(key.endswith("/model.ubj") for key in self.s3.keys(venv + "/")))
         if venv == "mlflow3":  # ours begins at 2.22's revision; the newest is MLflow's to make
             run_python(venv, "import mlflow; mlflow.MlflowClient('sqlite:///ours.db').search_experiments(); print(0)", cwd=project.root)
         with self.subTest("file"):
-            self.compare(venv, self.by_mlengine(project, "sqlite:///ours.db"), theirs)
+            self.compare(venv, self.by_mlengine(venv, project, "sqlite:///ours.db"), theirs)
         self.assertEqual(project.rows("pragma foreign_key_check", db=project.path("ours.db")), [])
 
     def test_mlflow_2(self):

@@ -5,6 +5,8 @@ import re
 import shutil
 import sqlite3
 import sys
+import unittest
+from unittest import mock
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support import Project, run_python  # noqa: E402,F401
@@ -53,6 +55,18 @@ if models:
     facts["versions"] = sorted(int(v.version) for v in client.search_model_versions("name = 'Loans'"))
 print(json.dumps(facts))
 """
+
+
+class WithEnvironment(unittest.TestCase):
+    """What a test sets in the environment holds for it alone."""
+
+    def set(self, **values):
+        patch = mock.patch.dict(os.environ, {name: value for name, value in values.items() if value is not None})
+        patch.start()
+        self.addCleanup(patch.stop)
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
 
 
 class TrackingProject(Project):

@@ -6,14 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-from servers import Proxy, Server, api
-from support import SCORE, Project, certificate, free_port, run_python
+from common import WithEnvironment
+from servers import Server
+from support import SCORE, Project, free_port, run_python
 
 # Everything the pipeline logged, by the client of the server's own version.
 READ = """
@@ -34,16 +34,6 @@ print(json.dumps({
     "user": run.info.user_id, "files": sorted(os.listdir(folder)),
 }))
 """
-
-class WithEnvironment(unittest.TestCase):
-    """What a test sets in the environment holds for it alone."""
-
-    def set(self, **values):
-        for name, value in values.items():
-            old = os.environ.get(name)
-            os.environ[name] = value
-            self.addCleanup(lambda n=name, o=old: os.environ.pop(n, None) if o is None else os.environ.__setitem__(n, o))
-
 
 class Pipeline(WithEnvironment):
     def project(self, url):
@@ -167,76 +157,6 @@ class Calls(WithEnvironment):
 
     def test_mlflow_3(self):
         self.check("mlflow3")
-
-
-TOUCH = 'local mlflow = require "mlengine.mlflow"\nlocal run <close> = mlflow.start_run { experiment = "e" }\nrun:log_text("x", "x.txt")\n'
-
-
-class Access(WithEnvironment):
-    def setUp(self):
-        self.set(MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
-
-    def touch(self, project, code=0):
-        project.write("touch.lua", TOUCH)
-        return project.run("run", "touch.lua", code=code)
-
-    def no_secret(self, project, said, *secrets):
-        """In nothing that was printed or written."""
-        for folder, _, files in os.walk(project.path(".mlengine")):
-            for name in files:
-                with open(os.path.join(folder, name), "rb") as f:
-                    said += f.read().decode("latin-1")
-        for secret in secrets:
-            self.assertNotIn(secret, said)
-
-    def test_basic_auth(self):
-        password = "canary-pass-word-1234"
-        server = Server("mlflow3", "--app-name", "basic-auth", MLFLOW_FLASK_SERVER_SECRET_KEY="key", MLFLOW_AUTH_ADMIN_USERNAME="admin",
-                        MLFLOW_AUTH_ADMIN_PASSWORD=password)
-        self.addCleanup(server.stop)
-        project = Project(scripts=None)
-        self.addCleanup(project.close)
-        self.set(MLFLOW_TRACKING_URI=server.url)
-        self.assertIn("401; set MLFLOW_TRACKING_USERNAME", self.touch(project, code=1))
-        self.set(MLFLOW_TRACKING_USERNAME="admin", MLFLOW_TRACKING_PASSWORD="canary-wrong")
-        said = self.touch(project, code=1)
-        self.assertIn("401", said)
-        self.set(MLFLOW_TRACKING_PASSWORD=password)
-        said += self.touch(project)
-        os.environ.pop("MLFLOW_TRACKING_USERNAME")
-        self.set(MLFLOW_TRACKING_URI=server.url.replace("//", f"//admin:{password}@"))
-        said += self.touch(project)
-        self.no_secret(project, said, password, "canary-wrong")
-
-    def test_a_token_and_tls_with_an_authority_of_its_own(self):
-        server = Server("mlflow3")
-        self.addCleanup(server.stop)
-        folder = tempfile.mkdtemp(prefix="mlengine-tls-")
-        ca, cert, key = certificate(folder)
-        proxy = Proxy(server.port, tls=(cert, key))
-        self.addCleanup(proxy.close)
-        project = Project(scripts=None)
-        self.addCleanup(project.close)
-        self.set(MLFLOW_TRACKING_URI=proxy.url, MLFLOW_TRACKING_TOKEN="canary-token-77")
-        said = self.touch(project, code=1)
-        self.assertIn("certificate", said)
-        self.assertEqual(proxy.seen, [])
-        self.set(MLFLOW_TRACKING_SERVER_CERT_PATH=ca)
-        said += self.touch(project)
-        self.assertTrue(all(headers.get("Authorization") == "Bearer canary-token-77" for _, _, headers in proxy.seen))
-        os.environ.pop("MLFLOW_TRACKING_SERVER_CERT_PATH")
-        self.set(MLFLOW_TRACKING_INSECURE_TLS="true")
-        said += self.touch(project)
-        self.no_secret(project, said, "canary-token-77")
-        self.assertEqual(len(api(server.url, "experiments/search", {"max_results": 10})["experiments"]), 2)
-
-    def test_what_is_no_server(self):
-        project = Project(scripts=None)
-        self.addCleanup(project.close)
-        self.set(MLFLOW_TRACKING_URI=f"http://user:canary-secret@127.0.0.1:{free_port()}")
-        said = self.touch(project, code=1)
-        self.assertRegex(said, r"MLflow at http://127\.0\.0\.1:\d+: GET .*: (Failed to connect|Couldn't connect)")
-        self.no_secret(project, said, "canary-secret")
 
 
 if __name__ == "__main__":
