@@ -40,18 +40,26 @@ static int l_script(lua_State *L) {
   MLB_RETURN_JSON(L, mle_script_text(state, sha256, &json_text_, &err));
 }
 
-/* state:history(limit [, { pipeline, job, state, before, pipeline_run }]) */
+/* state:history(limit [, { pipeline, job, state, trigger, before, floor, pipeline_run }]) */
 static int l_history(lua_State *L) {
-  static const char *const known[] = {"pipeline", "job", "state", "before", "pipeline_run", NULL};
+  static const char *const known[] = {"pipeline", "job", "state", "trigger", "before", "floor", "pipeline_run", NULL};
   mle_state *state = mlb_check_state(L, 1);
   int64_t limit = luaL_checkinteger(L, 2);
   mlb_options(L, 3, known);
   mle_history_filter filter = {.pipeline = mlb_opt_text(L, 3, "pipeline", NULL),
                                .job = mlb_opt_text(L, 3, "job", NULL),
                                .run_state = mlb_opt_text(L, 3, "state", NULL),
+                               .trigger = mlb_opt_text(L, 3, "trigger", NULL),
                                .before = mlb_opt_integer(L, 3, "before", 0),
+                               .floor = mlb_opt_integer(L, 3, "floor", 0),
                                .pipeline_run = mlb_opt_integer(L, 3, "pipeline_run", 0)};
   MLB_RETURN_JSON(L, mle_history_json(state, &filter, limit, &json_text_, &err));
+}
+
+/* state:last_states() */
+static int l_last_states(lua_State *L) {
+  mle_state *state = mlb_check_state(L, 1);
+  MLB_RETURN_JSON(L, mle_history_last_states(state, &json_text_, &err));
 }
 
 /* state:last_run(pipeline, job) */
@@ -117,6 +125,7 @@ const luaL_Reg mlb_jobs_history_methods[] = {
     {"script", l_script},
     {"history", l_history},
     {"last_run", l_last_run},
+    {"last_states", l_last_states},
     {"runs_total", l_runs_total},
     {"seconds_total", l_seconds_total},
     {"details", l_details},

@@ -154,7 +154,8 @@ static const char *const type_names[] = {"json", "text", "html", "metrics", "eve
 
 /* Headers that an answer may have. */
 static const char *const header_names[] = {"Allow", "Location", "Cache-Control", "WWW-Authenticate", "X-Next-Offset",
-                                           "X-Run-State", "X-Log-Size", "Referrer-Policy", "X-Content-Type-Options", "Content-Security-Policy", NULL};
+                                           "X-Run-State", "X-Log-Size", "X-Total", "X-Next-Before", "Referrer-Policy",
+                                           "X-Content-Type-Options", "Content-Security-Policy", NULL};
 
 /* { Allow = "GET" } */
 static void read_headers(lua_State *L, int arg, mle_http_answer *answer) {

@@ -38,22 +38,33 @@
   "(select json_group_array(json_object('id', id, 'kind', kind, 'data', json(data)))" \
   " from (select * from " table " " alias " where " where " order by id))"
 
+static const char *trigger_condition(const char *trigger) {
+  if (trigger == NULL) return "?7 is null";
+  if (strcmp(trigger, "terminal") == 0)
+    return "?7 is not null and not exists (select 1 from triggers t where t.pipeline_run = r.pipeline_run)";
+  return "exists (select 1 from triggers t where t.pipeline_run = r.pipeline_run and t.source = ?7)";
+}
+
 /* Only the conditions that were given are written down, so that an index can serve them. */
 mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, int64_t limit, char **out,
                             mle_error *err) {
   *out = NULL;
   char *sql = mle_format("select json_group_array(json(item)) from (select json_object(" SUMMARY
-                         ") as item from runs r where %s and %s and %s and %s and %s order by r.id desc limit ?6)",
+                         ") as item from runs r where %s and %s and %s and %s and %s and %s and %s"
+                         " order by r.id desc limit ?6)",
                          filter->pipeline != NULL ? "r.pipeline = ?1" : "?1 is null",
                          filter->job != NULL ? "r.job = ?2" : "?2 is null",
                          filter->run_state == NULL                  ? "?3 is null"
                          : strcmp(filter->run_state, "reused") == 0 ? "r.reused is not null and ?3 = 'reused'"
                                                                     : "r.state = ?3",
                          filter->before != 0 ? "r.id < ?4" : "?4 = 0",
-                         filter->pipeline_run != 0 ? "r.pipeline_run = ?5" : "?5 = 0");
+                         filter->pipeline_run != 0 ? "r.pipeline_run = ?5" : "?5 = 0",
+                         trigger_condition(filter->trigger),
+                         filter->floor != 0 ? "r.id > ?8" : "?8 = 0");
   if (sql == NULL) return mle_nomem(err, "reading the history");
-  mle_status status = mle_db_get_text(mle_state_db(state), out, err, sql, "sssiii", filter->pipeline, filter->job,
-                                      filter->run_state, filter->before, filter->pipeline_run, limit);
+  mle_status status = mle_db_get_text(mle_state_db(state), out, err, sql, "sssiiisi", filter->pipeline, filter->job,
+                                      filter->run_state, filter->before, filter->pipeline_run, limit,
+                                      filter->trigger, filter->floor);
   mle_free(sql);
   return status;
 }
@@ -64,6 +75,17 @@ mle_status mle_history_last_json(mle_state *state, const char *pipeline, const c
                          " 'started', started, 'ended', ended, 'reused', reused) from runs indexed by runs_job"
                          " where pipeline = ? and job = ? and rehearsal is null order by id desc limit 1",
                          "ss", pipeline, job);
+}
+
+mle_status mle_history_last_states(mle_state *state, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_group_array(json_array(pipeline, job, last)) from (select j.pipeline, j.job,"
+                         " (select state from runs indexed by runs_job where pipeline = j.pipeline and job = j.job"
+                         "   and rehearsal is null order by id desc limit 1) as last"
+                         " from (select distinct pipeline, job from run_counts"
+                         "   union select pipeline, job from runs where state in ('starting', 'running')) j)"
+                         " where last is not null",
+                         "");
 }
 
 /* A label's value: backslash, quote and line end are escaped. */

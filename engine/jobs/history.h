@@ -12,7 +12,9 @@
 /* Which runs; what is NULL or 0 does not matter. */
 typedef struct mle_history_filter {
   const char *pipeline, *job, *run_state; /* run_state may be "reused", which is a kind of "succeeded" */
-  int64_t before; /* only runs before this one */
+  const char *trigger; /* the source of what began it, or "terminal" */
+  int64_t before;      /* only runs before this one */
+  int64_t floor;       /* and after this one */
   int64_t pipeline_run;
 } mle_history_filter;
 
@@ -22,6 +24,9 @@ mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, 
 
 /* The last run of a job that was no rehearsal, in few words: {run, state, reason, created, started, ended}; NULL when there is none. */
 mle_status mle_history_last_json(mle_state *state, const char *pipeline, const char *job, char **out, mle_error *err);
+
+/* How each pipeline's job ran last, of those that ever did: an array of [pipeline, job, state]. */
+mle_status mle_history_last_states(mle_state *state, char **out, mle_error *err);
 
 /*
  * How many attempts of each job ended how, ever, and how long they took: samples of Prometheus' text format, a

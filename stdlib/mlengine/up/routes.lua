@@ -96,26 +96,60 @@ local function one_pipeline(call)
   return { body = answer }
 end
 
+--- How each job ran last, by pipeline and job: asked at once, since all may have to be looked at.
+local function last_states(call)
+  local states = {}
+  for _, one in ipairs(json.decode(call.up.state:last_states())) do
+    local jobs = states[one[1]] or {}
+    states[one[1]], jobs[one[2]] = jobs, one[3]
+  end
+  return states
+end
+
+--- Whether a job is as it was asked for: by a part of its name, and how it ran last.
+local function filter_of(call)
+  local find, state = text(call, "find"), text(call, "state")
+  local states = state and last_states(call)
+  find = find and find:lower()
+  return function(entry, job)
+    if find and not job.name:lower():find(find, 1, true) then return false end
+    return not states or ((states[entry.name] or {})[job.name] or "never") == state
+  end
+end
+
+--- The page of those that are asked for; X-Total says how many there are.
 local function list_jobs(call)
   local list, most, skip = {}, limit(call), integer(call, "offset", 0, 0, 1 << 40)
+  local only, wanted, total = text(call, "pipeline"), filter_of(call), 0
   for _, entry in ipairs(call.up.pipelines.entries) do
-    local jobs = entry.data and entry.data.jobs or {}
-    for i = math.max(1, skip + 1), #jobs do
-      if #list == most then return { body = json.array(list) } end
-      list[#list + 1] = job_of(call.up, entry, jobs[i])
+    for _, job in ipairs((not only or entry.name == only) and entry.data and entry.data.jobs or {}) do
+      if wanted(entry, job) then
+        total = total + 1
+        if total > skip and #list < most then list[#list + 1] = job_of(call.up, entry, job) end
+      end
     end
-    skip = math.max(0, skip - #jobs)
   end
-  return { body = json.array(list) }
+  return { body = json.array(list), headers = { ["X-Total"] = ("%d"):format(total) } }
 end
 
 -- ====== Runs ======
 
+--- With `trigger` at most so many runs are looked at: one that is rare must not keep the scheduler waiting.
+local SPAN <const> = 50000
+
+local function floor_of(call, before)
+  local newest = json.decode(call.up.state:history(1, { before = before }))[1]
+  return math.max(0, (newest and newest.run or 0) - SPAN)
+end
+
 local function list_runs(call)
-  return { body = call.up.state:history(limit(call), {
-    pipeline = text(call, "pipeline"), job = text(call, "job"), state = text(call, "state"),
-    before = integer(call, "before", 0, 1, math.maxinteger), pipeline_run = integer(call, "pipeline_run", 0, 1, math.maxinteger),
-  }) }
+  local before, trigger_source = integer(call, "before", 0, 1, math.maxinteger), text(call, "trigger")
+  local floor = trigger_source and floor_of(call, before) or 0
+  local body = call.up.state:history(limit(call), {
+    pipeline = text(call, "pipeline"), job = text(call, "job"), state = text(call, "state"), trigger = trigger_source, floor = floor,
+    before = before, pipeline_run = integer(call, "pipeline_run", 0, 1, math.maxinteger),
+  })
+  return { body = body, headers = floor > 0 and { ["X-Next-Before"] = ("%d"):format(floor + 1) } or nil }
 end
 
 local function one_run(call) return { body = call.up.state:details(run_of(call)) } end
@@ -250,15 +284,19 @@ M.routes = {
   { method = "GET", path = "/api/v1/pipelines/{pipeline}/jobs/{job}", summary = "One job, and the parameters it and those after it take",
     returns = "the job, with `params` of each job that would run", answer = one_job },
   { method = "GET", path = "/api/v1/jobs", summary = "The jobs: when they are due, how they ran last",
-    query = { limit = { "integer", "at most so many, 50" }, offset = { "integer", "after so many" } },
-    returns = "an array of jobs", answer = list_jobs },
+    query = {
+      limit = { "integer", "at most so many, 50" }, offset = { "integer", "after so many" }, pipeline = { "string", "of this pipeline" },
+      find = { "string", "whose name has this text" }, state = { "string", "whose last run is in this state; never: without one" },
+    },
+    returns = "an array of jobs; X-Total says how many there are", answer = list_jobs },
   { method = "GET", path = "/api/v1/runs", summary = "What ran, the newest first",
     query = {
       limit = { "integer", "at most so many, 50" }, before = { "integer", "only runs before this one" },
       pipeline = { "string", "of this pipeline" }, job = { "string", "of this job" }, state = { "string", "in this state; reused is one, too" },
       pipeline_run = { "integer", "of this run of a pipeline" },
+      trigger = { "string", "begun by api, schedule, snapshot, or in a terminal" },
     },
-    returns = "an array of runs", answer = list_runs },
+    returns = "an array of runs; with `trigger`, X-Next-Before says how far back was looked", answer = list_runs },
   { method = "GET", path = "/api/v1/runs/{run}", summary = "All about one run", returns = "the run", answer = one_run },
   { method = "GET", path = "/api/v1/runs/{run}/logs", summary = "The lines that a run wrote: time, stream, text",
     query = {

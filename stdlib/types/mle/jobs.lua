@@ -228,7 +228,7 @@ function State:watermarks() end
 
 ---The last runs, newest first.
 ---@param limit integer
----@param filter? { pipeline?: string, job?: string, state?: string, before?: integer, pipeline_run?: integer }
+---@param filter? { pipeline?: string, job?: string, state?: string, trigger?: string, before?: integer, floor?: integer, pipeline_run?: integer }
 ---@return string
 function State:history(limit, filter) end
 
@@ -237,6 +237,10 @@ function State:history(limit, filter) end
 ---@param job string
 ---@return string?
 function State:last_run(pipeline, job) end
+
+---How each pipeline's job ran last: an array of [pipeline, job, state], as JSON.
+---@return string
+function State:last_states() end
 
 ---How many attempts of each job ended how, ever, as Prometheus reads it.
 ---@return string?

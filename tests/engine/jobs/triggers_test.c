@@ -211,6 +211,9 @@ static void what_ran_is_counted(void **unused) {
   mle_free(json);
   must(mle_history_last_json(state, "Fraud", "None", &json, &err), &err);
   assert_null(json);
+  must(mle_history_last_states(state, &json, &err), &err);
+  assert_string_equal(json, "[[\"Fraud\",\"Retrain\",\"skipped\"],[\"Fraud\",\"a\\\"b\\\\c\",\"skipped\"]]");
+  mle_free(json);
 }
 
 static void history_is_filtered(void **unused) {
@@ -225,6 +228,10 @@ static void history_is_filtered(void **unused) {
       {{.run_state = "skipped"}, 2},
       {{.before = 3}, 2},
       {{.before = 3, .run_state = "skipped"}, 1},
+      {{.floor = 1}, 2},
+      {{.floor = 1, .before = 3}, 1},
+      {{.trigger = "terminal"}, 3},
+      {{.trigger = "schedule"}, 0},
   };
   mle_run_spec spec = spec_of(NULL);
   mle_lock *lock;

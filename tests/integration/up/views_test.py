@@ -104,6 +104,24 @@ class Views(unittest.TestCase):
         self.assertEqual(p.get(f"/api/v1/runs/1/logs/find?text=line&offset={found['size']}")["matches"], [])
         self.assertEqual(p.get("/api/v1/runs/1/logs/find?text=nothing like it")["matches"], [])
 
+    def test_jobs_and_runs_are_looked_for(self):
+        p = self.p
+
+        def jobs(words):
+            return [one["job"] for one in p.get(f"/api/v1/jobs?{words}")], p.headers["X-Total"]
+
+        self.assertEqual(jobs("limit=1"), (["A"], "2"))
+        self.assertEqual(jobs("limit=1&offset=1"), (["B"], "2"))
+        self.assertEqual(jobs("find=b"), (["B"], "1"))
+        self.assertEqual(jobs("pipeline=P&find=%25"), ([], "0"))
+        self.assertEqual(jobs("pipeline=Q"), ([], "0"))
+        self.assertEqual(jobs("state=never"), ([], "0"))
+        self.assertEqual(jobs(f"find=B&state={p.runs(job='B')[0]['state']}"), (["B"], "1"))
+        self.p.run("run", "a.lua")
+        self.assertEqual({run["trigger"]["source"] for run in p.runs(trigger="api")}, {"api"})
+        self.assertEqual({run["trigger"] for run in p.runs(trigger="terminal")}, {None})
+        self.assertEqual(p.runs(trigger="schedule"), [])
+
     def test_the_form_of_a_job(self):
         job = self.p.get("/api/v1/pipelines/P/jobs/A")
         self.assertEqual([group["job"] for group in job["params"]], ["A", "B"])
