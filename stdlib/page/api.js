@@ -5,7 +5,7 @@ import { h } from "./dom.js";
 const KEY = "mlengine.token";
 
 // Snapshot ids have more digits than a JavaScript number: they stay texts.
-function parse(text) {
+export function parse(text) {
   return JSON.parse(text.replace(/"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g,
     found => /^-?\d{16,}$/.test(found) ? `"${found}"` : found));
 }

@@ -83,9 +83,10 @@ export const live = run => run.state === "starting" || run.state === "running" |
 export const bad = run => ["failed", "timed-out", "stopped", "lost"].includes(run.state);
 export const took = run => has(run.started || run.created) ? (run.ended || Date.now()) - run.created : null;
 
+export const TRIGGERS = { api: "by hand", schedule: "schedule", snapshot: "new snapshot", terminal: "terminal" };
+
 export function trigger(run) {
   const t = run.trigger;
-  if (!t) return "terminal";
-  if (t.source === "api") return t.who === "the API" ? "by hand" : `by ${t.who}`;
-  return t.source === "schedule" ? "schedule" : t.source === "snapshot" ? "new snapshot" : t.source;
+  if (!t) return TRIGGERS.terminal;
+  return t.source === "api" && t.who !== "the API" ? `by ${t.who}` : TRIGGERS[t.source] || t.source;
 }

@@ -1,6 +1,6 @@
 // Job History: what ran, newest first, as far back as one scrolls.
 
-import { get, on, part } from "./api.js";
+import { get, on, parse, part, raw } from "./api.js";
 import { code, empty, fill, h, link, problem, state } from "./dom.js";
 import * as f from "./format.js";
 import { List } from "./list.js";
@@ -40,20 +40,43 @@ const HEAD = () => h("div", { role: "row", class: "list-row run-row" },
 
 // ====== Filters: in the address, so that they can be kept ======
 
-function filters(query, jobs, apply) {
-  const select = (name, label, values) => {
-    const box = h("select", { id: "f-" + name, onchange: apply }, h("option", { value: "" }, "any"), values.map(value => h("option", { value }, value)));
-    box.value = query.get(name) || "";
-    return h("div", { class: "field inline" }, h("label", { for: "f-" + name }, label), box);
+const FILTERS = ["pipeline", "job", "state", "trigger", "before"];
+
+// A job is found by a part of its name: there may be ten thousand.
+function jobField(query, apply) {
+  const names = h("datalist", { id: "job-names" });
+  const box = h("input", { id: "f-job", type: "search", list: "job-names", autocomplete: "off", placeholder: "any", value: query.get("job") || "", onchange: apply });
+  let late;
+  const suggest = () => {
+    clearTimeout(late);
+    late = setTimeout(async () => {
+      const pipeline = query.get("pipeline"), words = `find=${part(box.value)}&limit=20` + (pipeline ? `&pipeline=${part(pipeline)}` : "");
+      try { fill(names, [...new Set((await get("jobs?" + words)).map(job => job.job))].map(value => h("option", { value }))); } catch { /* one types it whole */ }
+    }, 150);
   };
-  const unique = values => [...new Set(values)];
-  const before = h("input", { id: "f-before", type: "number", min: 1, step: 1, placeholder: "newest", value: query.get("before") || "", onchange: apply });
-  return h("div", { class: "filters", role: "search" }, select("pipeline", "Pipeline", unique(jobs.map(job => job.pipeline))),
-    select("job", "Job", unique(jobs.filter(job => !query.get("pipeline") || job.pipeline === query.get("pipeline")).map(job => job.job))),
-    select("state", "State", STATES), h("div", { class: "field inline" }, h("label", { for: "f-before" }, "Before run"), before));
+  box.addEventListener("focus", suggest);
+  box.addEventListener("input", suggest);
+  return h("div", { class: "field inline" }, h("label", { for: "f-job" }, "Job"), box, names);
 }
 
-const wanted = (run, query) => ["pipeline", "job", "state"].every(name => !query.get(name) || run[name] === query.get(name) || (query.get(name) === "reused" && f.has(run.reused))) && !query.get("before");
+function filters(query, pipelines, apply) {
+  const select = (name, label, values) => {
+    const given = query.get(name) || "", pairs = values.map(value => Array.isArray(value) ? value : [value, value]);
+    if (given && !pairs.some(([value]) => value === given)) pairs.push([given, given]);
+    const box = h("select", { id: "f-" + name, onchange: apply }, h("option", { value: "" }, "any"), pairs.map(([value, text]) => h("option", { value }, text)));
+    box.value = given;
+    return h("div", { class: "field inline" }, h("label", { for: "f-" + name }, label), box);
+  };
+  const before = h("input", { id: "f-before", type: "number", min: 1, step: 1, placeholder: "newest", value: query.get("before") || "", onchange: apply });
+  return h("div", { class: "filters", role: "search" }, select("pipeline", "Pipeline", pipelines.map(one => one.pipeline).filter(f.has)), jobField(query, apply),
+    select("state", "State", STATES), select("trigger", "Trigger", Object.entries(f.TRIGGERS)),
+    h("div", { class: "field inline" }, h("label", { for: "f-before" }, "Before run"), before),
+    query.size > 0 && link("#/history", "Show all", { class: "button" }));
+}
+
+const wanted = (run, query) => ["pipeline", "job"].every(name => !query.get(name) || run[name] === query.get(name)) && !query.get("before")
+  && (!query.get("state") || run.state === query.get("state") || (query.get("state") === "reused" && f.has(run.reused)))
+  && (!query.get("trigger") || query.get("trigger") === (run.trigger ? run.trigger.source : "terminal"));
 
 async function latestChain(box, runs) {
   const newest = runs.find(run => f.has(run.pipeline_run));
@@ -76,48 +99,49 @@ export async function show(root, { query, signal }) {
     else box.checked = false;
     compare.disabled = chosen.size !== 2;
   };
-  const ask = before => {
-    const words = [`limit=${PAGE}`];
-    for (const name of ["pipeline", "job", "state"]) if (query.get(name)) words.push(`${name}=${part(query.get(name))}`);
+  let next = null; // where the page after begins
+  const ask = async before => {
+    const words = [`limit=${PAGE}`, ...FILTERS.filter(name => name !== "before" && query.get(name)).map(name => `${name}=${part(query.get(name))}`)];
     if (before) words.push(`before=${before}`);
-    return get("runs?" + words.join("&"));
+    const answer = await raw("runs?" + words.join("&"));
+    const runs = parse(await answer.text());
+    next = runs.length === PAGE ? runs[PAGE - 1].run : answer.headers.get("X-Next-Before");
+    return runs;
   };
   const list = new List({ height: 44, label: "Runs", head: HEAD(), class: "runs-list", row: row(chosen, choose),
     more: async () => {
-      const last = list.items[list.items.length - 1];
-      const page = last ? await ask(last.run) : [];
-      list.items.push(...page);
-      return page.length === PAGE;
+      if (next) list.items.push(...await ask(next));
+      return next !== null;
     } });
   const apply = () => {
-    const next = new URLSearchParams();
-    for (const name of ["pipeline", "job", "state", "before"]) {
-      const value = document.getElementById("f-" + name).value;
-      if (value) next.set(name, value);
+    const words = new URLSearchParams();
+    for (const name of FILTERS) {
+      const value = document.getElementById("f-" + name).value.trim();
+      if (value) words.set(name, value);
     }
-    location.hash = "#/history" + (next.size > 0 ? "?" + next : "");
+    location.hash = "#/history" + (words.size > 0 ? "?" + words : "");
   };
   const load = async () => {
-    const runs = await ask(query.get("before"));
-    list.set(runs, runs.length < PAGE);
+    let runs = await ask(query.get("before"));
+    while (runs.length === 0 && next && !signal.aborted) runs = await ask(next); // a rare one, far back
+    list.set(runs, next === null);
     fill(none, runs.length === 0 && nothing(query));
     list.element.hidden = runs.length === 0;
-    await latestChain(chain, runs);
+    latestChain(chain, runs).catch(error => fill(below, problem(error)));
   };
-  const jobs = await get("jobs?limit=1000");
-  fill(root, h("div", { class: "section-head" }, h("h1", null, "Job History"), compare), chain, filters(query, jobs, apply), list.element, none, below);
-  await load();
+  const place = h("div");
+  fill(root, h("div", { class: "section-head" }, h("h1", null, "Job History"), compare), chain, place, list.element, none, below);
+  await Promise.all([load(), get("pipelines").then(pipelines => fill(place, filters(query, pipelines, apply)))]);
   let late = null;
   on("run", run => {
     const at = list.items.findIndex(one => one.run === run.run);
-    if (at >= 0) list.items[at] = run;
+    if (at >= 0) list.put(at, run);
     else if (wanted(run, query) && (list.items.length === 0 || run.run > list.items[0].run)) list.items.unshift(run);
-    list.ended ||= false;
     list.element.hidden = list.items.length === 0;
     if (list.items.length > 0) fill(none);
-    list.draw(true);
+    list.draw();
     late ||= setTimeout(() => { late = null; if (!signal.aborted) latestChain(chain, list.items).catch(() => {}); }, 250);
   }, signal);
-  on("second", () => { if (list.items.slice(0, 50).some(f.live)) list.draw(true); }, signal);
+  on("second", () => { for (const { item, index } of list.shown()) if (f.live(item)) list.put(index, { ...item }); }, signal);
   on("refresh", () => load().catch(error => fill(below, problem(error))), signal);
 }

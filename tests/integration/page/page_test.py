@@ -57,6 +57,14 @@ local file = io.open "mended"
 if not file then error "the file 'mended' is not there" end
 print "mended"
 """
+# Runs until it is asked to stop; fails where there is "fail".
+HELD = """
+if io.open "fail" then error "it was told to fail" end
+while true do
+  os.execute "sleep 0.02"
+  for _ = 1, 20000 do end
+end
+"""
 HOSTILE = "<img src=x onerror=window.hit=1>"
 HOSTILE_JOB = """
 local job, mlflow, plot = require "mlengine.job", require "mlengine.mlflow", require "mlengine.plot"
@@ -276,6 +284,90 @@ class Live(Case):
         p.up("--no-serve")
         self.at("/jobs")
         self.b.wait(".problem", text="broken.lua:2:")
+
+
+class Large(Case):
+    JOBS = 200
+
+    def test_what_many_jobs_need(self):
+        """More than a graph can show: found by name and by state, started, stopped and tried again in the list."""
+        lines = "\n".join(f'{{ name = "J{i}", script = "a.lua" }},' for i in range(self.JOBS))
+        b, p = self.b, self.project(many=f'return require "mlengine.pipeline".new {{ name = "Many", jobs = {{ {lines} }} }}', a=HELD)
+        b.open(url=self.url + "#/jobs", permissions=["notifications"])
+        b.wait(self.row("J0"), text="never ran")
+        self.assertLess(b.count(".job-row"), 60)  # of a list only what is seen exists
+        b.press(".list-box", key="End")
+        b.wait(self.row("J199"))
+        b.gone(self.row("J0"))
+        self.check("list")
+
+        b.fill('input[aria-label="Find a job"]', text="j17")
+        b.wait('[role="status"]', text="11 jobs")
+        b.click(self.row("J17", 'button:has-text("Run")'))
+        b.click('dialog button:text-is("Run")')
+        self.give_token(p)
+        b.wait(self.row("J17", ".s-running"))
+        b.wait(self.row("J17", 'button:has-text("Stop")'))
+        self.notified(p)
+        p.write("fail", "")
+        b.click(self.row("J17", 'button:has-text("Retry")'))
+        b.wait(self.row("J17", ".s-failed"))
+        b.wait(self.row("J17", 'button:has-text("Resume")'))
+        b.fill('input[aria-label="Find a job"]', text="")
+        b.evaluate(code="document.getElementById('find-state').value = 'failed', document.getElementById('find-state').dispatchEvent(new Event('change'))")
+        b.wait('[role="status"]', text="1 job")
+        self.assertEqual(b.evaluate(code="location.hash"), "#/jobs?state=failed")
+        self.check("list-failed")
+        b.fill('input[aria-label="Find a job"]', text="no such")
+        b.wait(".empty", text="No job is like that")
+        self.filtered(p)
+
+    def row(self, job, more=""):
+        return f'[data-job="{job}"] {more}'
+
+    def notified(self, p):
+        """Who looks elsewhere is told by the browser of how a run ended."""
+        b = self.b
+        b.click('button:has-text("Notify me")')
+        b.wait('.bell[aria-pressed="true"]', text="Notifications on")
+        b.evaluate(code="""(() => {
+          window.notes = [];
+          window.Notification = new Proxy(Notification, { construct(real, given) {
+            const note = new real(...given);
+            window.notes.push({ title: note.title, body: note.body });
+            return note;
+          } });
+          Object.defineProperty(document, "hidden", { value: true, configurable: true });
+        })()""")
+        b.click(self.row("J17", 'button:has-text("Stop")'))
+        b.until(code="window.notes.length > 0")
+        note = b.evaluate(code="window.notes[0]")
+        self.assertRegex(note["title"], "^J17 stopped in ")
+        self.assertEqual(note["body"], "stopped by the page")
+        b.evaluate(code="delete document.hidden")
+        b.wait(".toast.bad", text="J17 stopped")
+
+    def filtered(self, p):
+        """Job History by job and trigger; what stands in the address is what is shown."""
+        b = self.b
+        p.run("run", "many.lua", "--job", "J3", code=1)
+        self.at("/history?trigger=api")
+        b.wait('[role="row"][data-run="1"]')
+        b.wait("#f-trigger")
+        self.assertEqual(b.count('[role="row"][data-run]'), 1)
+        b.evaluate(code="document.getElementById('f-trigger').value = 'terminal', document.getElementById('f-trigger').dispatchEvent(new Event('change'))")
+        b.wait('[role="row"][data-run="2"]', text="J3")
+        self.assertEqual(b.count('[role="row"][data-run]'), 1)
+        b.click('text="Show all"')
+        b.wait('[role="row"][data-run="1"]')
+        b.fill("#f-job", text="J1")
+        b.wait('datalist option[value="J100"]')
+        b.fill("#f-job", text="J17")
+        b.press("#f-job", key="Enter")
+        b.gone('[role="row"][data-run="2"]')
+        self.assertEqual(b.evaluate(code="location.hash"), "#/history?job=J17")
+        b.wait('[role="row"][data-run="1"]')
+        self.check("history-filtered")
 
 
 class Hostile(Case):
