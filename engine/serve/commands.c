@@ -265,13 +265,17 @@ static mle_status do_trial(mle_commands *s, const mle_json_at *request, mle_json
   mle_slot *slot;
   mle_trial_report report;
   double share = -1;
-  bool shadow;
+  bool shadow, look;
   MLE_TRY(find_tried(s, request, &slot, err));
   MLE_TRY(opt_double(request, "share", &share, err));
   MLE_TRY(mle_json_opt_bool(request, "shadow", false, &shadow, err));
+  MLE_TRY(mle_json_opt_bool(request, "look", false, &look, err));
   if (share > 1) return mle_fail(err, MLE_EINVAL, "a share is from 0 to 1");
   if (share >= 0) mle_trial_set(&slot->trial, (unsigned)(share * MLE_TRIAL_WHOLE + 0.5), shadow);
-  mle_trial_ask(&slot->trial, &report);
+  if (look)
+    mle_trial_look(&slot->trial, &report);
+  else
+    mle_trial_ask(&slot->trial, &report);
   describe_trial(&report, reply);
   return MLE_OK;
 }

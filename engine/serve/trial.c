@@ -168,6 +168,12 @@ void mle_trial_ask(mle_trial *trial, mle_trial_report *out) {
   pthread_mutex_lock(&trial->lock);
   trial->asked_ns = mle_monotonic_ns();
   if (trial->under_way) judge(trial);
+  pthread_mutex_unlock(&trial->lock);
+  mle_trial_look(trial, out);
+}
+
+void mle_trial_look(mle_trial *trial, mle_trial_report *out) {
+  pthread_mutex_lock(&trial->lock);
   for (int i = 0; i < MLE_SIDES; i++) {
     out->requests[i] = trial->side[i].requests;
     out->failed[i] = trial->side[i].failed;

@@ -82,7 +82,10 @@ typedef struct mle_trial_report {
   char ended[256];
 } mle_trial_report;
 
-/* Also renews the lease. */
+/* Also renews the lease: it is the release that asks. */
 void mle_trial_ask(mle_trial *trial, mle_trial_report *out);
+
+/* For who only watches: the lease is as it was. */
+void mle_trial_look(mle_trial *trial, mle_trial_report *out);
 
 #endif

@@ -92,10 +92,11 @@ local function release_of(d)
   }
 end
 
+--- Only looked at: a trial ends by itself when the release that drives it is gone, whoever watches.
 local function trial_of(status)
   if not status or not status.staged then return json.null end
   local serve = require "mlengine.serve"
-  local ok, trial = pcall(serve.command, "trial", { endpoint = status.endpoint, deployment = status.staged })
+  local ok, trial = pcall(serve.command, "trial", { endpoint = status.endpoint, deployment = status.staged, look = true })
   return ok and trial or json.null
 end
 

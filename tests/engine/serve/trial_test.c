@@ -129,6 +129,9 @@ static void a_trial_nobody_asks_after_ends(void **state) {
   mle_trial_begin(&trial, &bounds);
   mle_trial_set(&trial, 5000, false);
   usleep(5000);
+  mle_trial_report report;
+  mle_trial_look(&trial, &report); /* who watches does not keep it alive */
+  assert_int_equal(report.share, 5000);
   mle_trial_judge(&trial);
   assert_false(mle_trial_takes(&trial));
   assert_non_null(strstr(ask().ended, "went away"));

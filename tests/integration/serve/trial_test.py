@@ -152,6 +152,7 @@ class Trials(unittest.TestCase):
         end = time.monotonic() + 60
         while f'mlengine_canary_share{{model="fraud"}} {share}\n' not in self.project.ask("GET", "/metrics")[2].decode():
             self.assertLess(time.monotonic(), end)
+            self.project.command(command="trial", endpoint="fraud", deployment=2, look=True)  # who only looks does not keep it alive
             time.sleep(0.05)
 
     def test_bounds_are_checked_first(self):
