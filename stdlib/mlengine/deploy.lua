@@ -208,9 +208,10 @@ end
 
 --- A shadow and a canary need a live model to be compared with.
 local function try_on_traffic(at, d, options, champion)
-  if not (options.canary or options.shadow) then return nil end
+  if not (options.canary or options.shadow) then return nil, {} end
   if champion then return trial.run(at.command, d, options) end
   log.info("no model is live at endpoint %s yet: nothing to try the new one against", d.endpoint)
+  return nil, {}
 end
 
 --- Up to the slot record; the result when the candidate is refused, and what a shadow told.
@@ -221,10 +222,17 @@ local function examine(at, d, options, folder)
   if in_the_way then return reject(at, d, in_the_way) end
   local passes, text = pass_gate(options.gate, folder, champion)
   if not passes then return reject(at, d, text) end
-  at.records:advance(d.id, "accepted", nil)
-  if options.smoke then smoke(at, d, folder, scores, key) end
-  local refused, figures = try_on_traffic(at, d, options, champion)
+  local passed = { options.gate and "gate: " .. text or nil }
+  at.records:advance(d.id, "accepted", passed[1])
+  if options.smoke then
+    smoke(at, d, folder, scores, key)
+    passed[#passed + 1] = ("smoke: %d %s over HTTP scored as in the engine"):format(#scores, #scores == 1 and "row" or "rows")
+  end
+  if options.smoke then at.records:advance(d.id, "accepted", table.concat(passed, "; ")) end
+  local refused, said, figures = try_on_traffic(at, d, options, champion)
   if refused then return reject(at, d, refused) end
+  table.move(said, 1, #said, #passed + 1, passed)
+  if #said > 0 then at.records:advance(d.id, "accepted", table.concat(passed, "; ")) end
   at.records:point(d.id)
   return nil, figures
 end

@@ -92,27 +92,29 @@ local function shadow(begin, ask, options)
   begin(bounds_of(options, 1))
   local told, why = hold(ask, 0, true, options, "shadow")
   if not told then return "shadow: " .. why end
-  log.info("shadow: %d answers compared, %.3g %% differ by more than %g (mean %.3g, at most %.3g); %d failed",
-    told.compared, percent(told.differed, told.compared), options.tolerance or 1e-6, told.mean_apart,
-    told.max_apart, told.failed)
-  return nil, told
+  local text = ("shadow: %d answers compared, %.3g %% differ by more than %g (mean %.3g, at most %.3g); %d failed"):format(
+    told.compared, percent(told.differed, told.compared), options.tolerance or 1e-6, told.mean_apart, told.max_apart, told.failed)
+  log.info("%s", text)
+  return nil, text, told
 end
 
 local function canary(begin, ask, options)
   begin(bounds_of(options, 0.1))
+  local text
   for _, share in ipairs(options.steps or { 0.05, 0.25, 0.5 }) do
     local told, why = hold(ask, share, false, options, "canary")
     if not told then return ("canary at %g %%: %s"):format(100 * share, why) end
-    log.info("canary: %g %% of the requests, %d answered, %d failed, drift %.3g", 100 * share, told.requests,
-      told.failed, told.drift)
+    text = ("canary: %g %% of the requests, %d answered, %d failed, drift %.3g"):format(100 * share, told.requests, told.failed, told.drift)
+    log.info("%s", text)
   end
+  return nil, text
 end
 
 ---Tries what is staged; why it is refused, or nil.
 ---@param command fun(name: string, fields: table): table
 ---@param deployment { id: integer, endpoint: string }
 ---@param options { canary?: mlengine.deploy.Canary, shadow?: mlengine.deploy.Shadow }
----@return string? refused, table? shadow the shadow's figures
+---@return string? refused, string[] said of each that it passed, table? shadow the shadow's figures
 function M.run(command, deployment, options)
   local function call(name, fields)
     fields.endpoint, fields.deployment = deployment.endpoint, deployment.id
@@ -121,9 +123,10 @@ function M.run(command, deployment, options)
   local function begin(bounds) call("try", bounds) end
   local function ask(fields) return call("trial", fields) end
   local refused, figures
-  if options.shadow then refused, figures = shadow(begin, ask, options.shadow) end
-  if not refused and options.canary then refused = canary(begin, ask, options.canary) end
-  return refused, figures
+  local said = {}
+  if options.shadow then refused, said[1], figures = shadow(begin, ask, options.shadow) end
+  if not refused and options.canary then refused, said[#said + 1] = canary(begin, ask, options.canary) end
+  return refused, said, figures
 end
 
 return M
