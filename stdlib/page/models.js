@@ -52,27 +52,32 @@ class Traffic {
 const latency = seconds => f.has(seconds) ? seconds < 0.001 ? `≤ ${Math.round(seconds * 1e6)} µs` : `≤ ${f.figure(seconds * 1000)} ms` : "–";
 const stat = (name, value, more) => h("div", { class: "stat" }, h("span", { class: "faint" }, name), h("span", { class: "big" }, value), more);
 
+const percent = part => `${Number((100 * part).toFixed(1))} %`;
+
+// Who answers which part; of a trial also how it goes.
 function share(endpoint) {
-  const live = f.has(endpoint.trial) && f.has(endpoint.trial.share) ? 1 - endpoint.trial.share : 1;
   if (!endpoint.live) return null;
-  const rows = [[endpoint.live.uri, live, ""]];
-  const staged = endpoint.releases.find(one => one.deployment === endpoint.staged);
-  if (staged && f.has(endpoint.trial)) rows.push([staged.uri, endpoint.trial.share, endpoint.trial.shadow ? "shadow: a copy of each request" : "canary"]);
-  return h("div", { class: "shares" }, rows.map(([uri, part, what]) => h("div", { class: "share" }, h("span", null, f.visible(uri), what && h("span", { class: "tag" }, what)),
-    h("meter", { min: 0, max: 1, value: part, "aria-label": `${uri}: share of traffic` }), h("span", { class: "strong" }, `${Math.round(part * 100)} %`))));
+  const { trial } = endpoint, staged = f.has(trial) && (trial.shadow || trial.share > 0) && endpoint.releases.find(one => one.deployment === endpoint.staged);
+  const rows = [[endpoint.live.uri, staged ? 1 - trial.share : 1, ""]];
+  if (staged) rows.push([staged.uri, trial.share, trial.shadow ? "shadow: a copy of each request" : "canary"]);
+  return [h("div", { class: "shares" }, rows.map(([uri, part, what]) => h("div", { class: "share" }, h("span", null, f.visible(uri), what && h("span", { class: "tag" }, what)),
+    h("meter", { min: 0, max: 1, value: part, "aria-label": `${f.visible(uri)}: share of traffic` }), h("span", { class: "strong" }, percent(part))))),
+  staged && h("p", { class: "note" }, [`${f.plural(trial.requests, "request")} tried`, `${f.number(trial.failed)} failed (of the live one ${f.number(trial.live_failed)})`,
+    trial.compared > 0 && `${f.number(trial.compared)} compared, ${f.number(trial.differed)} differ, by ${f.figure(trial.max_apart)} at most`, `drift ${f.figure(trial.drift)}`].filter(Boolean).join(" · "))];
 }
 
 // ====== Releases ======
 
+// What it passed, or why not: a line for each.
 function outcome(release) {
-  if (f.has(release.outcome)) return f.visible(release.outcome);
-  return ["live", "retired", "rolled back"].includes(release.state) ? "passed" : "";
+  if (f.has(release.outcome)) return release.outcome.split(/; (?=(?:smoke|shadow|canary): )/).map(line => h("div", null, f.visible(line)));
+  return ["live", "retired", "rolled back"].includes(release.state) ? "nothing was asked of it" : "";
 }
 
 function releases(endpoint) {
   return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Releases to ${endpoint.endpoint}` }, h("table", { class: "plain wide-cells" },
     h("caption", null, "Releases"),
-    h("thead", null, h("tr", null, ["Deployment", "Model", "State", "Gate and smoke", "When"].map(title => h("th", { scope: "col" }, title)))),
+    h("thead", null, h("tr", null, ["Deployment", "Model", "State", "Gate, smoke, trial", "When"].map((title, i) => h("th", { scope: "col", class: i === 0 ? "number" : null }, title)))),
     h("tbody", null, endpoint.releases.map(one => h("tr", null, h("td", { class: "number" }, one.deployment),
       h("td", null, f.visible(one.uri), f.has(one.alias) && one.state === "live" && h("span", { class: "tag" }, `@${f.visible(one.alias)}`)), h("td", null, state(STATES[one.state] || "queued", one.state)),
       h("td", null, outcome(one)), h("td", null, h("time", { datetime: new Date(one.updated).toISOString(), title: f.time(one.updated) }, f.ago(one.updated))))))));

@@ -3,11 +3,13 @@
 
 With $MLENGINE_SHOTS=FOLDER each view is also kept as a picture there."""
 
+import json
 import os
 import signal
 import sqlite3
 import sys
 import unittest
+from urllib.request import Request, urlopen
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser
@@ -28,6 +30,15 @@ local deploy, job = require "mlengine.deploy", require "mlengine.job"
 local file = io.open "refuse"
 deploy.release { endpoint = "fraud", model = job.input().model, alias = "champion", target = deploy.local_server(), smoke = true,
   gate = function() return file == nil, "auc 0.71 < 0.80 - 0.01" end }
+"""
+# One that is tried on live traffic first; the trial waits for requests, as many as the test sends.
+TRIED = """
+local deploy, job = require "mlengine.deploy", require "mlengine.job"
+local patient = { hold = 0, requests = 20, timeout = 600, drift = 1, errors = 1 }
+local canary = { steps = { 0.5 } }
+for key, value in pairs(patient) do canary[key] = value end
+deploy.release { endpoint = "fraud", model = job.input().model, alias = "champion", target = deploy.local_server(), smoke = true,
+  gate = function() return true, "auc 0.91 >= 0.80 - 0.01" end, shadow = patient, canary = canary }
 """
 # Logs a point and a line each time that `go` grows; ends when it holds "end".
 SLOW = """
@@ -205,8 +216,40 @@ class WalkThrough(Case):
         b.click('dialog button:text-is("Roll back")')
         b.wait(".state", text="models:/FraudCLF/1 live")
         b.wait("td", text="rolled back")
+        self.trial(p)
         self.at("/history")
         b.wait(".tag", text="rejected")
+
+    def send(self, p, count):
+        """Requests to the endpoint; versions that answered."""
+        url = p.get("/api/v1/endpoints")["endpoints"][0]["url"]
+        body = json.dumps(p.get("/api/v1/endpoints/fraud/example")["body"]).encode()
+        versions = set()
+        for _ in range(count):
+            with urlopen(Request(url, body, {"Content-Type": "application/json"}), timeout=60) as answer:
+                versions.add(answer.headers["X-Model-Version"])
+        return versions
+
+    def trial(self, p):
+        """A shadow, then a canary, with their shares and figures while they go on, and what they said afterwards."""
+        b = self.b
+        os.unlink(p.path("refuse"))
+        p.write("fraud/redeploy.lua", TRIED)
+        trigger = p.trigger("Fraud", rows=3000)
+        b.wait(".share", text="shadow: a copy of each request")
+        self.assertEqual(self.send(p, 30), {"1"})
+        b.wait(".share", text="canary")
+        b.wait(".share", text="50 %")
+        while (seen := self.send(p, 10)) != {"1", "4"}:
+            self.assertLessEqual(seen, {"1", "4"})
+        b.wait(".shares + .note", text="requests tried")
+        self.check("models-trial")
+        until("the canary's end", lambda: self.send(p, 20) == {"4"})
+        self.assertEqual(p.ended(trigger)["outcome"], "succeeded")
+        b.wait(".state", text="models:/FraudCLF/4 live")
+        for text in ("gate: auc 0.91 >= 0.80 - 0.01", "over HTTP scored as in the engine", "answers compared", "canary: 50 % of the requests"):
+            b.wait("td div", text=text)
+        self.check("models-tried")
 
     def tables(self, p):
         b = self.b
