@@ -57,25 +57,30 @@ static int l_list_artifacts(lua_State *L) {
 
 /* ====== Models ====== */
 
-/* store:log_model(run_id, name, { bytes, model_class, xgb_version, inputs, outputs, example,
- * metadata }) -> { uri, artifact_uri, run_id, name, model_id } */
-static int l_log_model(lua_State *L) {
+/* The model in the table at `index`: { bytes, model_class, xgb_version, inputs, outputs, example, metadata } */
+static mle_flavor check_flavor(lua_State *L, int index) {
   static const char *const options[] = {"bytes",   "model_class", "xgb_version", "inputs",
                                         "outputs", "example",     "metadata",    NULL};
+  mlb_options(L, index, options);
+  mle_flavor flavor = {
+      .model_class = mlb_opt_text(L, index, "model_class", "Booster"),
+      .xgb_version = mlb_opt_text(L, index, "xgb_version", NULL),
+      .inputs = mlb_opt_text(L, index, "inputs", NULL),
+      .outputs = mlb_opt_text(L, index, "outputs", NULL),
+      .example = mlb_opt_text(L, index, "example", NULL),
+      .metadata = mlb_opt_text(L, index, "metadata", NULL),
+  };
+  mlb_need_text(L, index, "bytes");
+  lua_getfield(L, index, "bytes");
+  flavor.bytes = lua_tolstring(L, -1, &flavor.len);
+  return flavor; /* the table at `index` keeps the texts */
+}
+
+/* store:log_model(run_id, name, model) -> { uri, artifact_uri, run_id, name, model_id } */
+static int l_log_model(lua_State *L) {
   mle_mlflow *store = mlb_check_mlflow(L, 1);
   const char *run_id = luaL_checkstring(L, 2), *name = luaL_checkstring(L, 3);
-  mlb_options(L, 4, options);
-  mle_flavor flavor = {
-      .model_class = mlb_opt_text(L, 4, "model_class", "Booster"),
-      .xgb_version = mlb_opt_text(L, 4, "xgb_version", NULL),
-      .inputs = mlb_opt_text(L, 4, "inputs", NULL),
-      .outputs = mlb_opt_text(L, 4, "outputs", NULL),
-      .example = mlb_opt_text(L, 4, "example", NULL),
-      .metadata = mlb_opt_text(L, 4, "metadata", NULL),
-  };
-  mlb_need_text(L, 4, "bytes");
-  lua_getfield(L, 4, "bytes");
-  flavor.bytes = lua_tolstring(L, -1, &flavor.len);
+  mle_flavor flavor = check_flavor(L, 4);
   mle_arena *memory = mlb_push_arena(L);
   mle_mlflow_model model;
   mle_error err;
@@ -87,6 +92,19 @@ static int l_log_model(lua_State *L) {
   mlb_set_text(L, "name", model.name);
   mlb_set_text(L, "model_id", model.id);
   return 1;
+}
+
+/* write_model(folder, run_id, name, model): the files of MLflow 2's layout, into an empty folder */
+static int l_write_model(lua_State *L) {
+  const char *folder = luaL_checkstring(L, 1);
+  mle_mlflow_model model = {
+      .run_id = luaL_checkstring(L, 2), .name = luaL_checkstring(L, 3), .format = "2.22.5"};
+  mle_flavor flavor = check_flavor(L, 4);
+  mle_arena *memory = mlb_push_arena(L);
+  const char *flavors;
+  mle_error err;
+  mlb_try(L, mle_flavor_write(folder, &model, &flavor, memory, &flavors, &err), &err);
+  return 0;
 }
 
 /* ====== Logged models ====== */
@@ -260,5 +278,6 @@ const luaL_Reg mlb_mlflow_model_methods[] = {
 const luaL_Reg mlb_mlflow_model_functions[] = {
     {"read_model", l_read_model},
     {"to_yaml", l_to_yaml},
+    {"write_model", l_write_model},
     {NULL, NULL},
 };

@@ -32,6 +32,10 @@ M.not_worse = gates.not_worse
 M.better = gates.better
 M.local_server = targets.local_server
 M.server = targets.server
+---A model of Cloudera Machine Learning; see mlengine.deploy.cml.
+---@param options? table
+---@return mlengine.deploy.CML
+function M.cml(options) return require("mlengine.deploy.cml").target(options) end
 
 ---@class mlengine.deploy.Release
 ---@field endpoint string
@@ -47,7 +51,7 @@ M.server = targets.server
 ---@class mlengine.deploy.Result
 ---@field outcome "live"|"rejected"|"rehearsed"
 ---@field text string
----@field deployment? integer
+---@field deployment? integer|string CML's is a text
 ---@field url? string
 ---@field shadow? table                what the shadow told
 
@@ -247,7 +251,7 @@ local function check_release(options)
   }, "deploy.release")
   require("mle.serve").check_endpoint(options.endpoint)
   if options.target and not targets.is(options.target) then
-    errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server() or deploy.server { url = ... }")
+    errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server(), deploy.server { url = ... } or deploy.cml { ... }")
   end
   if type(options.gate) == "table" and type(options.gate.check) ~= "function" then
     errors.raise("invalid", "option 'gate' of deploy.release must be a gate or a function; see deploy.not_worse")
@@ -294,6 +298,21 @@ local function require_version(options, found)
   end
 end
 
+--- CML builds and serves it; what it was is noted here.
+local function release_to_cml(options, found, ctx)
+  require_version(options, found)
+  local steps = { columns_in_the_way = columns_in_the_way, pass_gate = pass_gate }
+  local result = require("mlengine.deploy.cml").release(options, found, steps, (ctx and ctx.rehearsal) ~= nil)
+  if result.outcome == "live" and options.alias then
+    require("mlengine.mlflow").set_alias(found.name, options.alias, model.version_number(found))
+  end
+  if ctx and result.outcome ~= "rehearsed" then
+    local text = ("%s: %s %s"):format(options.endpoint, found.uri, result.text)
+    ctx:note("deployment", { text = text, endpoint = options.endpoint, uri = found.uri, version = found.version, outcome = result.text })
+  end
+  return result
+end
+
 ---Releases a model to an endpoint.
 ---@param options mlengine.deploy.Release
 ---@return mlengine.deploy.Result
@@ -301,8 +320,10 @@ function M.release(options)
   check_release(options)
   local found = model.find(options.model)
   local ctx = context.current()
-  if ctx and ctx.rehearsal then return rehearse(options, found) end
-  if ctx then ctx:acts "it releases a model" end
+  local to_cml = options.target and options.target.kind == "cml"
+  if ctx and ctx.rehearsal and not to_cml then return rehearse(options, found) end
+  if ctx and not ctx.rehearsal then ctx:acts "it releases a model" end
+  if to_cml then return release_to_cml(options, found, ctx) end
   require_version(options, found)
   local at = targets.open(options.target)
   local records <close> = at.records

@@ -12,7 +12,7 @@ local system = require "mle.system"
 local M = {}
 
 ---@class mlengine.deploy.Target
----@field kind "local"|"server"
+---@field kind "local"|"server"|"cml"
 ---@field host? string
 ---@field port? integer
 ---@field url? string
@@ -167,11 +167,16 @@ end
 ---@return mlengine.deploy.Connection
 function M.open(target)
   if not target or target.kind == "local" then return open_local(target or {}) end
+  if target.kind == "cml" then
+    errors.raise("unsupported", "CML keeps its own deployments: go back by restarting an earlier one, or by releasing the earlier model")
+  end
   return open_server(target)
 end
 
 ---@param target any
 ---@return boolean
-function M.is(target) return type(target) == "table" and (target.kind == "local" or tokens[target] ~= nil) end
+function M.is(target)
+  return type(target) == "table" and (target.kind == "local" or target.kind == "cml" or tokens[target] ~= nil)
+end
 
 return M

@@ -15,7 +15,7 @@ local stores, chosen_uri = {}, nil
 function M.get_tracking_uri() return chosen_uri or require("mlengine.config").tracking_uri() end
 
 ---Uses another store from now on: sqlite:///relative.db, sqlite:////absolute.db, or a
----tracking server's http://HOST:PORT.
+---tracking server's http://HOST:PORT, or CML's experiments, cml://localhost.
 ---@param uri? string nil: the project's again
 function M.set_tracking_uri(uri)
   check.type(uri, "string|nil", "a tracking URI")
@@ -33,7 +33,7 @@ function M.public(uri) return (uri:gsub("^(%a+://)[^/@]*@", "%1")) end
 function M.open(uri)
   local mine = M.get_tracking_uri()
   if uri == M.public(mine) then uri = mine end -- it was written down without them
-  stores[uri] = stores[uri] or native.open(uri)
+  stores[uri] = stores[uri] or uri:find "^cml:" and require("mlengine.cml.store").open(uri) or native.open(uri)
   return stores[uri]
 end
 

@@ -37,6 +37,17 @@ local meta = {
   __tostring = function(run) return ("mlflow run %s (%s)"):format(run.id, run.info.run_name) end,
 }
 
+--- A store in Lua has a tracker in Lua. In a process that was asked to stop it does not end its run: recovery does.
+local meta_of_lua = {
+  __index = Run,
+  __name = meta.__name,
+  __tostring = meta.__tostring,
+  __close = function(run, problem)
+    if not run.tracker:is_open() then return end
+    if problem == nil and not system.cancelled() then run:finish() else run.tracker:close() end
+  end,
+}
+
 --- Runs are kept until they end, in the order of their starts: one that nobody refers to any
 --- more still runs.
 local open_runs = {}
@@ -53,12 +64,15 @@ function M.new(store, tracking_uri, info)
   local run = { id = info.run_id, info = info, store = store, tracking_uri = tracking_uri }
   run.tracker = store:track(info.run_id, M.spool())
   open_runs[#open_runs + 1] = run
-  return setmetatable(run, meta)
+  return setmetatable(run, type(run.tracker) == "table" and meta_of_lua or meta)
 end
 
 ---@param value any
 ---@return boolean
-function M.is_run(value) return getmetatable(value) == meta end
+function M.is_run(value)
+  local of = getmetatable(value)
+  return of == meta or of == meta_of_lua
+end
 
 -- ====== Params, metrics, tags ======
 
@@ -114,6 +128,9 @@ function Run:delete_tag(key) self.store:delete_tag(self.id, check.type(key, "str
 ---@param interval_s? number MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL, or 10
 function Run:log_system_metrics(tracking_uri, interval_s)
   if self.sampler then return end
+  if type(self.tracker) == "table" then
+    raise("unsupported", "metrics of the machine are not logged into CML's experiments: CML shows what a session uses itself")
+  end
   local told = tonumber(os.getenv "MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL")
   local uri = tracking_uri or require("mlengine.mlflow.here").get_tracking_uri()
   self.sampler = native.sample(uri, self.id, math.floor((interval_s or told or 10) * 1000))

@@ -369,6 +369,13 @@ function M.run_closing(run, problem) end
 ---@return { data: string, model_class: string, model_format?: string, xgb_version?: string, mlflow_version?: string, run_id?: string, model_id?: string, utc_time_created?: string, inputs?: string, outputs?: string, example?: string, metadata?: string }
 function M.read_model(folder) end
 
+---Writes a model's files into an empty folder, as MLflow 2 lays them out.
+---@param folder string
+---@param run_id string
+---@param name string
+---@param model table as Store:log_model takes it
+function M.write_model(folder, run_id, name, model) end
+
 ---@param json string
 ---@return string
 function M.to_yaml(json) end

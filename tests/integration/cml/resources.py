@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import threading
+import types
 import uuid
 
 # Reply fields: plain ones, and those that are 64-bit numbers and so text.
@@ -71,6 +72,17 @@ def new_id():
     return "-".join(text[i:i + 4] for i in range(0, 16, 4))
 
 
+def fake_cml():
+    """The runtime's own package, as far as a scoring script needs it: model metrics wrap the answer."""
+    package, models = types.ModuleType("cml"), types.ModuleType("cml.models_v1")
+
+    def cml_model(metrics=False):
+        return lambda f: (lambda request: {"uuid": str(uuid.uuid4()), "prediction": f(request)} if metrics else f(request))
+
+    models.cml_model, package.models_v1 = cml_model, models
+    return {"cml": package, "cml.models_v1": models}
+
+
 def dig(item, path):
     for name in path.split("."):
         item = item.get(name, "") if isinstance(item, dict) else ""
@@ -97,6 +109,7 @@ class Resources:
         self.build_states = ["pending", "queued", "pushing", "built"]
         self.deployment_states = ["pending", "deploying", "deployed"]
         self.run_states = ["ENGINE_SCHEDULING", "ENGINE_STARTING", "ENGINE_RUNNING", "ENGINE_SUCCEEDED"]
+        self.page_max = 100  # the longest page, whatever is asked for
         self.failing_answer = None  # what modelservice says instead
 
     def find(self, where, key, what):
@@ -332,16 +345,20 @@ class Resources:
                       "created_at": now(), "updated_at": now(), "status": self.deployment_states[0], "states": self.deployment_states[1:]}
         deployment["crn"] = f"crn:cdp:ml:us-west-1:t:workspace:w/{deployment['id']}"
         self.deployments[deployment["id"]] = deployment
+        self.replace_old(deployment)
         return self.shown("ModelDeployment", deployment)
+
+    def replace_old(self, deployment):
+        """Only when the new one is deployed does the model's old deployment end."""
+        for other in self.deployments.values() if deployment["status"] == "deployed" else ():
+            if other["model_id"] == deployment["model_id"] and other is not deployment and other["status"] == "deployed":
+                other.update(status="stopped", stopped_at=now())
 
     def get_model_deployment(self, names, _):
         deployment = self.find(self.deployments, names["deployment_id"], "model deployment")
         if deployment["states"]:
             deployment["status"] = deployment["states"].pop(0)
-            if deployment["status"] == "deployed":  # only now does the model's old deployment end
-                for other in self.deployments.values():
-                    if other["model_id"] == deployment["model_id"] and other is not deployment and other["status"] == "deployed":
-                        other.update(status="stopped", stopped_at=now())
+            self.replace_old(deployment)
         return self.shown("ModelDeployment", deployment)
 
     def stop_model_deployment(self, names, _):
@@ -371,12 +388,13 @@ class Resources:
             return self.failing_answer
         build = self.builds[live["build_id"]]
         if build.get("file_path"):
+            sys.modules.update(fake_cml())
             spec = importlib.util.spec_from_file_location("scoring", self.place(build["file_path"]))
             module = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(module)
             answer = getattr(module, build["function_name"])(body["request"])
-        else:
-            answer = self.score_registered(build["registered_model_version_id"], body["request"])
+            return {"success": True, "response": answer, "replicaId": "replica-1"}
+        answer = self.score_registered(build["registered_model_version_id"], body["request"])
         return {"success": True, "response": {"uuid": str(uuid.uuid4()), "prediction": answer}, "replicaId": "replica-1"}
 
     def score_registered(self, version_id, request):
@@ -403,6 +421,9 @@ class Resources:
                    "created_at": now(), "notes": given.get("notes", ""), "tags": given.get("tags", []),
                    "model_version_metadata": {"mlops_type": "MLFLOW", "project_id": self.project, "mlflow_metadata": {
                        "experiment_id": given["experiment_id"], "run_id": given["run_id"]}}}
+        run["data"].setdefault("registered_model_metadata", []).append(
+            {"model_path": given.get("model_path", ""), "model_name": model["name"], "model_id": model["model_id"],
+             "model_version_id": version["model_version_id"], "version_number": version["number"], "run_id": run["id"], "created_at": now()})
         model["model_versions"].append(version)  # the order in the reply is not documented: here the newest is last
         return model
 

@@ -23,7 +23,7 @@ from resources import Problem
 CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 429: 8, 500: 13, 503: 14, 504: 4}
 
 
-def page(items, query, key):
+def page(items, query, key, longest):
     """A page of a list, filtered and sorted as `search_filter` and `sort` say; a token is where the next one begins."""
     known = {"search_filter", "sort", "page_size", "page_token", "include_public_projects", "include_all_projects", "scope"}
     for name in query:
@@ -35,7 +35,7 @@ def page(items, query, key):
         items = [i for i in items if str(wanted).lower() in str(resources.dig(i, name)).lower()]
     for one in reversed([s for s in query.get("sort", "").split(",") if s]):
         items = sorted(items, key=lambda i: str(resources.dig(i, one.lstrip("+-"))), reverse=one.startswith("-"))
-    size = int(query.get("page_size") or 10)
+    size = min(int(query.get("page_size") or 10), longest)
     token = query.get("page_token") or "0"
     if not token.isdigit():
         raise Problem(400, "invalid page token")
@@ -138,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Problem(400, f"unknown parameter {next(iter(query))}")
         result = getattr(service, call)(names, query if call.startswith(("list_", "get_")) else given)
         key = resources.LISTS.get(call)
-        return page(result, query, key) if key and call not in ("list_project_files",) else result
+        return page(result, query, key, service.page_max) if key and call not in ("list_project_files",) else result
 
 
 def route(line):
