@@ -20,6 +20,7 @@ local M = {}
 local PAGE <const>, PAGES_MAX <const> = 100, 1000
 local TIMEOUT <const> = 60 -- CML's own gateway gives up after 30
 local WORDS_MAX <const> = 500
+local FILE_MAX <const> = 4 << 30
 
 ---@class mlengine.cml.Client
 ---@field url string
@@ -179,7 +180,7 @@ end
 ---@return string?
 function Client:download_project_file(path)
   local place = ("projects/%s/files/%s:download"):format(quote(self:project_id()), quote(path))
-  local ok, answer = pcall(self.send, self, "POST", place, { idempotent = true }, "download_project_file " .. path)
+  local ok, answer = pcall(self.send, self, "POST", place, { idempotent = true, timeout = 600, response_max = FILE_MAX }, "download_project_file " .. path)
   if ok then return answer.body end
   if type(answer) == "table" and answer.status == 404 then return nil end
   error(answer, 0)

@@ -51,9 +51,9 @@ end
 local function list_here(folder)
   local found = {}
   if not system.stat(folder) then return found end
-  for i, name in ipairs(system.list(folder)) do
+  for _, name in ipairs(system.list(folder)) do
     local info = system.stat(folder .. "/" .. name)
-    found[i] = { name = name, is_dir = info.kind == "folder", file_size = info.size }
+    if info then found[#found + 1] = { name = name, is_dir = info.kind == "folder", file_size = info.size } end
   end
   return found
 end

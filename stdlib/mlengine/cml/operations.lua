@@ -42,7 +42,9 @@ return {
   list_registered_models = { "GET", "registry/models", "models" },
   create_registered_model = { "POST", "registry/models" },
   get_registered_model = { "GET", "registry/models/{model_id}" },
+  update_registered_model_version = { "PATCH", "registry/models/{model_id}" },
   delete_registered_model = { "DELETE", "registry/models/{model_id}" },
+  delete_registered_model_version = { "DELETE", "registry/models/{model_id}/versions/{version_id}" },
   get_registered_model_version = { "GET", "registry/models/{model_id}/versions/{version_id}" },
 
   list_experiments = { "GET", "projects/{project_id}/experiments", "experiments" },

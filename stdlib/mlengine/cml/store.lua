@@ -15,6 +15,7 @@ local M = {}
 local BATCH <const> = 100
 local FLUSH_NS <const> = 10 ^ 9 | 0
 local STATUS <const> = "EXPERIMENT_RUN_"
+local ALIAS <const> = "mlengine.alias." -- CML's registry has none: the version whose tag says the latest time has it
 local DATASET <const> = "mlengine.dataset." -- CML's API takes no inputs: a tag says what was read
 
 ---@class mlengine.cml.Store
@@ -358,12 +359,21 @@ function Store:registered_version(uri, name)
   return (create_version(self, uri, name))
 end
 
-local function version_of(store, name, version)
+--- Tags as MLflow knows them: without those that are ours.
+local function own_tags(version)
+  local tags = map_of(version.tags)
+  for key in pairs(tags) do
+    if key:sub(1, #ALIAS) == ALIAS then tags[key] = nil end
+  end
+  return tags
+end
+
+local function version_of(_, name, version)
   local facts = (version.model_version_metadata or {}).mlflow_metadata or {}
   return {
     name = name, version = version.number, status = version.status or "READY", current_stage = "None", run_id = facts.run_id,
     description = version.notes, creation_time = times.ms(version.created_at),
-    last_updated_time = times.ms(version.updated_at or version.created_at), tags = map_of(version.tags),
+    last_updated_time = times.ms(version.updated_at or version.created_at), tags = own_tags(version),
     source = "", location = "",
   }
 end
@@ -384,10 +394,71 @@ function Store:list_versions(name)
   return found
 end
 
+--- Aliases by name, to versions.
+local function aliases_of(model)
+  local aliases, since = {}, {}
+  for _, version in ipairs(model.model_versions or {}) do
+    for key, value in pairs(map_of(version.tags)) do
+      local name, time = key:match("^" .. ALIAS:gsub("%.", "%%.") .. "(.+)$"), tonumber(value)
+      if name and time and time > (since[name] or 0) then aliases[name], since[name] = version.number, time end
+    end
+  end
+  return aliases
+end
+
+local function change_tags(store, model, version, change)
+  local tags = map_of(version.tags)
+  change(tags)
+  store.client:update_registered_model_version {
+    model_id = model.model_id, model_version_id = version.model_version_id, tags = pairs_list(tags),
+  }
+end
+
+function Store:set_alias(name, alias, number)
+  local version, model = version_record(self, name, number)
+  change_tags(self, model, version, function(tags) tags[ALIAS .. alias] = tostring(system.now_ms()) end)
+  for _, other in ipairs(model.model_versions) do
+    if other ~= version and map_of(other.tags)[ALIAS .. alias] then
+      change_tags(self, model, other, function(tags) tags[ALIAS .. alias] = nil end)
+    end
+  end
+end
+
+function Store:get_alias(name, alias) return aliases_of(registered(self, name))[alias] end
+
+function Store:delete_alias(name, alias)
+  local model = registered(self, name)
+  for _, version in ipairs(model.model_versions or {}) do
+    if map_of(version.tags)[ALIAS .. alias] then change_tags(self, model, version, function(tags) tags[ALIAS .. alias] = nil end) end
+  end
+end
+
+function Store:change_version(name, number, change)
+  local version, model = version_record(self, name, number)
+  if change.description then
+    self.client:update_registered_model_version {
+      model_id = model.model_id, model_version_id = version.model_version_id, notes = change.description, tags = pairs_list(map_of(version.tags)),
+    }
+  end
+  if change.set_tags or change.delete_tag then
+    change_tags(self, model, version, function(tags)
+      for key, value in pairs(change.set_tags or {}) do tags[key] = value end
+      if change.delete_tag then tags[change.delete_tag] = nil end
+    end)
+  end
+end
+
+function Store:delete_version(name, number)
+  local version, model = version_record(self, name, number)
+  self.client:delete_registered_model_version { model_id = model.model_id, version_id = version.model_version_id }
+end
+
+function Store:delete_registered_model(name) self.client:delete_registered_model { model_id = registered(self, name).model_id } end
+
 local function model_of(model)
   return {
     name = model.name, description = model.description, creation_time = times.ms(model.created_at),
-    last_updated_time = times.ms(model.updated_at or model.created_at), tags = {}, aliases = {},
+    last_updated_time = times.ms(model.updated_at or model.created_at), tags = {}, aliases = aliases_of(model),
   }
 end
 

@@ -105,6 +105,9 @@ def experiments(api, p):
         assert version.number == number
     assert api.get_registered_model_version(model.model_id, version.model_version_id).number == 2
     assert [m.name for m in api.list_registered_models().models] == ["R"] and api.get_registered_model(model.model_id).count == 2
+    changed = api.update_registered_model_version(cmlapi.UpdateRegisteredModelVersionRequest(
+        model_version_id=version.model_version_id, tags=[cmlapi.Tag("a", "b")]), model.model_id)
+    assert changed.tags[0].value == "b"
     cml = api.create_model({"name": "of R", "registered_model_id": model.model_id}, p)
     api.create_model_build({"registered_model_version_id": version.model_version_id}, p, cml.id)
     refused(lambda: api.create_experiment({"name": "E"}, p), 409, "already exists")

@@ -439,6 +439,17 @@ class Resources:
         model = self.find(self.registered, names["model_id"], "registered model")
         return self.find({v["model_version_id"]: v for v in model["model_versions"]}, names["version_id"], "model version")
 
+    def update_registered_model_version(self, names, given):
+        check("RegisteredModelVersion", given, "model_id model_version_id notes tags")
+        version = self.get_registered_model_version({**names, "version_id": given.get("model_version_id")}, {})
+        version.update({k: v for k, v in given.items() if k in ("notes", "tags")}, updated_at=now())
+        return version
+
+    def delete_registered_model_version(self, names, _):
+        version = self.get_registered_model_version(names, {})
+        self.registered[names["model_id"]]["model_versions"].remove(version)
+        return {}
+
     # ====== Experiments ======
 
     def list_experiments(self, names, _):

@@ -177,7 +177,9 @@ POST projects/{project_id}/models/{model_id}/builds/{build_id}/deployments/{depl
 GET registry/models list_registered_models
 POST registry/models create_registered_model
 GET registry/models/{model_id} get_registered_model
+PATCH registry/models/{model_id} update_registered_model_version
 DELETE registry/models/{model_id} delete_registered_model
+DELETE registry/models/{model_id}/versions/{version_id} delete_registered_model_version
 GET registry/models/{model_id}/versions/{version_id} get_registered_model_version
 GET projects/{project_id}/experiments list_experiments
 POST projects/{project_id}/experiments create_experiment
