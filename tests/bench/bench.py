@@ -1,6 +1,7 @@
 """Prints each figure of ours beside its peer's, both measured in this run, in turns: median seconds, peak memory, ratio."""
 
 import contextlib
+import glob
 import json
 import os
 import platform
@@ -13,9 +14,10 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
-from support import PROGRAM, Project, free_port, venv  # noqa: E402
+from support import PROGRAM, Project, free_port, jars, venv  # noqa: E402
 
 import serving  # noqa: E402
+from s3 import Distant, start_moto  # noqa: E402
 
 PYTHON, WANTED = sys.argv[1], sys.argv[2:]
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "5"))
@@ -195,6 +197,28 @@ def plan(work):
             show(f"planning {name}, beside {peer}", (ours["seconds"], megabytes), (theirs["seconds"], memory))
 
 
+def s3(work):
+    """A scan of 200 files whose store is 5 ms away: the first of a process, and the median of those that follow."""
+    files, port, script = max(10, 200 // SCALE), free_port(), os.path.join(HERE, "peers", "s3.py")
+    moto = start_moto(venv("moto"), port)
+    KEPT.callback(lambda: (moto.kill(), moto.wait()))
+    store = Distant(port, 0)
+    KEPT.callback(store.close)
+    subprocess.run([PYTHON, script, "make", work, f"http://127.0.0.1:{port}", str(files)], stdout=subprocess.PIPE, check=True)
+    bundle = glob.glob(jars("iceberg-rest")[:-1] + "iceberg-aws-bundle-*.jar")
+    peers = (("PyIceberg", [PYTHON, script, "pyiceberg", work]), ("Spark", [venv("spark"), script, "spark", work]))
+    warm = [PROGRAM, "test", os.path.join(HERE, "scripts", "s3.lua")]
+    inside(warm, work, ROOT=work, S3=store.url, ROUNDS="1")  # the store knows all objects from here on
+    store.delay = 0.005
+    ours, megabytes = inside(warm, work, ROOT=work, S3=store.url, ROUNDS=str(ROUNDS))
+    for peer, command in peers:
+        theirs, memory = inside(command + [store.url, ROUNDS, *(bundle if peer == "Spark" else [])], work)
+        if theirs["rows"] != ours["rows"] or abs(theirs["total"] - ours["total"]) > 1e-6 * abs(ours["total"]):
+            raise SystemExit(f"{ours} {theirs}")
+        for title, key in (("a first scan", "first"), ("a scan again", "seconds")):
+            show(f"{title} of {files} files on S3, 5 ms away, beside {peer}", (ours[key], megabytes if peer == "PyIceberg" else None), (theirs[key], memory))
+
+
 def serve(work):
     project = Project()
     try:
@@ -204,7 +228,7 @@ def serve(work):
         project.close()
 
 
-ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "log": log, "plan": plan, "serve": serve}
+ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "log": log, "plan": plan, "s3": s3, "serve": serve}
 
 unknown = [name for name in WANTED if name not in ALL]
 if unknown:

@@ -72,6 +72,12 @@ def venv(name):
     return made.stdout.strip().splitlines()[-1]
 
 
+def jars(name):
+    """The class path of a counterpart in Java, fetched on first use: a folder and "/*"."""
+    made = subprocess.run(["sh", os.path.join(HERE, "jars"), name], stdout=subprocess.PIPE, check=True, text=True)
+    return made.stdout.strip().splitlines()[-1]
+
+
 def fetched(name):
     """The folder of a package that vendor/pins.txt pins, fetched on first use."""
     script = os.path.join(REPOSITORY, "vendor", "fetch")

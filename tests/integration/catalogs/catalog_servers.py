@@ -13,7 +13,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from support import HERE, free_port
+from support import free_port, jars
 
 CANARY = "canary-Zx81-"  # begins every secret: it is looked for where none may be
 
@@ -130,13 +130,12 @@ class Rest(Catalog):
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.properties = {"type": "rest", "uri": self.url}
-        jars = subprocess.run(["sh", os.path.join(HERE, "jars"), "iceberg-rest"], stdout=subprocess.PIPE, check=True, text=True)
         env = {**os.environ, "CATALOG_CATALOG__IMPL": "org.apache.iceberg.jdbc.JdbcCatalog", "CATALOG_URI": "jdbc:sqlite::memory:",
                "CATALOG_CLIENTS": "1", "CATALOG_JDBC_SCHEMA__VERSION": "V1", "CATALOG_WAREHOUSE": self.warehouse, "CATALOG_REST_PORT": str(self.port), **env}
         self.log = open(os.path.join(self.folder, "log"), "w")
         self.process = subprocess.Popen(
             ["java", "-Xmx300m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", f"-Djava.io.tmpdir={self.folder}", "-cp",
-             jars.stdout.strip().splitlines()[-1], "org.apache.iceberg.rest.RESTCatalogServer"], env=env, stdout=self.log, stderr=self.log)
+             jars("iceberg-rest"), "org.apache.iceberg.rest.RESTCatalogServer"], env=env, stdout=self.log, stderr=self.log)
         wait_until("the REST catalog", self.answers)
 
     def answers(self):

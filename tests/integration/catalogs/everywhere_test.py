@@ -6,7 +6,6 @@ import glob
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import unittest
 import warnings
@@ -17,7 +16,7 @@ sys.path[:0] = [HERE, *(os.path.join(os.path.dirname(HERE), name) for name in ("
 import spark_tables
 from catalog_servers import Postgres, Rest, Sqlite
 from s3 import S3
-from support import Project, run_python
+from support import Project, jars, run_python
 from watch import Watch
 
 for name in [name for name in os.environ if name.startswith("AWS_")]:
@@ -70,9 +69,8 @@ s3 = None
 def setUpModule():
     global s3
     s3 = S3()
-    jars = subprocess.run(["sh", os.path.join(os.path.dirname(HERE), "jars"), "iceberg-rest"], stdout=subprocess.PIPE, check=True, text=True)
     spark_tables.PACKAGES += ("org.postgresql:postgresql",)
-    spark_tables.JARS += tuple(glob.glob(jars.stdout.strip().splitlines()[-1][:-1] + "iceberg-aws-bundle-*.jar"))
+    spark_tables.JARS += tuple(glob.glob(jars("iceberg-rest")[:-1] + "iceberg-aws-bundle-*.jar"))
     spark_tables.shared = spark_tables.start()
 
 
