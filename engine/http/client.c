@@ -187,6 +187,11 @@ static bool is_idempotent(const mle_http_request *request) {
   return request->idempotent;
 }
 
+/* A deletion that is not to be repeated, too: the second one finds nothing. */
+static bool goes_once(const mle_http_request *request) {
+  return !is_idempotent(request) || (request->retries == 0 && strcmp(request->method, "DELETE") == 0);
+}
+
 static void set_trust(CURL *easy, const mle_http_request *request) {
   if (request->ca_file != NULL) curl->easy_setopt(easy, CURLOPT_CAINFO, request->ca_file);
   if (request->client_cert != NULL) curl->easy_setopt(easy, CURLOPT_SSLCERT, request->client_cert);
@@ -219,7 +224,7 @@ static void set_options(mle_http_client *client, const mle_http_request *request
   curl->easy_setopt(easy, CURLOPT_XFERINFODATA, request);
   curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
   /* libcurl repeats by itself what a kept connection swallowed: so none for what may go once only */
-  if (!is_idempotent(request)) curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+  if (goes_once(request)) curl->easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
   set_trust(easy, request);
   set_body(easy, request);
 }
@@ -292,6 +297,9 @@ static mle_status attempt(mle_http_client *client, const mle_http_request *reque
   MLE_GO(build_headers(request, &headers, err));
   curl->easy_setopt(client->easy, CURLOPT_HTTPHEADER, headers);
   *out_code = curl->easy_perform(client->easy);
+  long request_bytes = 1;
+  curl->easy_getinfo(client->easy, CURLINFO_REQUEST_SIZE, &request_bytes);
+  response->sent |= request_bytes > 0;
   if (*out_code != CURLE_OK)
     status = fail_attempt(client, request, &to, *out_code, err);
   else
@@ -318,8 +326,7 @@ static int64_t server_wait_s(const mle_http_response *response) {
 
 mle_status mle_http_send(mle_http_client *client, const mle_http_request *request,
                          mle_http_response *out, mle_error *err) {
-  out->body = MLE_BUFFER(request->response_max);
-  out->headers = MLE_BUFFER(HEADERS_MAX);
+  *out = (mle_http_response){.body = MLE_BUFFER(request->response_max), .headers = MLE_BUFFER(HEADERS_MAX)};
   for (int tried = 0;; tried++) {
     CURLcode code;
     mle_status status = attempt(client, request, out, &code, err);

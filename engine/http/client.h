@@ -53,6 +53,7 @@ typedef struct mle_http_request {
 
 typedef struct mle_http_response {
   long status;
+  bool sent;          /* the server may have seen the request, also where it failed */
   mle_buffer body;
   mle_buffer headers; /* "name: value\n" lines, names in lower case, of the last answer */
 } mle_http_response;

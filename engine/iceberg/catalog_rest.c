@@ -129,6 +129,55 @@ static mle_status list_tables(mle_catalog *catalog, const char *space, mle_names
   return list(server_of(catalog), MLE_IRC_LIST_TABLES, space, "identifiers", add_table, out, err);
 }
 
+/* ====== What became of a change ====== */
+
+/* What was asked for, while its outcome is looked up. */
+typedef struct wish {
+  mle_catalog *catalog;
+  mle_table_name name, from; /* the table that is to be there; that is not to be there. NULL: none */
+  const char *location;      /* of its metadata; NULL: any */
+} wish;
+
+static mle_status has_table(mle_catalog *catalog, const mle_table_name *name, bool *out, mle_error *err);
+static mle_status has_namespace(mle_catalog *catalog, const char *space, bool *out, mle_error *err);
+static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_table **out, mle_error *err);
+
+static mle_status is_at(const wish *w, bool *out, mle_error *err) {
+  mle_table *table;
+  mle_status status = load(w->catalog, &w->name, &table, err);
+  *out = status == MLE_OK && strcmp(table->metadata_location, w->location) == 0;
+  mle_table_free(table);
+  return status == MLE_ENOTFOUND ? MLE_OK : status;
+}
+
+static mle_status is_table_there(void *context, bool *out, mle_error *err) {
+  const wish *w = context;
+  bool from = false, to = true;
+  if (w->from.name != NULL) MLE_TRY(has_table(w->catalog, &w->from, &from, err));
+  if (w->location != NULL) MLE_TRY(is_at(w, &to, err));
+  else if (w->name.name != NULL) MLE_TRY(has_table(w->catalog, &w->name, &to, err));
+  *out = to && !from;
+  return MLE_OK;
+}
+
+static mle_status is_namespace_there(void *context, bool *out, mle_error *err) {
+  const wish *w = context;
+  return has_namespace(w->catalog, w->name.space, out, err);
+}
+
+static mle_status is_namespace_gone(void *context, bool *out, mle_error *err) {
+  MLE_TRY(is_namespace_there(context, out, err));
+  *out = !*out;
+  return MLE_OK;
+}
+
+/* Setting the same again is no harm. */
+static mle_status is_never_known(void *context, bool *out, mle_error *err) {
+  (void)context, (void)err;
+  *out = false;
+  return MLE_OK;
+}
+
 /* ====== Namespaces ====== */
 
 /* Asks by HEAD where the server has it; by reading the thing itself where not. */
@@ -162,13 +211,17 @@ static mle_status create_namespace(mle_catalog *catalog, const char *space, mle_
   mle_json *body = mle_json_new_object();
   mle_irc_add_namespace(body, "namespace", space);
   add_pairs(body, "properties", NULL, 0);
-  mle_irc_request request = {.endpoint = MLE_IRC_CREATE_NAMESPACE, .body = body};
+  wish w = {.catalog = catalog, .name = {space, NULL}};
+  mle_irc_request request = {.endpoint = MLE_IRC_CREATE_NAMESPACE, .body = body,
+                             .is_done = is_namespace_there, .context = &w};
   mle_status status = mle_irc_call(server_of(catalog), &request, NULL, err);
   return status == MLE_EEXISTS || status == MLE_ECONFLICT ? MLE_OK : status;
 }
 
 static mle_status drop_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
-  mle_irc_request request = {.endpoint = MLE_IRC_DROP_NAMESPACE, .name = {space, NULL}};
+  wish w = {.catalog = catalog, .name = {space, NULL}};
+  mle_irc_request request = {.endpoint = MLE_IRC_DROP_NAMESPACE, .name = {space, NULL},
+                             .is_done = is_namespace_gone, .context = &w};
   return mle_irc_call(server_of(catalog), &request, NULL, err);
 }
 
@@ -200,7 +253,8 @@ static mle_status update_namespace(mle_catalog *catalog, const char *space,
     mle_json_add_text(removals, NULL, change->removals[i]);
   add_pairs(body, "updates", change->updates, change->num_updates);
   mle_irc_request request = {
-      .endpoint = MLE_IRC_UPDATE_NAMESPACE, .name = {space, NULL}, .body = body};
+      .endpoint = MLE_IRC_UPDATE_NAMESPACE, .name = {space, NULL}, .body = body,
+      .is_done = is_never_known};
   return mle_irc_call(server_of(catalog), &request, NULL, err);
 }
 
@@ -288,8 +342,9 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
     mle_json_add_text(properties, table->properties[i].key, table->properties[i].value);
   if (mle_property_find(table->properties, table->num_properties, "format-version") == NULL)
     mle_json_add_text(properties, "format-version", "2");
-  mle_irc_request request = {
-      .endpoint = MLE_IRC_CREATE_TABLE, .name = {name->space, NULL}, .body = body};
+  wish w = {.catalog = catalog, .name = *name};
+  mle_irc_request request = {.endpoint = MLE_IRC_CREATE_TABLE, .name = {name->space, NULL}, .body = body,
+                             .is_done = is_table_there, .context = &w};
   mle_status status = mle_irc_call(server_of(catalog), &request, NULL, err);
   if (status != MLE_ECONFLICT) return status;
   if (err != NULL) err->status = MLE_EEXISTS, err->retryable = false;
@@ -298,7 +353,9 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
 
 static mle_status drop_table(mle_catalog *catalog, const mle_table_name *name, mle_error *err) {
   static const char *const query[] = {"purgeRequested", "false", NULL};
-  mle_irc_request request = {.endpoint = MLE_IRC_DROP_TABLE, .name = *name, .query = query};
+  wish w = {.catalog = catalog, .from = *name};
+  mle_irc_request request = {.endpoint = MLE_IRC_DROP_TABLE, .name = *name, .query = query,
+                             .is_done = is_table_there, .context = &w};
   mle_status status = mle_irc_call(server_of(catalog), &request, NULL, err);
   return status == MLE_ENOTFOUND ? mle_catalog_not_found(catalog, name, err) : status;
 }
@@ -314,7 +371,9 @@ static mle_status rename_table(mle_catalog *catalog, const mle_table_name *from,
   mle_json *body = mle_json_new_object();
   add_identifier(body, "source", from);
   add_identifier(body, "destination", to);
-  mle_irc_request request = {.endpoint = MLE_IRC_RENAME_TABLE, .body = body};
+  wish w = {.catalog = catalog, .name = *to, .from = *from};
+  mle_irc_request request = {.endpoint = MLE_IRC_RENAME_TABLE, .body = body,
+                             .is_done = is_table_there, .context = &w};
   mle_status status = mle_irc_call(server_of(catalog), &request, NULL, err);
   return status == MLE_ENOTFOUND ? mle_catalog_not_found(catalog, from, err) : status;
 }
@@ -324,8 +383,9 @@ static mle_status register_table(mle_catalog *catalog, const mle_table_name *nam
   mle_json *body = mle_json_new_object();
   mle_json_add_text(body, "name", name->name);
   mle_json_add_text(body, "metadata-location", location);
-  mle_irc_request request = {
-      .endpoint = MLE_IRC_REGISTER_TABLE, .name = {name->space, NULL}, .body = body};
+  wish w = {.catalog = catalog, .name = *name, .location = location};
+  mle_irc_request request = {.endpoint = MLE_IRC_REGISTER_TABLE, .name = {name->space, NULL}, .body = body,
+                             .is_done = is_table_there, .context = &w};
   return mle_irc_call(server_of(catalog), &request, NULL, err);
 }
 

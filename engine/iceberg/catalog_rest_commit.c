@@ -80,7 +80,6 @@ static mle_status send_once(mle_rest_catalog *c, const mle_table *base,
   mle_json *answer;
   mle_table *next = NULL;
   mle_status status = mle_irc_call(c->server, &request, &answer, err);
-  if (status == MLE_EFORMAT) return mle_fail(err, MLE_EUNKNOWN, "what the catalog answers is no JSON");
   if (status != MLE_OK) return status;
   status = mle_rest_catalog_take(&name, answer, &next, err);
   mle_json_free(answer);

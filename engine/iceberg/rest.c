@@ -5,12 +5,14 @@
 #include <strings.h>
 
 #include "engine/base/alloc.h"
-#include "engine/base/line.h"
+#include "engine/base/cancel.h"
+#include "engine/base/clock.h"
 #include "engine/base/percent.h"
-#include "engine/iceberg/rest_sign.h"
+#include "engine/http/retry.h"
+#include "engine/iceberg/rest_answer.h"
 
 #define ANSWER_MAX ((size_t)512 << 20) /* as of a metadata file */
-#define SAID_MAX 400
+#define SENT_MAX 5 /* times that one change is asked for */
 #define URL_BYTES_MAX ((size_t)64 << 10)
 #define HEADERS_MAX 32
 #define SEPARATOR "%1F" /* between the levels of a namespace, unless the server says otherwise */
@@ -211,53 +213,11 @@ void mle_irc_add_namespace(mle_json *to, const char *key, const char *space) {
 
 /* ====== What an answer means ====== */
 
-static mle_status status_of(const char *type, long http, bool changes) {
-  static const struct {
-    const char *type;
-    mle_status status;
-  } known[] = {
-      {"AlreadyExistsException", MLE_EEXISTS},     {"NamespaceNotEmptyException", MLE_EREFUSED},
-      {"CommitFailedException", MLE_ECONFLICT},    {"NoSuchTableException", MLE_ENOTFOUND},
-      {"NoSuchNamespaceException", MLE_ENOTFOUND}, {"UnsupportedOperationException", MLE_EUNSUPPORTED},
-  };
-  if (http >= 500) return changes && http != 501 ? MLE_EUNKNOWN : http == 501 ? MLE_EUNSUPPORTED : MLE_EIO;
-  for (size_t i = 0; type != NULL && i < sizeof known / sizeof *known; i++)
-    if (strcmp(type, known[i].type) == 0) return known[i].status;
-  switch (http) {
-    case 401: case 403: case 419: return MLE_EREFUSED;
-    case 404: return MLE_ENOTFOUND;
-    case 405: case 406: return MLE_EUNSUPPORTED;
-    case 409: return MLE_ECONFLICT;
-    case 408: case 429: return MLE_EBUSY;
-    default: return MLE_EINVAL;
-  }
-}
-
 static mle_status fail_answer(const mle_irc *s, const mle_irc_request *request,
                               const mle_http_response *response, mle_error *err) {
   const struct endpoint *to = &endpoints[request->endpoint];
-  char said[SAID_MAX] = "";
-  const char *type = NULL, *message = NULL, *advice = "";
-  mle_json *doc = NULL;
-  const char *text = response->body.data == NULL ? "" : response->body.data;
-  bool json = mle_json_parse(text, response->body.len, &doc, NULL) == MLE_OK;
-  mle_json_at root = mle_json_root(doc), error;
-  if (json && mle_json_find(&root, "error", &error)) {
-    mle_json_opt_text(&error, "type", NULL, &type, NULL);
-    mle_json_opt_text(&error, "message", NULL, &message, NULL);
-  }
-  if (message != NULL) mle_line_copy(message, said, sizeof said);
-  mle_irc_auth_hide(s->auth, said);
-  mle_irc_signer_hide(s->signer, said);
-  mle_status status = status_of(type, response->status, strcmp(to->method, "POST") == 0);
-  if (response->status == 401) advice = "; set token, or credential";
-  if (response->status == 404 && type == NULL && strcmp(to->method, "HEAD") != 0)
-    advice = "; is an Iceberg REST catalog at that uri?";
-  mle_fail(err, status, "%s, %s %s: %ld%s%s%s", s->uri, to->method, to->path, response->status,
-           *said == '\0' ? "" : ": ", said, advice);
-  if (err != NULL) err->retryable |= status == MLE_EIO;
-  mle_json_free(doc);
-  return status;
+  const mle_irc_asked asked = {s->uri, to->method, to->path, s->auth, s->signer};
+  return mle_irc_answer_fail(&asked, response, err);
 }
 
 static mle_status take_answer(const mle_irc *s, const mle_irc_request *request,
@@ -275,6 +235,13 @@ static mle_status take_answer(const mle_irc *s, const mle_irc_request *request,
 }
 
 /* ====== Sending ====== */
+
+/* A failure of ours, be it no memory or a cancel, is none of a change that went out. */
+static mle_status unless_it_went_out(mle_status status, bool went_out, mle_error *err) {
+  if (status == MLE_OK || !went_out) return status;
+  if (err != NULL) err->status = MLE_EUNKNOWN, err->retryable = false;
+  return MLE_EUNKNOWN;
+}
 
 static mle_status attempt(mle_irc *s, const mle_irc_request *request, const char *url,
                           const char *body, mle_arena *memory, mle_http_response *response,
@@ -301,7 +268,8 @@ static mle_status attempt(mle_irc *s, const mle_irc_request *request, const char
   http.ca_file = mle_irc_property(s, "ssl.cabundle");
   http.client_cert = mle_irc_property(s, "ssl.client.cert");
   if (!reads) http.retries = 0;
-  return mle_http_send(s->client, &http, response, err);
+  status = mle_http_send(s->client, &http, response, err);
+  return unless_it_went_out(status, !reads && response->sent, err);
 }
 
 static mle_status send(mle_irc *s, const mle_irc_request *request, const char *url,
@@ -316,8 +284,9 @@ static mle_status send(mle_irc *s, const mle_irc_request *request, const char *u
       status = attempt(s, request, url, body, memory, &response, err);
     }
   }
+  const char *method = endpoints[request->endpoint].method;
   if (status == MLE_OK && response.status / 100 == 2)
-    status = take_answer(s, request, &response, out, err);
+    status = unless_it_went_out(take_answer(s, request, &response, out, err), strcmp(method, "POST") == 0, err);
   else if (status == MLE_OK)
     status = fail_answer(s, request, &response, err);
   mle_http_response_release(&response);
@@ -373,6 +342,11 @@ static mle_status merge(mle_irc *s, const mle_json_at *root, const char *key, ml
   return MLE_OK;
 }
 
+/* null is none, as in Java. */
+static bool has_endpoints(const mle_json_at *root, mle_json_at *out) {
+  return mle_json_find(root, "endpoints", out) && !mle_json_is_null(out);
+}
+
 /* Spec: defaults below what the client was given, overrides above it. */
 static mle_status merge_all(mle_irc *s, const mle_json *config, mle_error *err) {
   mle_json_at root = mle_json_root(config), list;
@@ -381,7 +355,7 @@ static mle_status merge_all(mle_irc *s, const mle_json *config, mle_error *err) 
   for (size_t i = 0; i < s->given.count; i++)
     MLE_TRY(put(s, &s->merged, s->given.items[i].key, s->given.items[i].value, err));
   MLE_TRY(merge(s, &root, "overrides", err));
-  if (mle_json_find(&root, "endpoints", &list) && !mle_json_is_array(&list))
+  if (has_endpoints(&root, &list) && !mle_json_is_array(&list))
     return mle_json_fail(&list, err, "no list");
   return read_headers(s, &s->merged, err);
 }
@@ -442,7 +416,7 @@ static bool is_listed(const mle_irc *s, mle_irc_endpoint endpoint) {
   const struct endpoint *e = &endpoints[endpoint];
   mle_json_at root = mle_json_root(s->config), list, item;
   const char *text;
-  if (!mle_json_find(&root, "endpoints", &list)) return !e->listed_only;
+  if (!has_endpoints(&root, &list)) return !e->listed_only;
   for (bool more = mle_json_first(&list, &item); more; more = mle_json_next(&item)) {
     size_t len = strlen(e->method);
     if (mle_json_text(&item, &text, NULL) == MLE_OK && strncmp(text, e->method, len) == 0 &&
@@ -459,6 +433,25 @@ mle_status mle_irc_has(mle_irc *s, mle_irc_endpoint endpoint, bool *out, mle_err
   return MLE_OK;
 }
 
+/* Until it is known what became of it. */
+static mle_status change(mle_irc *s, const mle_irc_request *request, const char *body, mle_json **out,
+                         mle_error *err) {
+  bool doubtful = false, done = false;
+  for (int sent = 1;; sent++) {
+    mle_status status = call(s, request, body, out, err);
+    doubtful |= status == MLE_EUNKNOWN;
+    if (request->is_done == NULL || status == MLE_OK || !doubtful) return status;
+    mle_status looked = request->is_done(request->context, &done, NULL);
+    if (looked == MLE_OK && done) return MLE_OK;
+    if (looked == MLE_OK && status != MLE_EUNKNOWN) return status;
+    if (looked != MLE_OK || sent == SENT_MAX || mle_cancelled()) {
+      mle_context(err, "whether it was done is not known, look before trying again");
+      return MLE_EUNKNOWN;
+    }
+    mle_sleep_ms(mle_retry_wait_ms(sent, 200, -1));
+  }
+}
+
 mle_status mle_irc_call(mle_irc *s, const mle_irc_request *request, mle_json **out,
                         mle_error *err) {
   const struct endpoint *e = &endpoints[request->endpoint];
@@ -470,7 +463,7 @@ mle_status mle_irc_call(mle_irc *s, const mle_irc_request *request, mle_json **o
   if (status == MLE_OK && !is_listed(s, request->endpoint))
     status = mle_fail(err, MLE_EUNSUPPORTED, "the catalog at %s does not have %s %s", s->uri,
                       e->method, e->path);
-  if (status == MLE_OK) status = call(s, request, body, out, err);
+  if (status == MLE_OK) status = change(s, request, body, out, err);
   mle_free(body);
   return status;
 }

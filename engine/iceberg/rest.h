@@ -10,7 +10,7 @@
  * configuration: defaults below, overrides above the properties that were given, a
  * prefix for paths, and the endpoints it has. Reads are repeated while the server is
  * not well; what changes something is sent once, and a change of unknown outcome
- * fails with EUNKNOWN. No message holds a secret, though the server may repeat one.
+ * fails with EUNKNOWN, or is looked up (`is_done`) and asked for again. No message holds a secret, though the server may repeat one.
  */
 #ifndef MLE_ICEBERG_REST_H
 #define MLE_ICEBERG_REST_H
@@ -49,6 +49,9 @@ typedef struct mle_irc_request {
   mle_table_name name;       /* what the endpoint's path names; NULL: it does not */
   const char *const *query;  /* keys and values in turn, NULL at the end; NULL: none */
   mle_json *body;            /* freed by the call, which fails when it is incomplete; NULL: none */
+  /* Of a change that may be asked for twice: whether it took place. NULL: it fails where that is not known. */
+  mle_status (*is_done)(void *context, bool *out, mle_error *err);
+  void *context;
 } mle_irc_request;
 
 /*

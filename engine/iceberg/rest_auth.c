@@ -280,8 +280,8 @@ static mle_status fail_answer(const mle_irc_auth *auth, const mle_http_response 
   return status;
 }
 
-static mle_status take_answer(mle_irc_auth *auth, const mle_http_response *response,
-                              mle_error *err) {
+mle_status mle_irc_auth_take(mle_irc_auth *auth, const mle_http_response *response,
+                             mle_error *err) {
   mle_json *doc = NULL;
   const char *token, *type;
   int64_t seconds;
@@ -314,7 +314,7 @@ static mle_status ask(mle_irc_auth *auth, mle_http_client *client, const char *f
   request.idempotent = true; /* a token that nobody got is no harm */
   mle_status status = mle_http_send(client, &request, &response, err);
   if (status == MLE_OK && response.status / 100 != 2) status = fail_answer(auth, &response, err);
-  else if (status == MLE_OK) status = take_answer(auth, &response, err);
+  else if (status == MLE_OK) status = mle_irc_auth_take(auth, &response, err);
   mle_http_response_release(&response);
   return status;
 }

@@ -30,6 +30,9 @@ mle_status mle_irc_auth_line(mle_irc_auth *auth, mle_http_client *client, const 
 mle_status mle_irc_auth_renew(mle_irc_auth *auth, mle_http_client *client, bool *out,
                               mle_error *err);
 
+/* Takes a token out of an answer; for rest_auth.c, and for fuzzing. */
+mle_status mle_irc_auth_take(mle_irc_auth *auth, const mle_http_response *response, mle_error *err);
+
 /* Overwrites with stars whatever of `text` is a secret of ours. */
 void mle_irc_auth_hide(const mle_irc_auth *auth, char *text);
 

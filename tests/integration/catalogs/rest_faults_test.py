@@ -164,6 +164,39 @@ class Faults(unittest.TestCase):
         proxy.close()
         self.assertEqual(self.facts(), (2, 2, 0))
 
+    def test_changes_of_names_whose_outcome_is_looked_up(self):
+        """Each of them, not done or done but told otherwise: then it is asked for again, or known to be done."""
+        steps = [("create_namespace", "POST", "/v1/namespaces", 'c:create_namespace "{n}"'),
+                 ("update_namespace", "POST", "/v1/namespaces/{n}/properties", 'c:update_namespace_properties("{n}", {{}}, {{ a = "b" }})'),
+                 ("create", "POST", "/v1/namespaces/{n}/tables", 'c:create_table("{n}.t", frame.sql("select 1::bigint as id").schema)'),
+                 ("rename", "POST", "/v1/tables/rename", 'c:rename_table("{n}.t", "{n}.u")'),
+                 ("register", "POST", "/v1/namespaces/{n}/register", 'c:register_table("{n}.v", c:load_table("{n}.u").metadata_location)'),
+                 ("drop", "DELETE", "/v1/namespaces/{n}/tables/v", 'c:drop_table "{n}.v"\nc:drop_table "{n}.u"'),
+                 ("drop_namespace", "DELETE", "/v1/namespaces/{n}", 'c:drop_namespace "{n}"')]
+        faults = {"f500": ("status", 500, {}), "f503": ("status", 503, {}), "a500": ("after", 500), "a504": ("after", 504), "drop": "drop", "lose": "lose",
+                  "cut": ("cut", 10), "html": ("edit", lambda _: b"<html>")}
+        for space, fault in faults.items():
+            with self.subTest(fault=space):
+                paths = {(method, path.format(n=space)) for _, method, path, _ in steps}
+                proxy = Proxy(self.server.port, lambda method, path, nth: fault if nth == 1 and (method, path) in paths else None)
+                said = self.lua("\n".join(step.format(n=space) for *_, step in steps) + "\nprint(table.concat(c:list_namespaces(), ' '))", proxy.url)
+                proxy.close()
+                self.assertEqual({key for key in proxy.counts if key in paths}, paths)
+                self.assertNotIn(space, said)
+
+    def test_a_change_of_names_that_nobody_answers(self):
+        """And one that is refused: for certain, without a second try."""
+        for method, path, text in (("POST", "/v1/namespaces/bank/tables", 'c:create_table("bank.never", frame.sql("select 1 as id").schema)'),
+                                   ("POST", "/v1/tables/rename", 'c:rename_table("bank.t40", "bank.never")')):
+            proxy = Proxy(self.server.port, lambda m, p, nth: "drop" if (m, p) == (method, path) else None)
+            self.assertIn("whether it was done is not known", self.lua(text, proxy.url, code=1))
+            self.assertEqual(proxy.counts[method, path], 5)
+            proxy.close()
+            proxy = Proxy(self.server.port, lambda m, p, nth: ("status", 403, {}) if (m, p) == (method, path) else None)
+            self.assertIn(": 403", self.lua(text, proxy.url, code=1))
+            self.assertEqual(proxy.counts[method, path], 1)
+            proxy.close()
+
     def test_what_the_configuration_says(self):
         """A prefix and a default of the server's; an endpoint that it does not list is not asked for."""
         def config(answer):
