@@ -24,10 +24,11 @@ function lastText(run) {
   return f.live(run) ? f.duration(f.took(run)) : `${f.duration(f.took(run))}, ${f.ago(run.ended || run.created)}`;
 }
 
-export async function open(pipeline, job) {
+// The form; with the parameters of a run, filled in as they were.
+export async function open(pipeline, job, params) {
   try {
     const groups = job ? (await get(`pipelines/${part(pipeline)}/jobs/${part(job)}`)).params : await groupsOf(pipeline);
-    start(pipeline, job, groups);
+    start(pipeline, job, groups, params);
   } catch (error) { document.getElementById("toasts").append(problem(error)); }
 }
 
@@ -47,10 +48,27 @@ export function buttons(job, run) {
     run && f.bad(run) && [button("Resume", () => act(run.run, "resume")), button("Retry", () => act(run.run, "retry"))]];
 }
 
+const RECENT = 14;
+
+// The last runs as bars: how long each took, and how it ended.
+function recent(runs) {
+  if (runs.length < 2) return null;
+  const most = Math.max(1, ...runs.map(run => f.took(run) || 0)), counts = new Map();
+  for (const run of runs) counts.set(run.state, (counts.get(run.state) || 0) + 1);
+  const words = [...counts].map(([name, count]) => `${count} ${name}`).join(", ");
+  return h("div", { class: "recent", role: "img", "aria-label": `Last ${runs.length} runs: ${words}` }, runs.map(run => {
+    const bar = h("span", { class: "bar s-" + run.state, title: `run ${run.run}: ${run.state}, ${f.duration(f.took(run))}` });
+    bar.style.height = `${Math.round(4 + 18 * (f.took(run) || 0) / most)}px`;
+    return bar;
+  }));
+}
+
 export class Card {
-  constructor(job) {
+  constructor(job, runs) {
     this.job = job;
     this.run = job.last_run;
+    this.runs = runs.slice(0, RECENT).reverse();
+    this.recent = h("div", { class: "card-recent" });
     this.live = h("div", { class: "card-run" });
     this.buttons = h("div", { class: "card-buttons" });
     this.element = h("article", { class: "card", "aria-label": job.job },
@@ -60,7 +78,7 @@ export class Card {
         h("dt", null, "starts"), h("dd", null, startsText(job)),
         f.has(job.next) && [h("dt", null, "next"), h("dd", null, h("time", { datetime: new Date(job.next).toISOString(), title: f.time(job.next) }, `${f.minute(job.next)} (${f.until(job.next)})`))],
         h("dt", null, "profile"), h("dd", null, f.profile(job.resources))),
-      this.buttons);
+      h("div", { class: "card-end" }, this.buttons, this.recent));
     this.show();
   }
 
@@ -68,6 +86,7 @@ export class Card {
     const { run, job } = this;
     this.element.setAttribute("data-state", run ? run.state : "none");
     this.showRun();
+    fill(this.recent, recent(this.runs));
     const focused = this.buttons.contains(document.activeElement);
     fill(this.buttons, buttons(job, run));
     if (focused) this.buttons.firstChild.focus();
@@ -81,6 +100,7 @@ export class Card {
   take(run) {
     const again = this.run && this.run.run === run.run && this.run.state === run.state;
     this.run = run;
+    this.runs = [...this.runs.filter(one => one.run !== run.run), run].slice(-RECENT);
     if (!again) this.show();
     else if (!this.live.contains(document.activeElement)) this.showRun();
   }

@@ -4,15 +4,17 @@ import { change, part } from "./api.js";
 import { h, problem, toast } from "./dom.js";
 import { has } from "./format.js";
 
-function field(id, spec, given) {
-  const fallback = has(given) ? given : spec.default;
+function field(id, spec, given, was) {
+  const fallback = has(given) ? given : spec.default, value = has(was) && was !== fallback ? String(was) : "";
   if (spec.type === "boolean" || spec.enum) {
     const choices = spec.enum || [true, false];
-    return h("select", { id }, h("option", { value: "" }, `default: ${has(fallback) ? fallback : "none"}`), choices.map(one => h("option", { value: String(one) }, String(one))));
+    const box = h("select", { id }, h("option", { value: "" }, `default: ${has(fallback) ? fallback : "none"}`), choices.map(one => h("option", { value: String(one) }, String(one))));
+    box.value = value;
+    return box;
   }
   const isNumber = spec.type === "integer" || spec.type === "number";
   return h("input", { id, type: isNumber ? "number" : "text", step: spec.type === "integer" ? "1" : "any", min: spec.min, max: spec.max,
-    placeholder: has(fallback) ? String(fallback) : "none", autocomplete: "off" });
+    placeholder: has(fallback) ? String(fallback) : "none", value, autocomplete: "off" });
 }
 
 function bounds(spec) {
@@ -24,12 +26,12 @@ function bounds(spec) {
 
 const convert = (spec, text) => spec.type === "integer" || spec.type === "number" ? Number(text) : spec.type === "boolean" ? text === "true" : text;
 
-function group(one, fields, index) {
+function group(one, fields, index, was) {
   if (one.error) return h("p", { class: "problem" }, one.error);
   if (one.params === null) return h("p", { class: "faint" }, `${one.job} works out its parameters while it runs; use mlengine trigger -p for them.`);
   if (one.params.length === 0) return null;
   return h("fieldset", null, h("legend", null, one.job), one.params.map((spec, i) => {
-    const id = `p-${index}-${i}`, input = field(id, spec, one.given && one.given[spec.name]);
+    const id = `p-${index}-${i}`, input = field(id, spec, one.given && one.given[spec.name], was && was[spec.name]);
     fields.push({ name: `${one.job}.${spec.name}`, spec, input });
     input.setAttribute("aria-describedby", id + "-help");
     return h("div", { class: "field" }, h("label", { for: id }, spec.name), input,
@@ -37,8 +39,8 @@ function group(one, fields, index) {
   }));
 }
 
-// Opens the form for a job (as GET /pipelines/P/jobs/J gives it), or for a whole pipeline.
-export function start(pipeline, job, groups) {
+// Opens the form for a job (as GET /pipelines/P/jobs/J gives it), or for a whole pipeline; `was`: what the job got before.
+export function start(pipeline, job, groups, was) {
   const fields = [], told = h("div"), what = job || pipeline;
   const path = job ? `pipelines/${part(pipeline)}/jobs/${part(job)}/trigger` : `pipelines/${part(pipeline)}/trigger`;
   const send = async event => {
@@ -56,7 +58,7 @@ export function start(pipeline, job, groups) {
     go.disabled = false;
   };
   const go = h("button", { class: "primary" }, "Run");
-  const groupsShown = groups.map((one, index) => group(one, fields, index));
+  const groupsShown = groups.map((one, index) => group(one, fields, index, one.job === job ? was : null));
   const box = h("dialog", { class: "dialog", "aria-labelledby": "start-title" }, h("form", { onsubmit: send },
     h("h2", { id: "start-title" }, `Run ${what}`),
     h("p", { class: "faint" }, groups.length > 1 ? `Then, each when the one before succeeded: ${groups.slice(1).map(g => g.job).join(", ")}.` : "No other job follows it."),

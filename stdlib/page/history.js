@@ -114,6 +114,7 @@ export async function show(root, { query, signal }) {
       return next !== null;
     } });
   const apply = () => {
+    if (signal.aborted) return; // a field that goes with its view tells of a change, too
     const words = new URLSearchParams();
     for (const name of FILTERS) {
       const value = document.getElementById("f-" + name).value.trim();

@@ -8,16 +8,16 @@ import * as f from "./format.js";
 import { columnsOf, graph } from "./graph.js";
 import { jobList } from "./joblist.js";
 
-const GRAPH_MAX = 60, FIND_FROM = 12;
+const GRAPH_MAX = 60, FIND_FROM = 12, RUNS = 100;
 const STATES = ["succeeded", "failed", "running", "skipped", "stopped", "timed-out", "lost", "never"];
 
 // ====== Pipelines ======
 
 async function asGraph(pipeline, signal) {
-  const { jobs } = await get(`pipelines/${part(pipeline.pipeline)}`);
+  const [{ jobs }, runs] = await Promise.all([get(`pipelines/${part(pipeline.pipeline)}`), get(`runs?pipeline=${part(pipeline.pipeline)}&limit=${RUNS}`)]);
   const boxes = new Map(), cards = new Map(), by = new Map(jobs.map(job => [job.job, job])), edges = [];
   for (const job of jobs) {
-    const card = new Card(job);
+    const card = new Card(job, runs.filter(run => run.job === job.job && !f.has(run.rehearsal)));
     boxes.set(job.job, card.element);
     cards.set(job.job, card);
     for (const parent of after(job)) edges.push({ from: parent.name, to: job.job, class: parent.on && parent.on !== "success" ? "on-" + parent.on : "" });

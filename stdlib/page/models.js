@@ -75,7 +75,7 @@ function outcome(release) {
 }
 
 function releases(endpoint) {
-  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Releases to ${endpoint.endpoint}` }, h("table", { class: "plain wide-cells" },
+  return h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": `Releases to ${endpoint.endpoint}` }, h("table", { class: "plain wide-cells stack" },
     h("caption", null, "Releases"),
     h("thead", null, h("tr", null, ["Deployment", "Model", "State", "Gate, smoke, trial", "When"].map((title, i) => h("th", { scope: "col", class: i === 0 ? "number" : null }, title)))),
     h("tbody", null, endpoint.releases.map(one => h("tr", null, h("td", { class: "number" }, one.deployment),

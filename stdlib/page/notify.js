@@ -2,7 +2,7 @@
 
 import { on } from "./api.js";
 import { h, toast } from "./dom.js";
-import { bad, duration, live, took } from "./format.js";
+import { bad, duration, live, took, visible } from "./format.js";
 
 const KEY = "mlengine.notify";
 const possible = "Notification" in window;
@@ -25,10 +25,30 @@ export function button() {
   return bell;
 }
 
+// ====== For who hears the page: what changed, one sentence a second ======
+
+const heard = new Map();
+let changes = [];
+
+function hear(run) {
+  if (heard.get(run.run) === run.state) return;
+  heard.set(run.run, run.state);
+  if (heard.size > 1000) heard.delete(heard.keys().next().value);
+  changes.push(`${visible(run.job)} ${run.state}`);
+}
+
+function tell() {
+  if (changes.length === 0) return;
+  document.getElementById("said").textContent = changes.length > 3 ? `${changes.length} runs changed, the last: ${changes.pop()}` : changes.join(", ");
+  changes = [];
+}
+
 const going = new Set();
 
 export function watch() {
+  on("second", tell);
   on("run", run => {
+    hear(run);
     if (live(run)) return void going.add(run.run);
     if (!going.delete(run.run)) return;
     const text = `${run.job} ${run.state} in ${duration(took(run))}`;

@@ -1,6 +1,7 @@
 // One run: where it stands in its chain, its log and curves as they come, what it read and put out.
 
 import { get, on, part } from "./api.js";
+import { open } from "./card.js";
 import { Charts } from "./charts.js";
 import { fill, h, link, problem, state } from "./dom.js";
 import { act } from "./form.js";
@@ -36,6 +37,7 @@ function buttons(run) {
     f.live(run) && h("button", { onclick: () => act(run.run, "stop") }, "Stop"),
     f.bad(run) && f.has(run.pipeline_run) && h("button", { class: "primary", onclick: () => act(run.run, "resume") }, "Resume"),
     f.bad(run) && h("button", { onclick: () => act(run.run, "retry") }, "Retry"),
+    !f.live(run) && f.has(run.pipeline) && h("button", { onclick: () => open(run.pipeline, run.job, run.params) }, "Run again"),
     run.before && link(`#/compare/${run.before}/${run.run}`, `Compare with run ${run.before}`, { class: "button" }));
 }
 

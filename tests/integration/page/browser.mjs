@@ -39,6 +39,8 @@ const commands = {
   click: ({ what }) => page.locator(what).first().click(),
   fill: ({ what, text }) => page.locator(what).first().fill(text),
   press: ({ what, key }) => page.locator(what).first().press(key),
+  key: ({ key, times = 1 }) => (async () => { for (let i = 0; i < times; i++) await page.keyboard.press(key); })(),
+  write: ({ text }) => page.keyboard.type(text),
   wait: ({ what, text }) => (text === undefined ? page.locator(what) : page.locator(what).filter({ hasText: text })).first().waitFor({ state: "attached" }),
   gone: ({ what }) => page.locator(what).first().waitFor({ state: "detached" }),
   text: ({ what }) => page.locator(what).first().innerText(),

@@ -8,7 +8,9 @@ import os
 import signal
 import sqlite3
 import sys
+import time
 import unittest
+from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -29,7 +31,7 @@ REDEPLOY = """
 local deploy, job = require "mlengine.deploy", require "mlengine.job"
 local file = io.open "refuse"
 deploy.release { endpoint = "fraud", model = job.input().model, alias = "champion", target = deploy.local_server(), smoke = true,
-  gate = function() return file == nil, "auc 0.71 < 0.80 - 0.01" end }
+  gate = function() return file == nil, "auc 0.71 < 0.80 - 0.01 <img src=x onerror=window.hit=9>" end }
 """
 # One that is tried on live traffic first; the trial waits for requests, as many as the test sends.
 TRIED = """
@@ -184,7 +186,21 @@ class WalkThrough(Case):
         b.wait(".node.is-target", text="run 2")
         b.wait("table", text="early_stopping_rounds")
         self.assertRegex(b.attribute('.plot[role="img"]', name="aria-label"), r"^test-auc 0\.\d+ at step \d+$")
+        b.wait(".meter", text="of 4 GiB at most")
+        b.wait(".meter", text="of 2 on average")
+        b.wait("dd", text="mlflow ui --backend-store-uri")
+        b.wait(".k-deployment", text="endpoint fraud")
         self.check("run")
+        b.click('.timeline a:text-is("New Batch")')
+        b.wait("h1", text="Run 1")
+        b.click('button:text-is("Run again")')  # with what it got
+        b.wait("dialog legend", text="New Batch")
+        self.assertEqual(b.evaluate(code="document.querySelector('dialog input[placeholder=\"10000\"]').value"), "3000")
+        b.click('dialog button:text-is("Cancel")')
+        b.click('.node a:has-text("run 2")')
+        b.wait("h1", text="Run 2")
+        b.click('.increment a:text-is("bank.cc_trx")')
+        b.wait("figcaption", text="has read up to snapshot 1 of 1")
 
         p.down(signal.SIGTERM)
         b.wait(".live", text="reconnecting")
@@ -217,6 +233,8 @@ class WalkThrough(Case):
         b.wait(".state", text="models:/FraudCLF/1 live")
         b.wait("td", text="rolled back")
         self.trial(p)
+        b.wait("td div", text="<img src=x onerror=window.hit=9>")
+        self.assertIsNone(b.evaluate(code="window.hit === undefined ? null : window.hit"))
         self.at("/history")
         b.wait(".tag", text="rejected")
 
@@ -230,6 +248,10 @@ class WalkThrough(Case):
                 versions.add(answer.headers["X-Model-Version"])
         return versions
 
+    def trial_of(self, p):
+        time.sleep(1.2)  # longer than an answer is kept for all who ask
+        return p.get("/api/v1/endpoints")["endpoints"][0]["trial"]
+
     def trial(self, p):
         """A shadow, then a canary, with their shares and figures while they go on, and what they said afterwards."""
         b = self.b
@@ -237,7 +259,10 @@ class WalkThrough(Case):
         p.write("fraud/redeploy.lua", TRIED)
         trigger = p.trigger("Fraud", rows=3000)
         b.wait(".share", text="shadow: a copy of each request")
-        self.assertEqual(self.send(p, 30), {"1"})
+        self.assertEqual(self.send(p, 10), {"1"})
+        self.send(p, 10)
+        while self.trial_of(p)["share"] != 0.5:
+            self.send(p, 2)  # for what a busy shadow did not take
         b.wait(".share", text="canary")
         b.wait(".share", text="50 %")
         while (seen := self.send(p, 10)) != {"1", "4"}:
@@ -255,7 +280,7 @@ class WalkThrough(Case):
         b = self.b
         self.at("/tables")
         b.click('a:text-is("bank.cc_trx")')
-        b.wait("figcaption", text="Fraud/Retrain XGBoost has read up to snapshot 3 of 3")
+        b.wait("figcaption", text="Fraud/Retrain XGBoost has read up to snapshot 4 of 4")
         self.check("table")
         b.click('nav >> text="Job History"')
         b.click('[data-run="2"] input')
@@ -263,6 +288,9 @@ class WalkThrough(Case):
         b.click('button:text-is("Compare two")')
         b.wait("th", text="metric auc")
         self.check("compare")
+        b.click('nav >> text="Jobs"')
+        b.wait(self.card("New Batch", '.recent[aria-label="Last 4 runs: 4 succeeded"]'))
+        self.check("jobs-later")
 
 
 class Live(Case):
@@ -329,6 +357,92 @@ class Live(Case):
         self.b.wait(".problem", text="broken.lua:2:")
 
 
+# What has the focus: its name, whether it is seen, and how far down the document it stands.
+FOCUSED = """(() => {
+  const one = document.activeElement, style = getComputedStyle(one);
+  const name = one.getAttribute("aria-label") || (one.labels && one.labels.length ? one.labels[0].innerText : "") || one.innerText || one.placeholder || "";
+  return { tag: one.tagName, name: name.trim().split("\\n")[0], ring: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2,
+    place: [...document.querySelectorAll("*")].indexOf(one), dialog: Boolean(one.closest("dialog")) };
+})()"""
+
+
+class Keyboard(Case):
+    def test_a_job_is_run_without_a_mouse(self):
+        pipeline = 'return require "mlengine.pipeline".new { name = "Keys", jobs = { { name = "A", script = "a.lua" }, { name = "B", script = "b.lua", after = "A" } } }'
+        b, p = self.b, self.project(keys=pipeline, a=FAILS, b='print "B ran"')
+        p.write("mended", "")
+        b.open(url=self.url + "#/jobs")
+        b.wait(self.card("B"))
+        stops = self.stops()
+        self.assertEqual([name for name, _ in stops[:6]], ["Skip to the content", "mlengine", "Jobs", "Job History", "Models", "Tables"])
+        self.assertEqual([name for name, tag in stops if tag == "BUTTON"], ["Notify me", "Run all of Keys", "Run A", "Run B"])
+
+        b.open(url=self.url + "#/jobs")
+        b.wait(self.card("B"))
+        b.key(key="Tab")
+        b.key(key="Enter")  # skips what each view has above
+        self.until_focus("Run A")
+        b.key(key="Enter")
+        b.wait("dialog[open]")
+        for _ in range(8):  # the focus stays in the dialog, or is at the browser's own controls
+            b.key(key="Tab")
+            told = b.evaluate(code=FOCUSED)
+            self.assertTrue(told["dialog"] or told["tag"] == "BODY", told)
+        b.key(key="Escape")
+        b.gone("dialog")
+        self.assertEqual(b.evaluate(code=FOCUSED)["name"], "Run A")  # back where it was
+        b.key(key="Enter")
+        b.wait("dialog[open]")
+        self.until_focus("Run", within="dialog")
+        b.key(key="Enter")
+        b.wait("#token")
+        b.write(text=p.token())
+        b.key(key="Enter")
+        b.wait(self.card("B", ".s-succeeded"))
+        b.until(code="/[AB] succeeded/.test(document.getElementById('said').textContent)")  # and is heard
+
+        self.until_focus("Job History")
+        b.key(key="Enter")
+        b.wait('[role="row"][data-run="2"]')
+        self.assertEqual(b.evaluate(code="document.activeElement.id"), "main")  # what is read next is the view
+        self.until_focus("Compare run 2")
+        b.key(key="Space")
+        self.until_focus("Compare run 1")
+        b.key(key="Space")
+        b.key(key="Shift+Tab", times=3)
+        self.until_focus("Compare two")
+        b.key(key="Enter")
+        b.wait("h1", text="Runs 1 and 2")
+        for place, ready in (("/history", '[data-run="1"]'), ("/runs/1", ".log-line"), ("/tables", ".empty"), ("/models", ".empty")):
+            b.open(url=f"{self.url}#{place}")
+            b.wait(ready)
+            self.stops()
+
+    def stops(self):
+        """Where Tab stops, from the top to the end: each is named, seen, and in the order of what is read."""
+        b, found, last = self.b, [], -1
+        while True:
+            b.key(key="Tab")
+            told = b.evaluate(code=FOCUSED)
+            if told["tag"] == "BODY" or found and told["name"] == found[0][0]:
+                self.assertGreater(len(found), 6)
+                return found
+            self.assertTrue(told["name"], told)
+            self.assertTrue(told["ring"], told)
+            self.assertGreater(told["place"], last, told)
+            last = told["place"]
+            found.append((told["name"], told["tag"]))
+            self.assertLess(len(found), 80, found)
+
+    def until_focus(self, name, within=None):
+        for _ in range(60):
+            told = self.b.evaluate(code=FOCUSED)
+            if told["name"] == name and (within is None or told["dialog"]):
+                return
+            self.b.key(key="Tab")
+        raise AssertionError(f"Tab never came to {name}")
+
+
 class Large(Case):
     JOBS = 200
 
@@ -350,6 +464,7 @@ class Large(Case):
         b.click('dialog button:text-is("Run")')
         self.give_token(p)
         b.wait(self.row("J17", ".s-running"))
+        self.assertEqual(b.evaluate(code="document.getAnimations().length"), 0)  # who wants no motion has none
         b.wait(self.row("J17", 'button:has-text("Stop")'))
         self.notified(p)
         p.write("fail", "")
@@ -442,6 +557,18 @@ class Hostile(Case):
         b.wait(".plots img")
         b.wait(".node.is-target")
         self.check("hostile")
+        self.at("/jobs?find=script")
+        b.wait("[data-job]", text="<script>window.hit=8<script>")
+        b.wait(".c-job", text=HOSTILE)
+        self.at("/history?job=" + quote("<script>window.hit=8<script>", safe=""))
+        b.wait('[data-run="1"]', text=HOSTILE)
+        b.fill("#f-job", text="script")
+        b.until(code="[...document.querySelectorAll('datalist option')].some(o => o.value.includes('window.hit=8'))")
+        b.wait("option", text=HOSTILE)
+        self.at("/runs/1")
+        b.click('button:text-is("Run again")')
+        b.wait("dialog legend", text="<script>window.hit=8<script>")
+        b.click('dialog button:text-is("Cancel")')
         self.assertIsNone(b.evaluate(code="window.hit === undefined ? null : window.hit"))
         self.assertEqual(b.evaluate(code="document.querySelectorAll('main script, main img[src=\"x\"], main b, main i').length"), 0)
         self.assertEqual(p.call("GET", "/api/v1/runs/1/artifacts?path=evil.svg", raw=True)[0], 200)
