@@ -20,13 +20,14 @@ typedef struct remote {
   char *scope, *uri;        /* the prefix; a file below it */
   const mle_access *access; /* what the secret was made of; NULL: there is none yet */
   int generation;           /* of the database that has it */
+  size_t number;            /* in the secret's name */
 } remote;
 
 struct mle_remotes {
   atomic_bool any;
   pthread_mutex_t lock; /* guards all below; held while credentials are fetched */
   remote *items;
-  size_t count;
+  size_t count, numbers; /* how many there are, and were */
   int loaded; /* generation of the database that has the extension; 0: none */
 };
 
@@ -64,7 +65,7 @@ static mle_status add_locked(mle_remotes *r, char *scope, const char *path, mle_
     mle_free(scope);
     return mle_nomem(err, "planning a scan");
   }
-  items[r->count++] = (remote){.scope = scope, .uri = uri};
+  items[r->count++] = (remote){.scope = scope, .uri = uri, .number = r->numbers++};
   atomic_store(&r->any, true);
   return MLE_OK;
 }
@@ -150,10 +151,10 @@ static mle_status put_scopes(mle_buffer *sql, const char *scope, mle_error *err)
 
 /* The keys are parameters, so no text that DuckDB may show holds them. */
 static mle_status put_secret(mle_buffer *sql, const remote *to, const mle_access *access,
-                             const char *region, size_t number, mle_error *err) {
+                             const char *region, mle_error *err) {
   bool secure;
   const char *endpoint = bare_endpoint(access, &secure);
-  MLE_TRY(mle_buffer_printf(sql, err, "CREATE OR REPLACE TEMPORARY SECRET mle_%zu (TYPE s3, PROVIDER config, REGION ", number));
+  MLE_TRY(mle_buffer_printf(sql, err, "CREATE OR REPLACE TEMPORARY SECRET mle_%zu (TYPE s3, PROVIDER config, REGION ", to->number));
   MLE_TRY(mle_sql_text(sql, region, strlen(region), err));
   if (!access->anonymous) MLE_TRY(mle_buffer_puts(sql, ", KEY_ID $1, SECRET $2", err));
   if (access->keys.session_token != NULL) MLE_TRY(mle_buffer_puts(sql, ", SESSION_TOKEN $3", err));
@@ -218,12 +219,12 @@ static mle_status set_ways(mle_connection *c, const mle_access *access, mle_erro
 }
 
 static mle_status make_secret(mle_connection *c, const remote *to, const mle_access *access,
-                              size_t number, mle_error *err) {
+                              mle_error *err) {
   char region[REGION_MAX];
   mle_buffer sql = MLE_BUFFER(SQL_TEXT_MAX);
   mle_status status;
   mle_store_region(to->uri, access, region, sizeof region);
-  MLE_GO(put_secret(&sql, to, access, region, number, err));
+  MLE_GO(put_secret(&sql, to, access, region, err));
   MLE_GO(set_ways(c, access, err));
   MLE_GO(execute(c, sql.data, &access->keys, err));
 done:
@@ -231,22 +232,31 @@ done:
   return status;
 }
 
-static mle_status ready_one(mle_remotes *r, size_t i, mle_connection *c, mle_error *err) {
-  remote *one = &r->items[i];
+/* Credentials that cannot be had anew leave those there were: whether they still do, S3 says to who reads there. */
+static mle_status ready_one(remote *one, mle_connection *c, mle_error *err) {
   const mle_access *access;
-  MLE_TRY(mle_store_access(one->uri, &access, err));
-  mle_status status = MLE_OK;
-  bool known = one->access != NULL && one->access->number == access->number &&
-               one->generation == mle_connection_generation(c);
-  if (!known) status = make_secret(c, one, access, i, err);
-  if (status != MLE_OK) {
+  mle_status status = mle_store_access(one->uri, &access, err);
+  if (status != MLE_OK && one->access == NULL) return mle_context(err, "%s", one->uri);
+  bool anew = status == MLE_OK && (one->access == NULL || one->access->number != access->number);
+  bool known = !anew && one->generation == mle_connection_generation(c);
+  const mle_access *with = status == MLE_OK ? access : one->access;
+  mle_status made = known ? MLE_OK : make_secret(c, one, with, err);
+  if (status == MLE_OK && made == MLE_OK) {
+    mle_access_free(one->access);
+    one->access = access;
+  } else if (status == MLE_OK) {
     mle_access_free(access);
-    return status;
   }
-  mle_access_free(one->access);
-  one->access = access;
-  one->generation = mle_connection_generation(c);
-  return MLE_OK;
+  if (made == MLE_OK) one->generation = mle_connection_generation(c);
+  return made;
+}
+
+/* What could never be read is told once, to who wanted it: others read elsewhere. */
+static void forget(mle_remotes *r, size_t i) {
+  mle_access_free(r->items[i].access);
+  mle_free(r->items[i].scope);
+  mle_free(r->items[i].uri);
+  r->items[i] = r->items[--r->count];
 }
 
 mle_status mle_remotes_ready(mle_remotes *r, mle_connection *c, mle_error *err) {
@@ -255,7 +265,10 @@ mle_status mle_remotes_ready(mle_remotes *r, mle_connection *c, mle_error *err) 
   pthread_mutex_lock(&r->lock);
   if (r->loaded != mle_connection_generation(c)) status = load(c, err);
   if (status == MLE_OK) r->loaded = mle_connection_generation(c);
-  for (size_t i = 0; i < r->count && status == MLE_OK; i++) status = ready_one(r, i, c, err);
+  for (size_t i = 0; i < r->count && status == MLE_OK; i++) {
+    status = ready_one(&r->items[i], c, err);
+    if (status != MLE_OK && r->items[i].access == NULL) forget(r, i);
+  }
   pthread_mutex_unlock(&r->lock);
   return status;
 }
