@@ -160,6 +160,23 @@ static mle_status find_block(mle_avro_reader *r, mle_bytes *out, mle_error *err)
   }
 }
 
+mle_status mle_avro_count(mle_avro_reader *r, int64_t *out, mle_error *err) {
+  const char *begin = r->file.at;
+  mle_bytes data;
+  mle_status status;
+  r->file.err = err;
+  *out = 0;
+  do {
+    MLE_GO(find_block(r, &data, err));
+    if (r->left < 0 || __builtin_add_overflow(*out, r->left, out))
+      MLE_GO(mle_fail(err, MLE_EFORMAT, "a block claims an impossible number of records"));
+  } while (r->left > 0);
+done:
+  r->file.at = begin;
+  r->left = 0;
+  return status;
+}
+
 static mle_status next_block(mle_avro_reader *r, mle_error *err) {
   mle_bytes data;
   MLE_TRY(find_block(r, &data, err));

@@ -130,6 +130,9 @@ mle_status mle_avro_reopen(mle_avro_reader *reader, const char *bytes, size_t le
 /* Of maps only the pairs with these keys are read. The ids stay the caller's, and must stay. */
 void mle_avro_only(mle_avro_reader *reader, const int32_t *ids, size_t count);
 
+/* How many records the blocks from here on claim to have; none is decoded, and the reader stays where it is. */
+mle_status mle_avro_count(mle_avro_reader *reader, int64_t *out, mle_error *err);
+
 /*
  * Leaves out the blocks that do not begin in [from, to) of the file: readers whose ranges
  * meet read each record once.

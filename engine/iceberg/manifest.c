@@ -164,19 +164,25 @@ static const mle_avro_record *record_of(mle_manifest_columns columns) {
                                          : &mle_record_entry;
 }
 
-/* A file that lost its end may still be a whole one of fewer blocks: its list knows better. */
-static mle_status check_length(const mle_manifest_file *manifest, size_t len, mle_error *err) {
-  if (manifest->length <= 0 || len >= (uint64_t)manifest->length) return MLE_OK;
+/* A file that lost its end may still be a whole one of fewer blocks. Lengths that lists have alone are no
+ * proof, some files were rewritten in place: the numbers of entries are. */
+static mle_status check_shorter(const mle_manifest_reader *reader, size_t len, mle_error *err) {
+  const mle_manifest_file *m = &reader->manifest;
+  bool known = m->added_files >= 0 && m->existing_files >= 0 && m->deleted_files >= 0;
+  int64_t wanted = (int64_t)m->added_files + m->existing_files + m->deleted_files, found = -1;
+  if (m->length <= 0 || len >= (uint64_t)m->length) return MLE_OK;
+  if (known) MLE_TRY(mle_avro_count(reader->avro, &found, err));
+  if (known && found == wanted) return MLE_OK;
   return mle_fail(err, MLE_EFORMAT, "it has %zu bytes, its manifest list says %" PRId64 " (truncated?)",
-                  len, manifest->length);
+                  len, m->length);
 }
 
 static mle_status open_bytes(mle_manifest_reader *reader, mle_bytes bytes, mle_error *err) {
   const mle_avro_record *record = record_of(reader->columns);
-  MLE_TRY(check_length(&reader->manifest, bytes.len, err));
   MLE_TRY(reader->avro == NULL
               ? mle_avro_open(bytes.data, bytes.len, record, &reader->avro, err)
               : mle_avro_reopen(reader->avro, bytes.data, bytes.len, err));
+  MLE_TRY(check_shorter(reader, bytes.len, err));
   mle_avro_only(reader->avro, reader->only, reader->num_only);
   const char *spec = mle_avro_meta(reader->avro, "partition-spec-id");
   if (spec != NULL) reader->manifest.spec_id = (int32_t)strtol(spec, NULL, 10);
