@@ -105,7 +105,7 @@ static int l_facts(lua_State *L) {
   lua_createtable(L, 0, 12);
   set_text(L, "namespace", table->space);
   set_text(L, "table", table->name);
-  set_text(L, "uuid", m->uuid);
+  set_text(L, "uuid", m->uuid != NULL ? m->uuid : m->location); /* version 1 may have none */
   set_text(L, "location", m->location);
   set_text(L, "metadata_location", table->metadata_location);
   set_integer(L, "format_version", m->format_version);
