@@ -5,6 +5,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
+#include "engine/base/parallel.h"
 #include "engine/json/json.h"
 #include "engine/serve/invocations.h"
 #include "engine/deploy/yaml.h"
@@ -266,8 +267,8 @@ static void score_rows(const mle_served *served, const float *rows, size_t count
 
 #define OUTPUTS_ON_STACK 4
 
-mle_status mle_served_score(const mle_served *served, const float *rows, size_t count, float *out,
-                            mle_error *err) {
+static mle_status score_alone(const mle_served *served, const float *rows, size_t count, float *out,
+                              mle_error *err) {
   float few[2 * MLE_PREDICTOR_BLOCK * OUTPUTS_ON_STACK], *scratch = few;
   size_t block = MLE_PREDICTOR_BLOCK * served->outputs;
   if (served->outputs > OUTPUTS_ON_STACK)
@@ -276,6 +277,52 @@ mle_status mle_served_score(const mle_served *served, const float *rows, size_t 
   score_rows(served, rows, count, scratch, scratch + block, out);
   if (scratch != few) mle_free(scratch);
   return MLE_OK;
+}
+
+/* ====== Larger batches, by several threads ====== */
+
+#define SPLIT_VISITS ((size_t)50000) /* of a row to a tree, about a millisecond: worth a thread */
+#define PART_ROWS ((size_t)4 * MLE_PREDICTOR_BLOCK)
+
+static atomic_uint helping; /* threads beside those that took a request */
+
+/* So that all requests together have as many helpers as there are processors to spare. */
+static unsigned take_helpers(unsigned wanted) {
+  unsigned most = mle_processors() - 1, now = atomic_load(&helping), got;
+  do {
+    unsigned room = now < most ? most - now : 0;
+    got = wanted < room ? wanted : room;
+  } while (got > 0 && !atomic_compare_exchange_weak(&helping, &now, now + got));
+  return got;
+}
+
+typedef struct batch {
+  const mle_served *served;
+  const float *rows;
+  size_t count;
+  float *out;
+} batch;
+
+static mle_status score_part(void *context, unsigned worker, size_t i, mle_error *err) {
+  const batch *b = context;
+  size_t first = i * PART_ROWS, left = b->count - first;
+  (void)worker;
+  return score_alone(b->served, b->rows + first * b->served->features.count,
+                     left < PART_ROWS ? left : PART_ROWS, b->out + first * b->served->width, err);
+}
+
+mle_status mle_served_score(const mle_served *served, const float *rows, size_t count, float *out,
+                            mle_error *err) {
+  size_t parts = (count + PART_ROWS - 1) / PART_ROWS;
+  size_t worth = count * mle_model_num_trees(served->model) / SPLIT_VISITS;
+  if (worth > parts - 1) worth = parts - 1; /* none of no rows: worth is 0 then */
+  if (worth > MLE_PARALLEL_MAX - 1) worth = MLE_PARALLEL_MAX - 1;
+  unsigned helpers = worth == 0 ? 0 : take_helpers((unsigned)worth);
+  if (helpers == 0) return score_alone(served, rows, count, out, err);
+  batch b = {served, rows, count, out};
+  mle_status status = mle_parallel(helpers + 1, parts, score_part, &b, err);
+  atomic_fetch_sub(&helping, helpers);
+  return status;
 }
 
 mle_status mle_served_example(const mle_served *served, const char *folder, mle_rows *out,

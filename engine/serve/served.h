@@ -53,7 +53,8 @@ mle_status mle_served_again(mle_served *base, const mle_served_facts *facts, mle
 mle_served *mle_served_retain(mle_served *served);
 void mle_served_release(mle_served *served); /* NULL is ignored */
 
-/* Writes `count` * width values; labels are whole. `rows` has the model's features. */
+/* Writes `count` * width values; labels are whole. `rows` has the model's features. A larger batch is
+ * split over the processors that no other batch has; each row's bits are the same however it is. */
 mle_status mle_served_score(const mle_served *served, const float *rows, size_t count, float *out,
                             mle_error *err);
 

@@ -1,5 +1,8 @@
 #include "rig.h"
 
+#include <math.h>
+#include <pthread.h>
+
 #include "engine/serve/checker.h"
 #include "engine/serve/served.h"
 
@@ -29,6 +32,53 @@ static void a_folder_is_loaded_and_scored(void **state) {
   mle_served_release(served);
   assert_int_equal(mle_served_live(), 0);
   drop_folder(folder);
+}
+
+typedef struct batch {
+  const mle_served *served;
+  const float *rows;
+  size_t count;
+  float *out;
+  mle_status status;
+} batch;
+
+static void *score_batch(void *context) {
+  batch *b = context;
+  b->status = mle_served_score(b->served, b->rows, b->count, b->out, NULL);
+  return NULL;
+}
+
+/* Split over threads or not, several at once: each row scores as it does alone. */
+static void a_large_batch_scores_as_its_rows_do(void **state) {
+  (void)state;
+  enum { ROWS = 60001, AT_ONCE = 3 };
+  static const char *const models[][2] = {{"binary.ubj", BOOSTER}, {"dart.ubj", MLMODEL_OF("xgboost.sklearn.XGBClassifier")}};
+  for (size_t m = 0; m < 2; m++) {
+    char *folder = make_folder(models[m][0], models[m][1]);
+    mle_served *served;
+    assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
+    size_t features = served->features.count, width = served->width;
+    float *rows = mle_realloc_array(NULL, ROWS * features, sizeof *rows), *alone = mle_realloc_array(NULL, ROWS * width, sizeof *alone);
+    for (size_t i = 0; i < ROWS * features; i++) rows[i] = i % 11 == 0 ? NAN : (float)(i * 7919 % 1000) / 10;
+    for (size_t i = 0; i < ROWS; i++)
+      assert_int_equal(mle_served_score(served, rows + i * features, 1, alone + i * width, NULL), MLE_OK);
+    batch batches[AT_ONCE];
+    pthread_t threads[AT_ONCE];
+    for (size_t i = 0; i < AT_ONCE; i++) {
+      batches[i] = (batch){served, rows, ROWS - i, mle_realloc_array(NULL, ROWS * width, sizeof(float)), MLE_EIO};
+      assert_int_equal(pthread_create(&threads[i], NULL, score_batch, &batches[i]), 0);
+    }
+    for (size_t i = 0; i < AT_ONCE; i++) {
+      pthread_join(threads[i], NULL);
+      assert_int_equal(batches[i].status, MLE_OK);
+      assert_memory_equal(batches[i].out, alone, (ROWS - i) * width * sizeof(float));
+      mle_free(batches[i].out);
+    }
+    mle_free(rows);
+    mle_free(alone);
+    mle_served_release(served);
+    drop_folder(folder);
+  }
 }
 
 static void a_classifier_answers_labels(void **state) {
@@ -148,6 +198,7 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_is_loaded_and_scored),
+      cmocka_unit_test(a_large_batch_scores_as_its_rows_do),
       cmocka_unit_test(a_classifier_answers_labels),
       cmocka_unit_test(a_classifier_leaves_out_rounds_behind_its_best),
       cmocka_unit_test(what_cannot_be_served_is_refused_by_name),
