@@ -37,12 +37,13 @@ static int status_of_kind(const char *kind) {
 static void put_reply(mle_exchange *x, const char *reply) {
   mle_json *doc;
   const char *kind = "";
+  x->answer->status = 503; /* unless it can be read: out of memory */
   if (mle_json_parse(reply, strlen(reply), &doc, NULL) == MLE_OK) {
     mle_json_at root = mle_json_root(doc);
     bool ok = false;
     mle_json_opt_bool(&root, "ok", false, &ok, NULL);
     if (!ok) mle_json_opt_text(&root, "kind", "unknown", &kind, NULL);
-    if (*kind != '\0') x->answer->status = status_of_kind(kind);
+    x->answer->status = *kind == '\0' ? 200 : status_of_kind(kind);
     mle_json_free(doc);
   }
   mle_exchange_text(x, "application/json", reply);
