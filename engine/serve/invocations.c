@@ -107,26 +107,41 @@ static void forget_names(reader *r) {
   if (!r->features->named) r->columns.named = false;
 }
 
-/* `data` may stand before `columns`: then it is passed over and read at the end. */
-static mle_status read_split(reader *r, mle_error *err) {
-  const char *data = NULL;
+typedef struct split {
+  bool has_columns, has_data;
+  const char *early; /* `data` that stands before `columns`: it is passed over, and read at the end */
+} split;
+
+static mle_status read_split_member(reader *r, split *s, mle_error *err) {
   mle_pull_slice key;
+  MLE_TRY(mle_pull_key(&r->p, &key, err));
+  bool is_columns = mle_pull_is(key, "columns"), is_data = mle_pull_is(key, "data");
+  if (is_columns && s->has_columns) return mle_fail(err, MLE_EINVAL, "`columns` is there twice");
+  if (is_data && s->has_data) return mle_fail(err, MLE_EINVAL, "`data` is there twice");
+  s->has_columns |= is_columns;
+  s->has_data |= is_data;
+  if (is_columns) return read_names(r, err);
+  if (is_data && s->has_columns) {
+    forget_names(r);
+    return read_list(r, false, err);
+  }
+  mle_pull_peek(&r->p);
+  if (is_data) s->early = r->p.at;
+  return mle_pull_skip(&r->p, err);
+}
+
+static mle_status read_split(reader *r, mle_error *err) {
+  split s = {0};
   MLE_TRY(mle_pull_open(&r->p, '{', err));
   for (bool more = mle_pull_first(&r->p, '}'); more;) {
-    MLE_TRY(mle_pull_key(&r->p, &key, err));
-    if (mle_pull_is(key, "columns") && r->columns.named)
-      return mle_fail(err, MLE_EINVAL, "`columns` is there twice");
-    bool is_data = mle_pull_is(key, "data"), is_columns = mle_pull_is(key, "columns");
-    mle_pull_peek(&r->p);
-    if (is_data && data != NULL) return mle_fail(err, MLE_EINVAL, "`data` is there twice");
-    if (is_data) data = r->p.at;
-    MLE_TRY(is_columns ? read_names(r, err) : mle_pull_skip(&r->p, err));
+    MLE_TRY(read_split_member(r, &s, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
   }
-  if (data == NULL) return mle_fail(err, MLE_EINVAL, "`dataframe_split` needs `data`");
+  if (!s.has_data) return mle_fail(err, MLE_EINVAL, "`dataframe_split` needs `data`");
+  if (s.early == NULL) return MLE_OK;
   forget_names(r);
   const char *after = r->p.at;
-  r->p.at = data;
+  r->p.at = s.early;
   MLE_TRY(read_list(r, false, err));
   r->p.at = after;
   return MLE_OK;

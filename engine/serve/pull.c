@@ -203,7 +203,7 @@ typedef struct decimal {
 static const char *scan_digits(const char *at, decimal *d, int exponent_step) {
   for (; is_digit(*at); at++) {
     int digit = *at - '0';
-    if (d->mantissa > (INT64_MAX - digit) / 10) d->fits = false;
+    if (d->mantissa >= INT64_MAX / 10 && d->mantissa > (INT64_MAX - digit) / 10) d->fits = false;
     if (!d->fits) continue;
     d->mantissa = d->mantissa * 10 + digit;
     d->exponent += exponent_step;

@@ -2,6 +2,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -105,10 +107,39 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   assert_true(granted > 10);
 }
 
+/* By trying, as it was done before it was computed: what these texts are compared with. */
+static void try_digits(double value, bool single, char *out) {
+  for (int digits = single ? 6 : 15; digits <= (single ? 9 : 17); digits++) {
+    snprintf(out, MLE_NUMBER_TEXT, "%.*g", digits, value);
+    if (single ? (double)strtof(out, NULL) == value : strtod(out, NULL) == value) break;
+  }
+}
+
+/* Scores as they are answered: any bits, probabilities, halves and their parts, ties, all powers. */
+static void float32_prints_as_printf_does(void **state) {
+  (void)state;
+  uint64_t random = 88172645463325252U;
+  for (int i = 0; i < 200000; i++) {
+    char ours[MLE_NUMBER_TEXT], theirs[MLE_NUMBER_TEXT];
+    random ^= random << 13, random ^= random >> 7, random ^= random << 17;
+    uint32_t bits = (uint32_t)(random >> 32);
+    float value = (float)bits / 0x1p32F;
+    if (i % 4 == 1) value = (float)(bits % 100000) / (float)(1 << bits % 18);
+    if (i % 4 == 2) bits = (bits & 0x807FFFFF) | (113 + bits % 45) << 23;
+    if (i % 4 >= 2) memcpy(&value, &bits, sizeof value);
+    if (value != value) continue;
+    try_digits((double)value, false, theirs);
+    assert_string_equal(mle_double_text((double)value, ours), theirs);
+    try_digits((double)value, true, theirs);
+    assert_string_equal(mle_float_text(value, ours), theirs);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(snapshot_ids_keep_all_bits),
       cmocka_unit_test(doubles_print_exactly),
+      cmocka_unit_test(float32_prints_as_printf_does),
       cmocka_unit_test(failure_names_the_path),
       cmocka_unit_test(bad_texts_are_refused),
       cmocka_unit_test(nesting_is_bounded),
