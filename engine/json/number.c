@@ -116,8 +116,9 @@ static uint64_t rounded(const exact *x, int dropped) {
 
 /* Whether these digits read back as the value. A tie does: its mantissa is even. */
 static bool reads_back(const exact *x, uint64_t kept, int dropped) {
-  signed_wide apart = ((signed_wide)(int64_t)(kept * ten[dropped] - x->whole) << x->shift) - x->rest;
-  return (apart < 0 ? -apart : apart) << x->finer <= x->half_ulp;
+  int64_t whole = (int64_t)(kept * ten[dropped] - x->whole);
+  signed_wide apart = (signed_wide)whole * ((signed_wide)1 << x->shift) - x->rest;
+  return (wide)(apart < 0 ? -apart : apart) << x->finer <= x->half_ulp;
 }
 
 static void put_digits(uint64_t kept, int count, int power, char *out) {
