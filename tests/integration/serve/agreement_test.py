@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from serving import Serving, split  # noqa: E402
 
 ROWS = 10000
+GIVEN = {"pip_requirements": ["xgboost"]}  # else MLflow loads the model in another Python, to see what it imports
 
 
 def make_frame(rows, seed):
@@ -46,7 +47,7 @@ def save(project, name, model, frame):
     folder = project.path(name)
     matrix = xgb.DMatrix(frame.head(5)) if isinstance(model, xgb.Booster) else frame.head(5)
     signature = infer_signature(frame, model.predict(matrix))
-    mlflow.xgboost.save_model(model, folder, signature=signature, input_example=frame.head(5), model_format="ubj")
+    mlflow.xgboost.save_model(model, folder, signature=signature, input_example=frame.head(5), model_format="ubj", **GIVEN)
     return folder
 
 
@@ -154,7 +155,7 @@ class Agreement(unittest.TestCase):
         values = self.train[["x0", "x1", "x2"]].to_numpy()
         booster = xgb.train({"max_depth": 3}, xgb.DMatrix(values, self.target), num_boost_round=10)
         folder = self.project.path("nameless")
-        mlflow.xgboost.save_model(booster, folder, model_format="ubj")
+        mlflow.xgboost.save_model(booster, folder, model_format="ubj", **GIVEN)
         self.project.release(folder, endpoint="nameless", smoke=False)
         rows = [[1.0, None, 2.5], [-3.0, 0.5, None]]
         wanted = booster.predict(xgb.DMatrix(np.array(rows, dtype=float)))
@@ -172,7 +173,7 @@ class Agreement(unittest.TestCase):
         for expected in ("1", "2"):
             with mlflow.start_run(experiment_id=experiment):
                 mlflow.xgboost.log_model(booster, name="m", signature=signature, input_example=self.train.head(3),
-                                         registered_model_name="M", model_format="ubj")
+                                         registered_model_name="M", model_format="ubj", **(GIVEN if expected == "2" else {}))
             self.project.release(f"models:/M/{expected}", endpoint="m", alias="champion")
             self.assertEqual(self.champion(), expected)
         status, headers, _ = self.project.ask("POST", "/endpoints/m/invocations", json.dumps(split(self.test.head(2))),
@@ -190,7 +191,7 @@ class Agreement(unittest.TestCase):
         booster = xgb.train({"max_depth": 4}, xgb.DMatrix(coded, target, enable_categorical=True), num_boost_round=20)
         folder = self.project.path("cities")
         signature = infer_signature(frame.fillna("Ulm"), booster.predict(xgb.DMatrix(coded, enable_categorical=True)))
-        mlflow.xgboost.save_model(booster, folder, signature=signature, model_format="ubj")
+        mlflow.xgboost.save_model(booster, folder, signature=signature, model_format="ubj", **GIVEN)
         with open(os.path.join(folder, "serving_input_example.json"), "w") as f:
             json.dump({"dataframe_split": {"columns": ["city", "x"], "data": [["Ulm", 0.5], [None, 1.0]]}}, f)
         self.project.release(folder, endpoint="cities")
@@ -216,7 +217,7 @@ class Agreement(unittest.TestCase):
             with mlflow.start_run(experiment_id=experiment):
                 booster = self.train_booster({"objective": "reg:squarederror"}, self.target, rounds)
                 mlflow.xgboost.log_model(booster, name="m", signature=signature, input_example=self.train.head(3),
-                                         registered_model_name="F", model_format="ubj")
+                                         registered_model_name="F", model_format="ubj", **GIVEN)
         client.set_registered_model_alias("F", "champion", "1")
         server = project.start("serve", "--follow", "models:/F@champion", "--every", "1")
         project.wait_for_server(60)

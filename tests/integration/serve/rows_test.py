@@ -47,7 +47,7 @@ class Rows(unittest.TestCase):
         booster = xgb.train({"objective": "binary:logistic", "max_depth": 6, "seed": 3}, xgb.DMatrix(train, target > 3), num_boost_round=60)
         folder = cls.project.path("numbers")
         signature = infer_signature(train, booster.predict(xgb.DMatrix(train)))
-        mlflow.xgboost.save_model(booster, folder, signature=signature, input_example=train.head(3), model_format="ubj")
+        mlflow.xgboost.save_model(booster, folder, signature=signature, input_example=train.head(3), model_format="ubj", pip_requirements=["xgboost"])
         cls.project.release(folder, endpoint="numbers")
         cls.wanted = booster.predict(xgb.DMatrix(cls.test))
         assert (np.asarray(mlflow.pyfunc.load_model(folder).predict(cls.test), dtype=np.float32) == cls.wanted).all()
@@ -127,7 +127,7 @@ class Rows(unittest.TestCase):
         booster = xgb.train({"max_depth": 5}, xgb.DMatrix(head, target, enable_categorical=True), num_boost_round=40)
         folder = self.project.path("cities")
         signature = infer_signature(frame.head(50).fillna({"city": "Ulm", "x": 0.0}), booster.predict(xgb.DMatrix(head.head(50), enable_categorical=True)))
-        mlflow.xgboost.save_model(booster, folder, signature=signature, model_format="ubj")
+        mlflow.xgboost.save_model(booster, folder, signature=signature, model_format="ubj", pip_requirements=["xgboost"])
         with open(os.path.join(folder, "serving_input_example.json"), "w") as f:
             json.dump({"dataframe_split": {"columns": ["city", "x"], "data": [["Koeln", 0.5], [None, None]]}}, f)
         self.project.release(folder, endpoint="cities")
