@@ -176,9 +176,9 @@ with mlflow.start_run(run_name="with a model") as run:
     tell("artifacts", [a.path for a in client.list_artifacts(run.info.run_id)])
     tell("in a folder", [[a.path, a.file_size] for a in client.list_artifacts(run.info.run_id, "notes")])
     if mlflow.__version__.startswith("2"):
-        logged = mlflow.xgboost.log_model(booster, "model").model_uri
+        logged = mlflow.xgboost.log_model(booster, "model", pip_requirements=["xgboost"]).model_uri
     else:
-        logged = mlflow.xgboost.log_model(booster, name="model").model_uri
+        logged = mlflow.xgboost.log_model(booster, name="model", pip_requirements=["xgboost"]).model_uri
 for i in (1, 2, 3):
     mlflow.register_model(logged, "A", tags={"number": i})
 client.set_registered_model_tag("A", "k", "v")

@@ -1,10 +1,12 @@
 """A project for the tests of tracking, and Python that looks at what it logged."""
 
+import functools
 import os
 import re
 import shutil
 import sqlite3
 import sys
+import tempfile
 import unittest
 from unittest import mock
 
@@ -57,6 +59,15 @@ print(json.dumps(facts))
 """
 
 
+@functools.lru_cache(1)
+def trained():
+    """The bytes of the model, which is the same each time."""
+    with tempfile.TemporaryDirectory() as folder:
+        run_python("mlflow3", TRAIN, os.path.join(folder, "model.ubj"))
+        with open(os.path.join(folder, "model.ubj"), "rb") as f:
+            return f.read()
+
+
 class WithEnvironment(unittest.TestCase):
     """What a test sets in the environment holds for it alone."""
 
@@ -77,7 +88,8 @@ class TrackingProject(Project):
         shutil.copy(os.path.join(HERE, "log_run.lua"), self.root)
         self.db = self.path("mlflow.db")
         if with_model:
-            run_python("mlflow3", TRAIN, self.path("model.ubj"), cwd=self.root)
+            with open(self.path("model.ubj"), "wb") as f:
+                f.write(trained())
 
     def log_run(self, *options):
         return self.run("run", "log_run.lua", *options)

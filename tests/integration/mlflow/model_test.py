@@ -81,9 +81,9 @@ classifier = xgboost.XGBClassifier(n_estimators=3).fit(X, y)
 metadata = {"text": "one line\\nand another: " + "long words " * 30, "empty": {}, "list": [1, 2.5, None, True, "yes", {"deep": ["x"]}], "tab": "a\\tb", "1": "'"}
 with mlflow.start_run() as run:
     name = {"name": "model"} if mlflow.__version__ >= "3" else {"artifact_path": "model"}
-    a = mlflow.xgboost.log_model(booster, **name, input_example=X.head(2), metadata=metadata)
+    a = mlflow.xgboost.log_model(booster, **name, input_example=X.head(2), metadata=metadata, pip_requirements=["xgboost"])
     name = {"name": "labels"} if mlflow.__version__ >= "3" else {"artifact_path": "labels"}
-    b = mlflow.xgboost.log_model(classifier, **name, registered_model_name="Labels")
+    b = mlflow.xgboost.log_model(classifier, **name, registered_model_name="Labels", pip_requirements=["xgboost"])
 print(json.dumps({"run": run.info.run_id, "booster": a.model_uri, "classifier": b.model_uri, "names": names, "metadata": metadata,
                   "inputs": a.signature.inputs.to_dict()}))
 """
