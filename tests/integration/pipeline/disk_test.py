@@ -14,6 +14,8 @@ from faulted import PROCESSES, FaultCase, rounds, wait_for_silence
 
 
 class Disk(FaultCase):
+    found = []
+
     def play(self, wanted, process, at, point, **faults):
         project = self.fresh()
         _, code, said = self.run_with(project, process, at, **faults)
@@ -24,11 +26,17 @@ class Disk(FaultCase):
         self.assertEqual(self.outcome(project), wanted)
         project.run("serve", "--stop")
 
+    def cases(self, **faults):
+        """What the pipeline comes to, and all calls that may fail: whatever is to go wrong there, they are the same."""
+        if not self.found:
+            self.found.append(self.undisturbed())
+            for process in PROCESSES:
+                points = self.points(process, **faults)
+                self.found += [(process, at + 1, point) for at, point in enumerate(points) if " unlink " not in point]
+        return self.found[0], self.found[1:]
+
     def check(self, reduced, what, **faults):
-        wanted, cases = self.undisturbed(), []
-        for process in PROCESSES:
-            points = self.points(process, **faults)
-            cases += [(process, at + 1, point) for at, point in enumerate(points) if " unlink " not in point]
+        wanted, cases = self.cases(**faults)
         count = rounds(min(reduced, len(cases)), len(cases), what)
         for i in range(count):
             process, at, point = cases[i * len(cases) // count]
