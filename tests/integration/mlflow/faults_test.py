@@ -106,7 +106,7 @@ class Faults(unittest.TestCase):
                 threading.Thread(target=self.server.start, daemon=True).start()
                 return "drop"
             return None
-        self.retrain(fault)
+        self.retrain(fault, MLFLOW_HTTP_REQUEST_MAX_RETRIES="10")  # a loaded machine takes minutes to start it
         self.assertTrue(restarted.is_set())
         self.check_once_and_complete()
 

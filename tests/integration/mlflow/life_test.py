@@ -68,7 +68,7 @@ class Ends(unittest.TestCase):
     def interrupt(self, then_do, number):
         self.project.write("a.lua", 'local mlflow = require "mlengine.mlflow"\n' + SLEEP.format(then_do=then_do))
         process = self.project.start("run", "a.lua")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not os.path.exists(self.project.path("started")):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
@@ -88,7 +88,7 @@ class Ends(unittest.TestCase):
     def test_a_killed_process_is_ended_by_the_next(self):
         self.project.write("a.lua", 'local mlflow = require "mlengine.mlflow"\n' + SLEEP.format(then_do="while true do end"))
         process = self.project.start("run", "a.lua")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not os.path.exists(self.project.path("started")):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)

@@ -175,7 +175,7 @@ class OurModels(unittest.TestCase):
             server.wait()
 
     def wait(self, port):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 600
         while time.monotonic() < end:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2).close()

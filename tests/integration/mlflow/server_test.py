@@ -70,7 +70,7 @@ class Pipeline(WithEnvironment):
                                     "--env-manager", "local"], env=env, cwd=project.root, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            end = time.monotonic() + 120
+            end = time.monotonic() + 600
             while True:
                 try:
                     urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=2).close()

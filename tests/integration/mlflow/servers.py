@@ -46,7 +46,7 @@ class Server:
             cwd=self.folder, env=env, stdout=self.log, stderr=self.log, start_new_session=True)
 
     def wait(self):
-        end = time.monotonic() + 180
+        end = time.monotonic() + 600
         while True:
             try:
                 urllib.request.urlopen(self.url + "/health", timeout=5).close()

@@ -94,7 +94,7 @@ class Upgrades(unittest.TestCase):
         self.addCleanup(project.close)
         project.write("patient.lua", 'local mlflow = require "mlengine.mlflow"\n' + PATIENT)
         process = project.start("run", "patient.lua")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not os.path.exists(project.path("started")):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
@@ -146,7 +146,7 @@ class Servers(unittest.TestCase):
                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         self.addCleanup(server.wait)
         self.addCleanup(os.killpg, server.pid, signal.SIGKILL)
-        end = time.monotonic() + 90
+        end = time.monotonic() + 600
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()

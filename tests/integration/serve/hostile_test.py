@@ -280,7 +280,7 @@ class Hostile(unittest.TestCase):
                 times.append(time.perf_counter() - begun)
             grown = self.project.server_rss_kb() - before
         print(f"{IDLE} idle connections: {grown:+d} kB, p50 {sorted(times)[100] * 1e6:.0f} us a request beside them")
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while len(os.listdir(f"/proc/{self.pid}/fd")) > 200:
             self.assertLess(time.monotonic(), end, "descriptors of closed connections stay open")
             time.sleep(0.05)

@@ -30,7 +30,7 @@ class Remote(unittest.TestCase):
 
     def start(self, *args):
         server = self.there.start("serve", *args)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while time.monotonic() < end:
             try:
                 self.there.ask("GET", "/v2/health/live")

@@ -149,7 +149,7 @@ class Trials(unittest.TestCase):
         self.assertEqual(set(self.seen()), {1, 2})
 
     def wait_for_share(self, share):
-        end = time.monotonic() + 60
+        end = time.monotonic() + 300
         while f'mlengine_canary_share{{model="fraud"}} {share}\n' not in self.project.ask("GET", "/metrics")[2].decode():
             self.assertLess(time.monotonic(), end)
             self.project.command(command="trial", endpoint="fraud", deployment=2, look=True)  # who only looks does not keep it alive

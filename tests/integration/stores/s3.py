@@ -48,7 +48,7 @@ class S3:
         self.process = subprocess.Popen([venv("moto"), "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(self.port)],
                                         env=dict(os.environ, INITIAL_NO_AUTH_ACTION_COUNT=str(ACTIONS)), stdout=self.log, stderr=self.log)
         unittest.addModuleCleanup(self.close)
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         while True:
             try:
                 urllib.request.urlopen(self.url + "/moto-api/", timeout=5).close()
