@@ -14,10 +14,20 @@
 #include "engine/base/pages.h"
 
 #define DEFAULT_BUSY_MS 20000
+#define KEPT 24
+
+/* A statement that may be used again: what it takes to read its text is more than to run it. */
+typedef struct kept_statement {
+  sqlite3_stmt *statement; /* NULL: the place is free */
+  bool in_use;
+  uint64_t used_at;
+} kept_statement;
 
 struct mle_db {
   sqlite3 *handle;
   char *path;
+  kept_statement kept[KEPT];
+  uint64_t uses;
 };
 
 static mle_status status_of(int code) {
@@ -115,8 +125,14 @@ done:
   return status;
 }
 
+static void forget(kept_statement *kept) {
+  sqlite3_finalize(kept->statement);
+  *kept = (kept_statement){NULL, false, 0};
+}
+
 void mle_db_close(mle_db *db) {
   if (db == NULL) return;
+  for (int i = 0; i < KEPT; i++) forget(&db->kept[i]);
   sqlite3_close_v2(db->handle);
   mle_free(db->path);
   mle_free(db);
@@ -157,13 +173,58 @@ static mle_status bind_all(mle_db *db, sqlite3_stmt *statement, const char *type
   return MLE_OK;
 }
 
+static bool is_of(const kept_statement *kept, const char *sql) {
+  return kept->statement != NULL && strcmp(sqlite3_sql(kept->statement), sql) == 0;
+}
+
+/* The place of a statement with this text that is not in use, else the one to be given up for it; NULL: all are in use. */
+static kept_statement *place_for(mle_db *db, const char *sql) {
+  kept_statement *oldest = NULL;
+  for (int i = 0; i < KEPT; i++) {
+    kept_statement *kept = &db->kept[i];
+    if (kept->in_use) continue;
+    if (is_of(kept, sql)) return kept;
+    if (oldest == NULL || kept->used_at < oldest->used_at) oldest = kept;
+  }
+  return oldest;
+}
+
+static mle_status compile(mle_db *db, sqlite3_stmt **out, const char *sql, mle_error *err) {
+  if (sqlite3_prepare_v2(db->handle, sql, -1, out, NULL) == SQLITE_OK) return MLE_OK;
+  return fail_db(db, "cannot prepare a statement", err);
+}
+
+static mle_status obtain(mle_db *db, sqlite3_stmt **out, const char *sql, mle_error *err) {
+  kept_statement *kept = place_for(db, sql);
+  if (kept == NULL) return compile(db, out, sql, err);
+  if (!is_of(kept, sql)) {
+    forget(kept);
+    MLE_TRY(compile(db, &kept->statement, sql, err));
+  }
+  *out = kept->statement;
+  kept->in_use = kept->statement != NULL;
+  kept->used_at = ++db->uses;
+  return MLE_OK;
+}
+
+/* A statement that is kept holds neither locks nor values. */
+static void put_back(mle_db *db, sqlite3_stmt *statement) {
+  for (int i = 0; statement != NULL && i < KEPT; i++) {
+    if (db->kept[i].statement != statement) continue;
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
+    db->kept[i].in_use = false;
+    return;
+  }
+  sqlite3_finalize(statement);
+}
+
 static mle_status prepare(mle_db *db, sqlite3_stmt **out, const char *sql, const char *types,
                           va_list *args, mle_error *err) {
-  if (sqlite3_prepare_v2(db->handle, sql, -1, out, NULL) != SQLITE_OK)
-    return fail_db(db, "cannot prepare a statement", err);
+  MLE_TRY(obtain(db, out, sql, err));
   mle_status status = bind_all(db, *out, types, args, err);
   if (status == MLE_OK) return MLE_OK;
-  sqlite3_finalize(*out);
+  put_back(db, *out);
   *out = NULL;
   return status;
 }
@@ -225,7 +286,7 @@ mle_status mle_db_next(mle_db_rows *rows, mle_error *err) {
 }
 
 void mle_db_end(mle_db_rows *rows) {
-  sqlite3_finalize(rows->statement);
+  if (rows->statement != NULL) put_back(rows->db, rows->statement);
   rows->statement = NULL;
   rows->found = false;
 }

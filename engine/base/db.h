@@ -8,7 +8,8 @@
  *
  * Parameter letters: s text (const char *, NULL binds null), i int64_t, d double,
  * n null (no argument), b blob (const void *, size_t). A connection belongs to
- * one thread at a time; several processes may open one file.
+ * one thread at a time; several processes may open one file. The last statements
+ * are kept compiled, by their text.
  */
 #ifndef MLE_DB_H
 #define MLE_DB_H
