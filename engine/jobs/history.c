@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/buffer.h"
 
 #define RANGES                                                                                   \
   "(select json_group_array(json_object('table', table_name, 'branch', branch, 'from', from_id," \
@@ -88,20 +89,63 @@ mle_status mle_history_last_states(mle_state *state, char **out, mle_error *err)
                          "");
 }
 
-/* A label's value: backslash, quote and line end are escaped. */
-#define LABEL(column) "replace(replace(replace(" column ", '\\', '\\\\'), '\"', '\\\"'), char(10), '\\n')"
+/* ====== Samples ====== */
 
-#define SAMPLES(name, value)                                                                          \
-  "select group_concat('" name "{pipeline=\"' || " LABEL("pipeline") " || '\",job=\"' || " LABEL("job") \
-  " || '\",state=\"' || state || '\"} ' || " value ", char(10)) from run_counts"
+#define SAMPLES_MAX ((size_t)64 << 20)
+
+/* A label's value: backslash, quote and line end are escaped. */
+static mle_status put_label(mle_buffer *text, const char *value, mle_error *err) {
+  for (;;) {
+    size_t plain = strcspn(value, "\\\"\n");
+    MLE_TRY(mle_buffer_append(text, value, plain, err));
+    value += plain;
+    if (*value == '\0') return MLE_OK;
+    MLE_TRY(mle_buffer_puts(text, *value == '\n' ? "\\n" : *value == '"' ? "\\\"" : "\\\\", err));
+    value++;
+  }
+}
+
+/* `row`: pipeline, job, state, runs, milliseconds. */
+static mle_status put_sample(mle_buffer *text, const mle_db_rows *row, const char *name, bool seconds, mle_error *err) {
+  int64_t ms = mle_db_int(row, 4);
+  MLE_TRY(mle_buffer_puts(text, text->len > 0 ? "\n" : "", err));
+  MLE_TRY(mle_buffer_puts(text, name, err));
+  MLE_TRY(mle_buffer_puts(text, "{pipeline=\"", err));
+  MLE_TRY(put_label(text, mle_db_text(row, 0), err));
+  MLE_TRY(mle_buffer_puts(text, "\",job=\"", err));
+  MLE_TRY(put_label(text, mle_db_text(row, 1), err));
+  MLE_TRY(mle_buffer_puts(text, "\",state=\"", err));
+  MLE_TRY(mle_buffer_puts(text, mle_db_text(row, 2), err));
+  if (!seconds) return mle_buffer_printf(text, err, "\"} %lld", (long long)mle_db_int(row, 3));
+  return mle_buffer_printf(text, err, "\"} %lld.%03lld", (long long)(ms / 1000), (long long)(ms % 1000));
+}
+
+static mle_status samples(mle_state *state, const char *name, bool seconds, char **out, mle_error *err) {
+  mle_buffer text = MLE_BUFFER(SAMPLES_MAX);
+  mle_db_rows rows;
+  *out = NULL;
+  mle_status status =
+      mle_db_query(mle_state_db(state), &rows, err, "select pipeline, job, state, runs, ms from run_counts", "");
+  while (status == MLE_OK) {
+    status = mle_db_next(&rows, err);
+    if (status != MLE_OK || !rows.found) break;
+    status = put_sample(&text, &rows, name, seconds, err);
+  }
+  mle_db_end(&rows);
+  if (status == MLE_OK && text.len > 0) *out = mle_buffer_take(&text);
+  mle_buffer_release(&text);
+  return status;
+}
 
 mle_status mle_history_runs_total(mle_state *state, char **out, mle_error *err) {
-  return mle_db_get_text(mle_state_db(state), out, err, SAMPLES("mlengine_runs_total", "runs"), "");
+  return samples(state, "mlengine_runs_total", false, out, err);
 }
 
 mle_status mle_history_seconds_total(mle_state *state, char **out, mle_error *err) {
-  return mle_db_get_text(mle_state_db(state), out, err, SAMPLES("mlengine_run_seconds_total", "ms / 1000.0"), "");
+  return samples(state, "mlengine_run_seconds_total", true, out, err);
 }
+
+/* ====== One run ====== */
 
 static mle_status require(const char *found, int64_t run, mle_error *err) {
   if (found != NULL) return MLE_OK;

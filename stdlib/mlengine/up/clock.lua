@@ -22,6 +22,7 @@ local LOOK_NS <const> = 5 * 10 ^ 9 // 1 | 0
 ---@field source string
 ---@field cursor? integer
 ---@field next? integer     seconds since 1970
+---@field labels? string    in the metrics, once they were asked for
 
 ---@class mlengine.up.Clock
 ---@field timers mlengine.up.Timer[]

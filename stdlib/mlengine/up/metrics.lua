@@ -47,7 +47,8 @@ local function add_schedules(page, up)
   page:head("mlengine_schedule_next_timestamp_seconds", "gauge", "When a job is due next by the clock.")
   for _, timer in ipairs(up.clock.timers) do
     if timer.next then
-      page:put("mlengine_schedule_next_timestamp_seconds", { "pipeline", timer.pipeline, "job", timer.job }, timer.next)
+      timer.labels = timer.labels or labels_of { "pipeline", timer.pipeline, "job", timer.job } -- there may be 10,000
+      page.lines[#page.lines + 1] = ("mlengine_schedule_next_timestamp_seconds%s %d"):format(timer.labels, timer.next)
     end
   end
 end
