@@ -196,13 +196,14 @@ static int l_has_table(lua_State *L) {
   return 1;
 }
 
-/* catalog:create_table(space, name, columns [, properties [, location]]) -> table */
+/* catalog:create_table(space, name, columns [, properties [, location [, partition_by]]]) -> table */
 static int l_create_table(lua_State *L) {
   mle_catalog *catalog = check_catalog(L);
   const mle_table_name name = check_name(L, 2);
   mle_table_request request = {.location = luaL_optstring(L, 6, NULL)};
   request.columns = check_columns(L, 4, &request.num_columns);
   request.properties = mlb_properties(L, 5, &request.num_properties);
+  if (!lua_isnoneornil(L, 7)) request.partition_by = mlb_texts(L, 7, &request.num_partition_by);
   mlb_box *box = mlb_push(L, &mlb_table_class);
   mle_table *table;
   mle_error err;

@@ -10,6 +10,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/iceberg/partition.h"
+#include "engine/iceberg/partition_spec.h"
 #include "engine/store/store.h"
 
 /* Iceberg's default is 4 retries; ten lose nothing and let more writers share a table. */

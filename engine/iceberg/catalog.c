@@ -10,6 +10,7 @@
 #include "engine/iceberg/catalog_class.h"
 #include "engine/iceberg/metadata_file.h"
 #include "engine/store/grant.h"
+#include "engine/iceberg/partition_spec.h"
 #include "engine/store/store.h"
 
 #define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
@@ -371,6 +372,8 @@ static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
   if (location != NULL) MLE_TRY(mle_catalog_reach(catalog, location, err));
   MLE_TRY(mle_schema_from_columns(request->columns, request->num_columns, arena, &table.schema,
                                   &table.last_column_id, err));
+  MLE_TRY(mle_partition_spec_make(request->partition_by, request->num_partition_by, table.schema,
+                                  arena, &table.spec, err));
   MLE_TRY(make_namespace(catalog, name->space, err));
   return catalog->class->create_table(catalog, name, &table, err);
 }

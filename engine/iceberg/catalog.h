@@ -93,6 +93,8 @@ mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_
 typedef struct mle_table_request {
   const mle_column_spec *columns;
   size_t num_columns;
+  const char *const *partition_by; /* terms, see partition_spec.h */
+  size_t num_partition_by;
   const mle_property *properties;
   size_t num_properties;
   const char *location; /* NULL: <warehouse>/<namespace>/<table>, or what the server chooses */

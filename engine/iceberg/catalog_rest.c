@@ -10,6 +10,7 @@
 #include <strings.h>
 
 #include "engine/base/alloc.h"
+#include "engine/iceberg/partition_spec.h"
 #include "engine/iceberg/rest_vended.h"
 
 #define DEPTH_MAX 8       /* levels of namespaces that are listed */
@@ -321,21 +322,16 @@ static mle_status load(mle_catalog *catalog, const mle_table_name *name, mle_tab
   return status == MLE_OK ? MLE_OK : mle_context(err, "table %s", mle_table_label(name, label));
 }
 
-/* A list of no fields, by the name of its id. */
-static void add_empty(mle_json *to, const char *key, const char *id) {
-  mle_json *object = mle_json_add_object(to, key);
-  mle_json_add_int(object, id, 0);
-  mle_json_add_array(object, "fields");
-}
-
 static mle_status create_table(mle_catalog *catalog, const mle_table_name *name,
                                const mle_new_table *table, mle_error *err) {
   mle_json *body = mle_json_new_object();
   mle_json_add_text(body, "name", name->name);
   if (table->location != NULL) mle_json_add_text(body, "location", table->location);
   mle_schema_add_json(body, "schema", table->schema);
-  add_empty(body, "partition-spec", "spec-id");
-  add_empty(body, "write-order", "order-id");
+  mle_partition_spec_add_json(body, "partition-spec", table->spec);
+  mle_json *order = mle_json_add_object(body, "write-order");
+  mle_json_add_int(order, "order-id", 0);
+  mle_json_add_array(order, "fields");
   mle_json_add_bool(body, "stage-create", false);
   mle_json *properties = mle_json_add_object(body, "properties");
   for (size_t i = 0; i < table->num_properties; i++)

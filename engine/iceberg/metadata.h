@@ -123,11 +123,12 @@ typedef struct mle_new_table {
   const char *location;
   const mle_schema *schema;
   int last_column_id;
+  const mle_partition_spec *spec;
   const mle_property *properties;
   size_t num_properties;
 } mle_new_table;
 
-/* Appends the JSON of a new, empty, unpartitioned table of version 2. */
+/* Appends the JSON of a new, empty table of version 2. */
 mle_status mle_metadata_create(const mle_new_table *table, mle_buffer *out, mle_error *err);
 
 /*

@@ -9,8 +9,8 @@
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
 #include "engine/iceberg/metadata.h"
+#include "engine/iceberg/partition_spec.h"
 
-#define LAST_PARTITION_ID 999 /* spec: partition field ids start at 1000 */
 #define METADATA_LOG_MAX 100  /* the default of write.metadata.previous-versions-max */
 
 static mle_status print(mle_json *doc, mle_buffer *out, mle_error *err) {
@@ -27,13 +27,6 @@ static void add_pairs(mle_json *to, const mle_property *pairs, size_t count) {
 
 /* ====== A new table ====== */
 
-/* An array of one object whose id is 0 and that has no fields. */
-static void add_empty(mle_json *doc, const char *list, const char *id) {
-  mle_json *object = mle_json_add_object(mle_json_add_array(doc, list), NULL);
-  mle_json_add_int(object, id, 0);
-  mle_json_add_array(object, "fields");
-}
-
 mle_status mle_metadata_create(const mle_new_table *table, mle_buffer *out, mle_error *err) {
   char uuid[MLE_UUID_TEXT];
   mle_json *doc = mle_json_new_object();
@@ -46,10 +39,13 @@ mle_status mle_metadata_create(const mle_new_table *table, mle_buffer *out, mle_
   mle_json_add_int(doc, "current-schema-id", table->schema->id);
   mle_schema_add_json(mle_json_add_array(doc, "schemas"), NULL, table->schema);
   mle_json_add_int(doc, "default-spec-id", 0);
-  add_empty(doc, "partition-specs", "spec-id");
-  mle_json_add_int(doc, "last-partition-id", LAST_PARTITION_ID);
+  mle_partition_spec_add_json(mle_json_add_array(doc, "partition-specs"), NULL, table->spec);
+  mle_json_add_int(doc, "last-partition-id",
+                   MLE_FIRST_PARTITION_ID - 1 + (int64_t)table->spec->num_fields);
   mle_json_add_int(doc, "default-sort-order-id", 0);
-  add_empty(doc, "sort-orders", "order-id");
+  mle_json *order = mle_json_add_object(mle_json_add_array(doc, "sort-orders"), NULL);
+  mle_json_add_int(order, "order-id", 0);
+  mle_json_add_array(order, "fields");
   add_pairs(mle_json_add_object(doc, "properties"), table->properties, table->num_properties);
   mle_json_add_int(doc, "current-snapshot-id", -1);
   mle_json_add_object(doc, "refs");

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/base/alloc.h"
 #include "engine/iceberg/tuple.h"
 #include "engine/iceberg/value.h"
 
@@ -124,24 +123,6 @@ mle_status mle_partition_shape(const mle_partition_column *columns, size_t count
   }
   *out = (mle_avro_shape){parts, count};
   return MLE_OK;
-}
-
-mle_status mle_partition_spec_print(const mle_partition_spec *spec, mle_buffer *out,
-                                    mle_error *err) {
-  mle_json *fields = mle_json_new_array();
-  for (size_t i = 0; i < spec->num_fields; i++) {
-    mle_json *field = mle_json_add_object(fields, NULL);
-    mle_json_add_text(field, "name", spec->fields[i].name);
-    mle_json_add_text(field, "transform", spec->fields[i].transform);
-    mle_json_add_int(field, "source-id", spec->fields[i].source_id);
-    mle_json_add_int(field, "field-id", spec->fields[i].field_id);
-  }
-  char *text = mle_json_print(fields, false);
-  mle_status status =
-      text == NULL ? mle_nomem(err, "partitioning") : mle_buffer_puts(out, text, err);
-  mle_free(text);
-  mle_json_free(fields);
-  return status;
 }
 
 /* ====== Values ====== */

@@ -30,10 +30,6 @@ mle_status mle_partition_columns(const mle_metadata *m, mle_arena *arena,
 mle_status mle_partition_shape(const mle_partition_column *columns, size_t count,
                                mle_arena *arena, mle_avro_shape *out, mle_error *err);
 
-/* Appends the spec's fields as a JSON array, as a manifest's "partition-spec" has them. */
-mle_status mle_partition_spec_print(const mle_partition_spec *spec, mle_buffer *out,
-                                    mle_error *err);
-
 /*
  * The value of a key, the text that sql_partition.h makes: a whole number for what is one inside
  * (days, microseconds, unscaled decimals), else the value's own text. NULL is null.

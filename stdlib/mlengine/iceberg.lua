@@ -444,20 +444,21 @@ end
 ---     catalog:create_table("bank.cc_trx", batch.schema)
 ---@param name string
 ---@param schema { name: string, type: string, nullable?: boolean }[] types in DuckDB's words
----@param options? { properties?: table<string, string>, location?: string }
+---@param options? { properties?: table<string, string>, location?: string, partition_by?: string[] }
+--- `partition_by`: columns, or `year`, `month`, `day`, `hour`, `bucket(16, c)`, `truncate(4, c)` of one
 ---@return mlengine.iceberg.Table
 function Catalog:create_table(name, schema, options)
   acts("it makes " .. name)
-  options = check.options(options, { properties = "table|nil", location = "string|nil" }, "catalog:create_table")
+  options = check.options(options, { properties = "table|nil", location = "string|nil", partition_by = "table|nil" }, "catalog:create_table")
   check.type(schema, "table", "the schema")
   local space, table_name = split_name(name)
-  return new_table(self, name, self.handle:create_table(space, table_name, schema, options.properties, options.location))
+  return new_table(self, name, self.handle:create_table(space, table_name, schema, options.properties, options.location, options.partition_by))
 end
 
 ---The table of that name as it is, or a new one. `append` checks the columns.
 ---@param name string
 ---@param schema { name: string, type: string, nullable?: boolean }[]
----@param options? { properties?: table<string, string>, location?: string }
+---@param options? { properties?: table<string, string>, location?: string, partition_by?: string[] }
 ---@return mlengine.iceberg.Table
 function Catalog:create_table_if_not_exists(name, schema, options)
   if self:table_exists(name) then return self:load_table(name) end

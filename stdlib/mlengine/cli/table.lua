@@ -10,7 +10,7 @@ local text = require "mlengine.iceberg.text"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|manifests|entries|files|partitions|plan|increment|orphans"
   .. "|create|drop|rename|register|list|namespaces [CATALOG.]NAMESPACE.TABLE [--from POINT] [--to POINT] [--branch NAME]"
-  .. " [--snapshot ID] [--where SQL] [--columns COLUMNS] [--json]"
+  .. " [--snapshot ID] [--where SQL] [--columns COLUMNS] [--partition-by TERMS] [--json]"
 
 -- ====== Finding the table ======
 
@@ -152,11 +152,11 @@ end
 --- Which options an action takes, besides --json.
 local takes <const> = {
   manifests = { "snapshot" }, entries = { "snapshot" }, files = { "snapshot" }, partitions = { "snapshot" },
-  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" }, create = { "columns" },
+  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" }, create = { "columns", "partition-by" },
 }
 
 local function check_options(action, given)
-  for _, name in ipairs { "from", "to", "branch", "snapshot", "where", "columns" } do
+  for _, name in ipairs { "from", "to", "branch", "snapshot", "where", "columns", "partition-by" } do
     local known = false
     for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
     if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
@@ -200,7 +200,7 @@ return {
 
   list        the tables of a catalog, or of a namespace: [CATALOG][.NAMESPACE]
   namespaces  its namespaces, or those below one
-  create      an empty table: --columns 'id bigint, price decimal(9, 2)'
+  create      an empty table: --columns 'id bigint, ts timestamp', --partition-by 'day(ts), bucket(16, id)'
   drop        forgets the name; the files stay, but in a Hadoop directory
   rename      NAMESPACE.TABLE NEW_NAMESPACE.NEW_TABLE
   register    NAMESPACE.TABLE METADATA_FILE: a table whose metadata is there already
@@ -211,7 +211,7 @@ CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name
   run = function(args)
     local given, names = arguments.parse(args, {
       ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID", ["--where"] = "SQL",
-      ["--columns"] = "COLUMNS",
+      ["--columns"] = "COLUMNS", ["--partition-by"] = "TERMS",
     }, usage, { 1, 3 })
     local action = actions[names[1]]
     if not action and not naming[names[1]] then

@@ -45,13 +45,22 @@ function M.namespaces(name, given)
   print_names(catalog:list_namespaces(namespace), given, "no namespaces yet")
 end
 
+--- The parts of "a, b(1, 2)": commas within brackets part nothing.
+local function parts_of(list)
+  local parts = {}
+  for part in list:gsub("%b()", function(p) return (p:gsub(",", "\0")) end):gmatch "[^,]+" do
+    parts[#parts + 1] = part:gsub("%z", ","):match "^%s*(.-)%s*$"
+  end
+  return parts
+end
+
 --- "id bigint, price decimal(9, 2)": what DuckDB makes of it is what a frame of it would have.
 local function schema_of(columns)
   local list = {}
-  for part in columns:gsub("%b()", function(p) return (p:gsub(",", "\0")) end):gmatch "[^,]+" do
-    local column, sql_type = part:gsub("%z", ","):match '^%s*"?([^%s"]+)"?%s+(.-)%s*$'
+  for _, part in ipairs(parts_of(columns)) do
+    local column, sql_type = part:match '^"?([^%s"]+)"?%s+(.-)$'
     if not column or sql_type == "" then
-      errors.raise("usage", ("'%s' is no column; write --columns 'id bigint, price decimal(9, 2)'"):format((part:gsub("%z", ","))))
+      errors.raise("usage", ("'%s' is no column; write --columns 'id bigint, price decimal(9, 2)'"):format(part))
     end
     list[#list + 1] = { name = column, type = sql_type:upper() }
   end
@@ -61,7 +70,9 @@ end
 function M.create(name, given)
   if not given.columns then errors.raise("usage", "table create needs --columns, as in 'id bigint, price decimal(9, 2)'") end
   local catalog, rest = of_table(name)
-  local made = catalog:create_table(rest, schema_of(given.columns))
+  local made = catalog:create_table(rest, schema_of(given.columns), {
+    partition_by = given.partition_by and parts_of(given.partition_by),
+  })
   print(("made %s at %s"):format(made.name, made.location))
 end
 

@@ -43,8 +43,9 @@ function Catalog:has_table(space, name) end
 ---@param columns { name: string, type: string, nullable?: boolean }[]
 ---@param properties? table<string, string>
 ---@param location? string
+---@param partition_by? string[] "state", "day(ts)", "bucket(16, id)"
 ---@return mle.iceberg.Table
-function Catalog:create_table(space, name, columns, properties, location) end
+function Catalog:create_table(space, name, columns, properties, location, partition_by) end
 
 ---@param space string
 ---@param name string

@@ -110,7 +110,8 @@ static void what_a_directory_cannot_do_is_refused(void **state) {
   mle_catalog *catalog = open_catalog(2), *other;
   mle_table *table;
   mle_error err;
-  const mle_table_request elsewhere = {columns, 2, NULL, 0, "file:///elsewhere"};
+  const mle_table_request elsewhere = {
+      .columns = columns, .num_columns = 2, .location = "file:///elsewhere"};
   assert_int_equal(mle_catalog_create_table(catalog, &trx, &elsewhere, &table, &err),
                    MLE_EUNSUPPORTED);
   assert_message(err, "leave out location");
@@ -123,7 +124,7 @@ static void what_a_directory_cannot_do_is_refused(void **state) {
   assert_message(err, "is a table");
   must(mle_catalog_create_namespace(catalog, "x.y", err));
   assert_int_equal(mle_catalog_create_namespace(catalog, "x.y", &err), MLE_EEXISTS);
-  const mle_table_request plain = {columns, 2, NULL, 0, NULL};
+  const mle_table_request plain = {.columns = columns, .num_columns = 2};
   must(mle_catalog_create_namespace(catalog, "x.y.z", err));
   assert_int_equal(
       mle_catalog_create_table(catalog, &(mle_table_name){"x", "y"}, &plain, &table, &err),

@@ -121,7 +121,8 @@ static void a_new_table_gets_its_first_snapshot(void **state) {
   (void)state;
   const mle_schema schema = {.id = 0};
   const mle_property property = {"owner", "me"};
-  const mle_new_table table = {"/w/t", &schema, 0, &property, 1};
+  const mle_partition_spec spec = {.id = 0};
+  const mle_new_table table = {"/w/t", &schema, 0, &spec, &property, 1};
   mle_buffer empty = MLE_BUFFER(1 << 16), text = MLE_BUFFER(1 << 16);
   must(mle_metadata_create(&table, &empty, err));
   mle_metadata *m = parse(empty.data);

@@ -32,7 +32,8 @@ static const mle_table_name trx = {"bank", "trx"};
 
 static inline mle_status make_table(mle_catalog *catalog, const mle_property *properties, size_t count,
                              mle_table **out, mle_error *err) {
-  const mle_table_request request = {columns, 2, properties, count, NULL};
+  const mle_table_request request = {
+      .columns = columns, .num_columns = 2, .properties = properties, .num_properties = count};
   return mle_catalog_create_table(catalog, &trx, &request, out, err);
 }
 

@@ -99,6 +99,11 @@ class Kinds:
         told = self.told("found", f'local t = c:load_table "rows.t"\nprint("found " .. json.encode(t:increment({{ from = {before} }}):collect()))')
         self.assertEqual(told, [{"id": 5000, "x": 0.5}])
         self.assertIn("no file that the table does not know", self.project.run("table", "orphans", "rows.t"))
+        self.lua('local b = frame.sql "select i as id, date \'2026-01-30\' + i::int as day from range(5) r(i)"\n'
+                 'c:create_table("rows.parts", b.schema, { partition_by = { "month(day)", "bucket(2, id)" } }):append(b)')
+        table = self.server.pyiceberg().load_table("rows.parts")
+        self.assertEqual([str(field.transform) for field in table.spec().fields], ["month", "bucket[2]"])
+        self.assertEqual(len(table.scan(row_filter="day < '2026-02-01'").to_arrow()), 2)
 
     def test_one_commit_key_is_one_snapshot(self):
         self.lua('c:create_table("bank.once", frame.sql("select 1::bigint as id").schema)')

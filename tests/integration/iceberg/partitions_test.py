@@ -100,6 +100,25 @@ class Partitions(IcebergTest):
         plan = self.project.run("table", "plan", "bank.t", "--where", "\"st/ate\" = 'NY' and day is null")
         self.assertIn("1 files, 2 rows", plan)
 
+    def test_ours_from_the_beginning(self):
+        """The spec that PyIceberg makes of the same transforms; what is no term, or not of its type, is refused by name."""
+        self.lua('local s = frame.sql "select 1::bigint as id, \'a\' as name, now()::timestamp as ts, true as flag, 1.5::double as real"\n'
+                 'c:create_table("bank.t", s.schema, { partition_by = { "name", "bucket(16, id)", "days(ts)", "truncate( 4 , name )" } })')
+        table = self.catalog().load_table("bank.t")
+        self.assertEqual([(f.name, str(f.transform), f.source_id, f.field_id) for f in table.spec().fields],
+                         [("name", "identity", 2, 1000), ("id_bucket", "bucket[16]", 1, 1001), ("ts_day", "day", 3, 1002), ("name_trunc", "truncate[4]", 2, 1003)])
+        self.assertEqual(table.metadata.last_partition_id, 1003)
+        for term, wanted in {"nme": "no column 'nme'", "day(id)": "there is no day of long", "bucket(id)": "a whole number above 0 and a column",
+                             "bucket(0, id)": "a whole number above 0", "weeks(ts)": "there is no such transform", "day(ts": "does not end in ')'", "": "it is empty",
+                             "bucket(4, flag)": "no bucket of boolean", "truncate(2, real)": "no truncate of double", "name(": "does not end"}.items():
+            said = self.lua(f'c:create_table("bank.x", frame.sql("select 1::bigint as id, now()::timestamp as ts, true as flag, 1.5::double as real").schema, {{ partition_by = {{ "{term}" }} }})', code=1)
+            self.assertIn(wanted, said)
+        said = self.project.run("table", "create", "bank.cli", "--columns", "id bigint, price decimal(9, 2), ts timestamp", "--partition-by", "hour(ts), bucket(3, id)")
+        self.assertIn("made bank.cli", said)
+        self.assertEqual([f.name for f in self.catalog().load_table("bank.cli").spec().fields], ["ts_hour", "id_bucket"])
+        said = self.lua('c:create_table("bank.y", frame.sql("select 1 as id").schema, { partition_by = { "id", "id" } })', code=1)
+        self.assertIn("there is a field 'id' already", said)
+
     def test_no_rows_and_what_is_refused(self):
         rows = self.begin()
         self.assertEqual(len(rows), 13)
