@@ -10,6 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from full_disk import Disk
 from servers import Proxy, Server
 from support import Project
 
@@ -27,13 +28,15 @@ def is_write(method, path):
 class Faults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.server = Server("mlflow3")
+        cls.disk = Disk()
+        cls.server = Server("mlflow3", **cls.disk.env)
 
     @classmethod
     def tearDownClass(cls):
         cls.server.stop()
 
     def setUp(self):
+        self.addCleanup(self.disk.free)
         self.project = Project()
         self.addCleanup(self.project.close)
         name = "xgb-" + self.id().rsplit(".", 1)[-1]
@@ -74,6 +77,21 @@ class Faults(unittest.TestCase):
         for method, path in WRITES:
             self.assertTrue(any(m == method and p.startswith(path) for m, p, _ in self.proxy.seen), (method, path))
 
+    def check_spooled(self, said, mend):
+        """The points of a run that failed wait in the project, and reach the server when `mend` has made it well."""
+        waiting = re.search(r"(\d+) points of metrics wait in '([^']+)'; 'mlengine mlflow flush' sends them", said)
+        self.assertTrue(waiting, said)
+        self.assertTrue(os.path.exists(waiting[2]))
+        mend()
+        os.environ["MLFLOW_TRACKING_URI"] = self.proxy.url
+        self.addCleanup(os.environ.pop, "MLFLOW_TRACKING_URI")
+        self.assertIn(f"{waiting[1]} points sent", self.project.run("mlflow", "flush"))
+        self.assertFalse(os.path.exists(waiting[2]))
+        self.assertIn("nothing waits", self.project.run("mlflow", "flush"))
+        points = self.rows("select key, count(*) from metrics join runs using (run_uuid) join experiments using (experiment_id)"
+                           " where experiments.name = ? and key like 'test-%' group by 1 order by 1", self.name)
+        self.assertEqual(points, [("test-auc", 8), ("test-logloss", 8)])
+
     def test_each_answer_is_lost_once(self):
         self.retrain(lambda method, path, nth: "lose" if nth == 1 and is_write(method, path) else None)
         self.check_each_write_was_met()
@@ -95,6 +113,33 @@ class Faults(unittest.TestCase):
     def test_a_slow_server(self):
         self.retrain(lambda method, path, nth: ("slow", 0.3))
         self.check_once_and_complete()
+
+    def test_the_servers_disk_is_full_at_each_write(self):
+        failed = []
+
+        def fault(method, path, nth):
+            if not is_write(method, path):
+                return None
+            if nth == 1:
+                self.disk.fill()
+            else:
+                self.disk.free()
+                failed.append(path)
+            return None
+        self.retrain(fault)
+        self.disk.free()
+        self.check_each_write_was_met()
+        for path in ("runs/create", "runs/log-batch", "logged-models", "model-versions/create"):
+            self.assertIn(API + path, failed)
+        self.assertTrue(any(path.endswith("/model.ubj") for path in failed), failed)
+        self.check_once_and_complete()
+
+    def test_the_servers_disk_stays_full(self):
+        """What was measured waits here, and is sent when there is room again."""
+        said = self.retrain(lambda method, path, nth: self.disk.fill() if path == API + "runs/log-batch" else None, code=1,
+                            MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
+        self.assertRegex(said, r"MLflow at http://127\.0\.0\.1:\d+, runs/log-batch: 503: .*database or disk is full")
+        self.check_spooled(said, self.disk.free)
 
     def test_the_server_restarts_while_the_model_is_logged(self):
         restarted = threading.Event()
@@ -130,18 +175,7 @@ class Faults(unittest.TestCase):
         away.set()
         said = self.retrain(lambda method, path, nth: "drop" if away.is_set() and path == API + "runs/log-batch" else None, code=1,
                             MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
-        waiting = re.search(r"(\d+) points of metrics wait in '([^']+)'; 'mlengine mlflow flush' sends them", said)
-        self.assertTrue(waiting, said)
-        self.assertTrue(os.path.exists(waiting[2]))
-        away.clear()
-        os.environ["MLFLOW_TRACKING_URI"] = self.proxy.url
-        self.addCleanup(os.environ.pop, "MLFLOW_TRACKING_URI")
-        self.assertIn(f"{waiting[1]} points sent", self.project.run("mlflow", "flush"))
-        self.assertFalse(os.path.exists(waiting[2]))
-        self.assertIn("nothing waits", self.project.run("mlflow", "flush"))
-        points = self.rows("select key, count(*) from metrics join runs using (run_uuid) join experiments using (experiment_id)"
-                           " where experiments.name = ? and key like 'test-%' group by 1 order by 1", self.name)
-        self.assertEqual(points, [("test-auc", 8), ("test-logloss", 8)])
+        self.check_spooled(said, away.clear)
 
 
 if __name__ == "__main__":
