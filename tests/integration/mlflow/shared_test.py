@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -10,27 +11,39 @@ import unittest
 import urllib.request
 
 from common import TrackingProject, run_python
-from support import free_port, venv
+from support import free_port, rounds, venv
 
-# Logs 300 points one by one into a run of its own, and counts them.
+# Logs points one by one into a run of its own for some seconds, and counts them.
 PYTHON_WRITER = """
-import json, mlflow, sys
+import json, mlflow, os, sys, time
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 mlflow.set_experiment("shared")
 with mlflow.start_run(run_name=sys.argv[1]) as run:
-    for i in range(300): mlflow.log_metric("m", i, step=i)
-print(json.dumps(len(mlflow.MlflowClient().get_metric_history(run.info.run_id, "m"))))
+    open(sys.argv[1], "w").close()
+    while not os.path.exists("go"): time.sleep(0.01)
+    count, end = 0, time.monotonic() + float(sys.argv[2])
+    while count < 50 or time.monotonic() < end:
+        mlflow.log_metric("m", count, step=count)
+        count += 1
+print(json.dumps([count, len(mlflow.MlflowClient().get_metric_history(run.info.run_id, "m"))]))
 """
 
-# Waits until both have begun, so that all three write at once.
+# Waits until both have begun, so that all three write at once, and goes on until they have ended.
 LUA_WRITER = """
-while #mlflow.search_runs { filter = "run_name LIKE 'py-%' and status = 'RUNNING'" } < 2 do end
+local function running() return #mlflow.search_runs { filter = "run_name LIKE 'py-%' and status = 'RUNNING'" } end
+local function there(name) local file <close> = io.open(name); return file ~= nil end
 local run <close> = mlflow.start_run { experiment = "shared", run_name = "lua" }
-for i = 0, 299 do
-  run:log_metrics({ m = i, n = -i }, i)
+repeat os.execute "sleep 0.1" until there "py-one" and there "py-two"
+io.open("go", "w"):close()
+local count = 0
+while count < 50 or count % 10 ~= 0 or running() > 0 do
+  run:log_metrics({ m = count, n = -count }, count)
   run:flush()
-  if i % 50 == 0 then run:set_tag("at", i) end
+  if count % 50 == 0 then run:set_tag("at", count) end
+  count = count + 1
+  if count % 10 == 0 then os.execute "sleep 0.01" end -- SQLite's lock is not fair
 end
+print("COUNT " .. count)
 """
 
 # Keeps a run open until the file `stop` is there, so that the file is upgraded meanwhile. It pauses as a boosting
@@ -64,21 +77,24 @@ def python_beside(project, venv_name, *args):
 
 class Writers(unittest.TestCase):
     def check(self, venv_name):
+        seconds = rounds(6, 60, "seconds of writing")
         project = TrackingProject()
         self.addCleanup(project.close)
         run_python(venv_name, OPEN, cwd=project.root)
         project.lua("first.lua", 'local run <close> = mlflow.start_run { experiment = "shared" }')
-        others = [python_beside(project, venv_name, name) for name in ("py-one", "py-two")]
+        others = {name: python_beside(project, venv_name, name, str(seconds)) for name in ("py-one", "py-two")}
         project.write("writer.lua", 'local mlflow = require "mlengine.mlflow"\n' + LUA_WRITER)
-        project.run("run", "writer.lua")
-        for other in others:
-            out, err = other.communicate(timeout=300)
+        said = project.run("run", "writer.lua", timeout=900)
+        count = int(re.search(r"COUNT (\d+)", said)[1])
+        wanted, last = {"luam": count, "luan": count}, {"luam": count - 1, "luan": 1 - count}
+        for name, other in others.items():
+            out, err = other.communicate(timeout=600)
             self.assertEqual(other.returncode, 0, err)
-            self.assertEqual(json.loads(out.splitlines()[-1]), 300)
-        counts = dict(project.rows("select r.name || m.key, count(*) from metrics m join runs r using (run_uuid) group by 1"))
-        self.assertEqual({k: counts[k] for k in ("luam", "luan", "py-onem", "py-twom")}, {"luam": 300, "luan": 300, "py-onem": 300, "py-twom": 300})
-        latest = dict(project.rows("select r.name || l.key, l.value from latest_metrics l join runs r using (run_uuid)"))
-        self.assertEqual((latest["luam"], latest["luan"], latest["py-onem"]), (299, -299, 299))
+            logged, found = json.loads(out.splitlines()[-1])
+            self.assertEqual(logged, found)
+            wanted[name + "m"], last[name + "m"] = logged, logged - 1
+        self.assertEqual(dict(project.rows("select r.name || m.key, count(*) from metrics m join runs r using (run_uuid) group by 1")), wanted)
+        self.assertEqual(dict(project.rows("select r.name || l.key, l.value from latest_metrics l join runs r using (run_uuid)")), last)
         self.assertEqual(project.rows("pragma integrity_check"), [("ok",)])
 
     def test_beside_mlflow_2(self):
