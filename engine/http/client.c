@@ -51,7 +51,8 @@ typedef struct receiver {
   const mle_http_request *request;
   mle_http_response *response;
   CURL *easy;
-  bool failed; /* the file could not be written */
+  bool failed;    /* the file could not be written */
+  bool no_memory; /* for what was answered */
 } receiver;
 
 static bool write_whole(int fd, const char *bytes, size_t len) {
@@ -74,7 +75,9 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *to) {
     r->failed = !write_whole(r->request->answer_fd, bytes, len);
     return r->failed ? 0 : len;
   }
-  return mle_buffer_append(&r->response->body, bytes, len, NULL) == MLE_OK ? len : 0;
+  mle_status kept = mle_buffer_append(&r->response->body, bytes, len, NULL);
+  r->no_memory = kept == MLE_ENOMEM;
+  return kept == MLE_OK ? len : 0;
 }
 
 static size_t on_read(char *bytes, size_t size, size_t count, void *from) {
@@ -92,7 +95,8 @@ static int on_seek(void *from, curl_off_t offset, int origin) {
 }
 
 static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
-  mle_buffer *headers = to;
+  receiver *r = to;
+  mle_buffer *headers = &r->response->headers;
   size_t len = size * count, kept = len;
   if (len >= 5 && strncasecmp(bytes, "HTTP/", 5) == 0) { /* a new answer begins */
     mle_buffer_clear(headers);
@@ -101,8 +105,10 @@ static size_t on_header(char *bytes, size_t size, size_t count, void *to) {
   while (kept > 0 && strchr("\r\n \t", bytes[kept - 1]) != NULL) kept--;
   if (kept == 0) return len;
   size_t start = headers->len;
-  if (mle_buffer_append(headers, bytes, kept, NULL) != MLE_OK) return 0;
-  if (mle_buffer_append(headers, "\n", 1, NULL) != MLE_OK) return 0;
+  mle_status status = mle_buffer_append(headers, bytes, kept, NULL);
+  if (status == MLE_OK) status = mle_buffer_append(headers, "\n", 1, NULL);
+  r->no_memory = status == MLE_ENOMEM;
+  if (status != MLE_OK) return 0;
   for (char *at = headers->data + start; *at != ':' && *at != '\n'; at++)
     *at = (char)tolower((unsigned char)*at);
   return len;
@@ -200,8 +206,7 @@ static void set_trust(CURL *easy, const mle_http_request *request) {
   curl->easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 }
 
-static void set_options(mle_http_client *client, const mle_http_request *request,
-                        mle_http_response *response, receiver *to) {
+static void set_options(mle_http_client *client, const mle_http_request *request, receiver *to) {
   CURL *easy = client->easy;
   curl->easy_reset(easy); /* keeps the connections */
   client->detail[0] = '\0';
@@ -219,7 +224,7 @@ static void set_options(mle_http_client *client, const mle_http_request *request
   curl->easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
   curl->easy_setopt(easy, CURLOPT_WRITEDATA, to);
   curl->easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-  curl->easy_setopt(easy, CURLOPT_HEADERDATA, &response->headers);
+  curl->easy_setopt(easy, CURLOPT_HEADERDATA, to);
   curl->easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl->easy_setopt(easy, CURLOPT_XFERINFODATA, request);
   curl->easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
@@ -263,6 +268,7 @@ static mle_status fail_attempt(const mle_http_client *client, const mle_http_req
   if (to->failed)
     return mle_fail(err, MLE_EIO, "%s %s: cannot write what it answers: %s", request->method, url,
                     strerror(errno));
+  if (to->no_memory) return mle_nomem(err, "taking an answer");
   if (code == CURLE_WRITE_ERROR)
     return mle_fail(err, MLE_EREFUSED, "%s %s: the answer is larger than the %zu bytes allowed",
                     request->method, url, request->response_max);
@@ -286,12 +292,12 @@ static mle_status rewind_files(const mle_http_request *request, mle_error *err) 
 static mle_status attempt(mle_http_client *client, const mle_http_request *request,
                           mle_http_response *response, CURLcode *out_code, mle_error *err) {
   struct curl_slist *headers = NULL;
-  receiver to = {request, response, client->easy, false};
+  receiver to = {request, response, client->easy, false, false};
   mle_buffer_clear(&response->body);
   mle_buffer_clear(&response->headers);
   response->status = 0;
   *out_code = CURLE_OUT_OF_MEMORY;
-  set_options(client, request, response, &to);
+  set_options(client, request, &to);
   mle_status status;
   MLE_GO(rewind_files(request, err));
   MLE_GO(build_headers(request, &headers, err));

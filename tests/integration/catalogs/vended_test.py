@@ -20,7 +20,8 @@ APPENDS = """
 local iceberg, frame = require "mlengine.iceberg", require "mlengine.frame"
 local c = iceberg.catalog()
 local b = frame.sql "select i as id from range(100) r(i)"
-local t = c:create_table_if_not_exists("bank.t", b.schema)
+if c:table_exists "bank.t" then c:drop_table "bank.t" end
+local t = c:create_table("bank.t", b.schema)
 t:append(b)
 local clock <close> = io.open("clock", "w")
 clock:write "3590"
@@ -62,7 +63,7 @@ class Vended(unittest.TestCase):
         self.addCleanup(self.project.close)
         os.environ.update(LD_PRELOAD=self.shim, CLOCK_FILE=self.project.path("clock"))
         self.addCleanup(lambda: [os.environ.pop(name) for name in ("LD_PRELOAD", "CLOCK_FILE")])
-        self.used, self.loads, self.extra = set(), 0, {}
+        self.used, self.loads, self.extra, self.generation = set(), 0, {}, 0
         self.store = Proxy(int(self.s3.rsplit(":", 1)[1]), lambda *_: self.see())
         self.addCleanup(self.store.close)
         self.catalog = Proxy(self.server.port, lambda method, path, nth: ("edit", self.vend) if method == "GET" and "/tables/" in path else None)
@@ -83,7 +84,7 @@ class Vended(unittest.TestCase):
             return {"s3.access-key-id": name, "s3.secret-access-key": CANARY + name, "s3.session-token": CANARY + "session",
                     "s3.session-token-expires-at-ms": str(int(time.time() * 1000) + 3600000)}
         doc["config"] = {"s3.endpoint": self.store.url, "s3.region": "us-east-1", "s3.path-style-access": "true", **keys("config"), **self.extra}
-        doc["storage-credentials"] = [{"prefix": p, "config": keys(n)} for p, n in (("s3", "short"), ("s3://lake/wh/bank/t", "long"), ("s3://lake/other", "other"))]
+        doc["storage-credentials"] = [{"prefix": p, "config": keys(n)} for p, n in (("s3", "short"), ("s3://lake/wh/bank/t", "long-again" if self.generation else "long"), ("s3://lake/other", "other"))]
         return json.dumps(doc).encode()
 
     def append(self, code=0):
@@ -99,6 +100,31 @@ class Vended(unittest.TestCase):
         self.assertIn("rows 200 at s3://lake/wh/bank/t", self.append())
         self.assertEqual(self.used, {"long"})
         self.assertGreaterEqual(self.loads, 2)  # when the table was loaded, and when what it came with was to end
+
+    def test_credentials_that_end_while_rows_are_read(self):
+        """Before their time, which nobody was told: a query keeps what it began with, the next one has what is given out by then."""
+        self.append()
+        self.generation, refused = 0, []
+
+        def rule():
+            self.see()
+            method, path, headers = self.store.seen[-1]
+            read = sum(m == "GET" and p.endswith(".parquet") for m, p, _ in self.store.seen)
+            self.generation = max(self.generation, read > 1)
+            if self.generation and "Credential=long/" in headers.get("Authorization", ""):
+                refused.append(path)
+                return "status", 400, {"Content-Type": "application/xml"}, b"<Error><Code>ExpiredToken</Code><Message>It has expired.</Message></Error>"
+            return None
+        self.store.fault, self.store.seen = lambda *_: rule(), []
+        self.project.write("read.lua", 'local n = #require("mlengine.iceberg").catalog():load_table("bank.t"):scan():collect()\n'
+                           'require("mlengine.job").output { rows = n }')
+        self.project.write("p.lua", 'return require("mlengine.pipeline").new { name = "P", jobs = { { name = "Read", script = "read.lua", '
+                           'schedule = "manual", retries = { count = 2, backoff = "1s" } } } }')
+        said = self.project.run("run", "p.lua")
+        self.assertNotIn(CANARY, said)
+        self.assertTrue(refused)
+        self.assertIn("long-again", self.used)
+        self.assertEqual([(run["attempt"], run["outputs"]) for run in self.project.history() if run["job"] == "Read"], [(2, {"rows": 200})])
 
     def test_what_is_not_done_is_refused_by_name(self):
         for key, value in (("s3.remote-signing-enabled", "true"), ("scan-planning-mode", "server")):

@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import pyarrow as pa
 from pyiceberg.catalog.sql import SqlCatalog
 from s3 import S3, Front, S3Project, error, make_certificate
+from support import run_python
 from watch import Watch
 
 # Nothing of this machine's own credentials decides what the tests see.
@@ -340,6 +341,20 @@ class Servers(OnS3):
         said = self.refused()
         self.assertRegex(said, r"reading s3://lake/.*(certificate|SSL)")
         self.assertNotIn("pr0xyc4n4ry", said)
+
+    def test_orphans(self):
+        self.make()
+        self.appends(rows=10)
+        prefix = self.warehouse.removeprefix("s3://lake/") + "/bank/t/data/"
+        keys = [prefix + name for name in ("left.parquet", "a/b=ü +%/left.parquet")]
+        run_python("moto", """
+import boto3, json, sys
+url, id, secret, *keys = sys.argv[1:]
+s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=id, aws_secret_access_key=secret)
+print(json.dumps([str(s3.put_object(Bucket="lake", Key=key, Body=b"x")) for key in keys]))
+""", s3.url, *s3.writer[:2], *keys)
+        found = self.project.json("table", "orphans", "bank.t", "--json")
+        self.assertEqual({o["path"] for o in found}, {"s3://lake/" + key for key in keys})
 
     def test_large_files_go_in_parts(self):
         front = self.front()
