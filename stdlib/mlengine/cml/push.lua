@@ -6,6 +6,7 @@
 
 local errors = require "mlengine.error"
 local json = require "mlengine.json"
+local system = require "mle.system"
 
 local M = {}
 
@@ -23,7 +24,11 @@ local GIB <const> = 1 << 30
 
 -- ====== What a pipeline wants ======
 
-local function slug(name) return (name:lower():gsub("[^%w]+", "-"):gsub("^%-+", ""):gsub("%-+$", "")) end
+--- A name as the name of a file; one without a Latin letter becomes a digest.
+local function slug(name)
+  local text = name:lower():gsub("[^%w]+", "-"):gsub("^%-+", ""):gsub("%-+$", "")
+  return text ~= "" and text or system.sha256(name):sub(1, 12)
+end
 
 --- Python's literal of a text: JSON's, all of whose escapes Python has.
 local function literal(text) return json.encode(text) end
@@ -200,6 +205,9 @@ end
 ---@param file string the pipeline's, as it lies in the project
 ---@return mlengine.cml.Change[]
 function M.plan(client, pipeline, file)
+  if file:sub(1, 1) == "/" then
+    errors.raise("invalid", "%s is not in a project that could be CML's: push from the folder that is cloned there", file)
+  end
   local jobs, parent_names, changes, mine = client:list_jobs(), {}, {}, {}
   for _, job in ipairs(jobs) do parent_names[job.id] = job.name end
   local find = by_name(jobs, client)

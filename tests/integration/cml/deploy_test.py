@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import shutil
 import sys
 import unittest
@@ -10,25 +11,32 @@ import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
+import numpy
 import resources
 import support
 from service import Service
 
 # Two models of one table, the second with more rounds; the first rows' scores, as the engine has them.
+COLUMNS = ("age credit_card_balance bank_account_balance mortgage_balance sec_bank_account_balance savings_account_balance"
+           " sec_savings_account_balance total_est_nworth primary_loan_balance secondary_loan_balance uni_loan_balance longitude"
+           " latitude transaction_amount").split()
 TRAIN = """
 local frame = require "mlengine.frame"
 local mlflow = require "mlengine.mlflow"
 local xgboost = require "mlengine.xgboost"
-local rows = frame.sql [[SELECT (i * 37 % 101) / 7.0 AS a, CASE WHEN i % 9 = 0 THEN NULL ELSE (i * 13 % 97) / 3.0 END AS b,
-  ((i * 37 % 101) + (i * 13 % 97) > 95)::INT AS y FROM range(600) t(i)]]
+local columns = { %s }
+local sql = {}
+for i, name in ipairs(columns) do sql[i] = ("(i * %%d %%%% 503) + 0.01 AS %%s"):format(2 * i + 35, name) end
+sql[4] = "CASE WHEN i %% 9 = 0 THEN NULL ELSE i * 13 %% 499 END AS mortgage_balance"
+local rows = frame.sql("SELECT " .. table.concat(sql, ", ") .. ", ((i * 37 %% 503) + (i * 39 %% 503) > 500)::INT AS fraud_trx FROM range(600) t(i)")
 rows:write "test.parquet"
 for i, rounds in ipairs { 3, 30 } do
   local run <close> = mlflow.start_run { experiment = "e" }
-  local model = xgboost.train { dtrain = rows, label = "y", num_boost_round = rounds, params = { objective = "binary:logistic", max_depth = 3 } }
+  local model = xgboost.train { dtrain = rows, label = "fraud_trx", num_boost_round = rounds, params = { objective = "binary:logistic", max_depth = 3 } }
   local logged = run:log_model(model, { name = "model", input_example = rows:head(5) })
   print("uri " .. mlflow.register_model(logged, "FraudCLF").uri)
 end
-"""
+""" % ", ".join(f'"{name}"' for name in COLUMNS)
 
 
 class Deploy(unittest.TestCase):
@@ -91,21 +99,29 @@ class Deploy(unittest.TestCase):
 
     def test_the_seeds_request_has_the_same_numbers(self):
         self.release(1)
-        rows = [[1.01 + i * 7.3, None if i % 5 == 0 else 499.9 / (i + 1)] for i in range(200)]
-        request = {"dataframe_split": {"columns": ["a", "b"], "data": rows}}
-        there = self.ask(request)
+        draw = random.Random(7)
+        rows = [[draw.uniform(1.01, 500.01) for _ in COLUMNS] for _ in range(40)]
+        there = self.ask({"dataframe_split": {"columns": COLUMNS, "data": rows[:1]}})
         self.assertTrue(there["uuid"])  # what the seed's simulation reads, and prediction[0]
         self.project.write("ours.lua", 'local d = require "mlengine.deploy"\nd.release { endpoint = "fraud", model = "%s", smoke = true }' % self.models[1])
         self.project.run("run", "ours.lua")
         self.project.wait_for_server()
-        ours, _ = self.project.post("/invocations", request)
-        import numpy
-        self.assertEqual(numpy.float32(there["prediction"]).tolist(), numpy.float32(ours["predictions"]).tolist())
+
+        def both(request):
+            ours, _ = self.project.post("/invocations", request)
+            theirs = self.ask(request)["prediction"]
+            self.assertEqual(numpy.float32(theirs).tolist(), numpy.float32(ours["predictions"]).tolist())
+            return theirs
+
+        one_by_one = [both({"dataframe_split": {"columns": COLUMNS, "data": [row]}})[0] for row in rows]  # as the simulation does
+        self.assertGreater(len(set(one_by_one)), 5)
+        rows[3][3] = rows[9][0] = None
+        scores = both({"dataframe_split": {"columns": COLUMNS, "data": rows}})
         # other orders of columns, and the protocol's other forms
-        turned = {"dataframe_split": {"columns": ["b", "x", "a"], "data": [[b, 0, a] for a, b in rows]}}
-        records = {"dataframe_records": [{"a": a, "b": b} for a, b in rows]}
+        turned = {"dataframe_split": {"columns": ["x", *COLUMNS[::-1]], "data": [[0, *row[::-1]] for row in rows]}}
+        records = {"dataframe_records": [dict(zip(COLUMNS, row)) for row in rows]}
         for other in (turned, records, {"instances": rows}, {"inputs": rows}):
-            self.assertEqual(self.ask(other)["prediction"], there["prediction"])
+            self.assertEqual(self.ask(other)["prediction"], scores)
 
     def test_builds_and_deployments_that_fail(self):
         self.release()

@@ -134,7 +134,6 @@ class Push(unittest.TestCase):
             self.project.replace("fraud/pipeline.lua", old, new)
             self.assertIn(words, self.push("--yes", code=1))
             self.project.replace("fraud/pipeline.lua", new, old)
-        self.project.replace("fraud/pipeline.lua", 'runtime = "', 'runtime = "no/such/')
         self.assertEqual(self.cml.jobs, {})
         self.assertIn("'cml'", self.project.run("push", "airflow", "fraud/pipeline.lua", code=2))
         self.assertIn("no project 'ml'", self.push("--project", "ml", code=1))

@@ -2,7 +2,7 @@
 local deploy = require "mlengine.deploy"
 local env = os.getenv
 
-local better = env "GATE" and deploy.better { metric = "auc", by = tonumber(env "GATE"), label = "y", on = require("mlengine.frame").read "test.parquet" }
+local better = env "GATE" and deploy.better { metric = "auc", by = tonumber(env "GATE"), label = "fraud_trx", on = require("mlengine.frame").read "test.parquet" }
 local result = deploy.release {
   endpoint = "fraud", model = env "MODEL", smoke = env "SMOKE" ~= "no", gate = better,
   target = deploy.cml {
