@@ -99,6 +99,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             answer = self.answer(path, dict(urllib.parse.parse_qsl(url.query)), body)
         except Problem as problem:
             return self.fail(problem.status, problem.message)
+        except Exception as e:  # noqa: BLE001 -- as a replica whose script raises
+            return self.fail(500, f"{type(e).__name__}: {e}")
         if fault:  # it is done, but nobody is told
             time.sleep(fault.get("sleep", 0))
             return self.fail(fault["status"], fault.get("message", "context deadline exceeded"))

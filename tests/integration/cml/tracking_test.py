@@ -13,9 +13,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 import mlflow
 import numpy
-import pandas
 import resources
 import support
+from mlflow.pyfunc import scoring_server
 from service import Service
 
 LOG = """
@@ -92,7 +92,7 @@ class Tracking(unittest.TestCase):
         self.cml = Service(self.project.path("cml")).__enter__()
         self.addCleanup(self.cml.__exit__)
         self.cml.build_states, self.cml.deployment_states = ["built"], ["deployed"]
-        self.cml.pyfunc = self.pyfunc
+        self.cml.pyfunc, self.loaded = self.pyfunc, {}
         shutil.copy(os.path.join(HERE, "release.lua"), self.project.path("release.lua"))
         self.given = {**self.cml.environment(), "MLFLOW_TRACKING_URI": "cml://localhost", "MODELSERVICE": self.cml.url + "/model"}
         os.environ.update(self.given)
@@ -118,12 +118,13 @@ class Tracking(unittest.TestCase):
                     return self.cml.place(f"{run['artifact_uri']}/{one['model_path']}".replace("/home/cdsw/", ""))
 
     def pyfunc(self, version_id, request):
-        split, folder = request["dataframe_split"], self.folder_of(version_id)
-        self.loaded = getattr(self, "loaded", {})
+        """As MLflow's own scoring server answers."""
+        folder = self.folder_of(version_id)
         if folder not in self.loaded:
             self.loaded[folder] = mlflow.pyfunc.load_model(folder)
-        frame = pandas.DataFrame(split["data"], columns=split["columns"])
-        return numpy.asarray(self.loaded[folder].predict(frame)).tolist()
+        model = self.loaded[folder]
+        data, _ = scoring_server._split_data_and_params(json.dumps(request))
+        return numpy.asarray(model.predict(scoring_server.infer_and_parse_data(data, model.metadata.get_input_schema()))).tolist()
 
     def test_logged_read_and_released_by_the_registry(self):
         out = self.run_lua("log.lua", LOG)
