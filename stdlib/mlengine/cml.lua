@@ -77,7 +77,7 @@ local function words_of(answer)
   local ok, body = pcall(answer.json)
   local words = ok and type(body) == "table" and (body.message or body.error)
   if type(words) ~= "string" then words = answer.body:gsub("<[^>]*>", " ") end
-  return (words:gsub("%s+", " "):sub(1, WORDS_MAX))
+  return (words:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", ""):sub(1, WORDS_MAX))
 end
 
 local function raise(answer, client, what)
@@ -100,6 +100,13 @@ function Client:send(method, path, options, what)
   return answer
 end
 
+--- A page for people, like a login's, comes with status 200, too.
+local function decoded(answer, client, what)
+  local ok, value = pcall(answer.json)
+  if ok and type(value) == "table" and #value == 0 then return value end
+  errors.raise("format", "CML at %s, %s: the answer is no JSON object, but: %s", client.url, what, words_of(answer))
+end
+
 local function path_of(client, name, template, given)
   return (template:gsub("{([%w_]+)}", function(field)
     local value = given[field]
@@ -113,7 +120,7 @@ local function list(client, name, path, key, parameters)
   local all, seen = {}, {}
   parameters.page_size = parameters.page_size or PAGE
   for _ = 1, PAGES_MAX do
-    local page = client:send("GET", path .. query_of(parameters), {}, name).json()
+    local page = decoded(client:send("GET", path .. query_of(parameters), {}, name), client, name)
     for _, item in ipairs(type(page[key]) == "table" and page[key] or {}) do all[#all + 1] = typed(item) end
     local token = page.next_page_token
     if type(token) ~= "string" or token == "" then return all end
@@ -128,10 +135,10 @@ local function call(client, name, given)
   for key, value in pairs(check.type(given, "table|nil", "what client:" .. name .. " takes") or {}) do rest[key] = value end
   local method, path = operation[1], path_of(client, name, operation[2], rest)
   if operation[3] then return list(client, name, path, operation[3], rest) end
-  if method == "GET" then return typed(client:send(method, path .. query_of(rest), {}, name).json()) end
+  if method == "GET" then return typed(decoded(client:send(method, path .. query_of(rest), {}, name), client, name)) end
   if name:find "^update_" and type(rest.environment) == "table" then rest.environment = json.encode(rest.environment) end
   local answer = client:send(method, path, method ~= "DELETE" and { json = rest } or {}, name)
-  return typed(answer.body ~= "" and answer.json() or {})
+  return typed(answer.body ~= "" and decoded(answer, client, name) or {})
 end
 
 -- ====== Projects and files ======

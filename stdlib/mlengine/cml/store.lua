@@ -46,6 +46,20 @@ local function map_of(list)
   return map
 end
 
+--- Protobuf's JSON writes what is not finite as text.
+local odd <const> = { NaN = 0 / 0, Infinity = math.huge, ["-Infinity"] = -math.huge }
+
+local function number_of(value)
+  if value == nil then return 0.0 end
+  return odd[value] or tonumber(value) + 0.0
+end
+
+local function value_of(number)
+  if number ~= number then return "NaN" end
+  if number == math.huge then return "Infinity" end
+  return number == -math.huge and "-Infinity" or number
+end
+
 -- ====== Experiments ======
 
 local function experiment_of(experiment)
@@ -113,7 +127,7 @@ end
 local function data_of(run)
   local data = run.data or {}
   local made = { params = map_of(data.params), tags = map_of(data.tags), metrics = {}, datasets = {} }
-  for _, metric in ipairs(data.metrics or {}) do made.metrics[metric.key] = (metric.value or 0) + 0.0 end
+  for _, metric in ipairs(data.metrics or {}) do made.metrics[metric.key] = number_of(metric.value) end
   for key, value in pairs(made.tags) do
     if key:sub(1, #DATASET) == DATASET then
       made.datasets[#made.datasets + 1] = json.decode(value)
@@ -195,7 +209,7 @@ function Store:metric_history(id, key)
   local points = {}
   local answer = self.client:get_experiment_run_metrics { experiment_id = experiment_id(self, id), run_id = id, metric_key = key }
   for i, point in ipairs(answer.metrics or {}) do
-    points[i] = { value = (point.value or 0) + 0.0, step = point.step or 0, timestamp = times.ms(point.timestamp) }
+    points[i] = { value = number_of(point.value), step = point.step or 0, timestamp = times.ms(point.timestamp) }
   end
   return points
 end
@@ -226,10 +240,7 @@ function Store:track(run_id)
 end
 
 function Tracker:log_metric(key, value, step)
-  if value ~= value or value == math.huge or value == -math.huge then
-    errors.raise("unsupported", "metric '%s' is %s, which CML's API cannot take", key, tostring(value))
-  end
-  self.points[#self.points + 1] = { key = key, value = value, step = tostring(step or 0), timestamp = times.text(system.now_ms()) }
+  self.points[#self.points + 1] = { key = key, value = value_of(value), step = tostring(step or 0), timestamp = times.text(system.now_ms()) }
   if #self.points >= BATCH or system.monotonic_ns() - self.sent_ns > FLUSH_NS then self:flush() end
 end
 

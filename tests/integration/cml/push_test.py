@@ -154,6 +154,12 @@ class Push(unittest.TestCase):
         self.assertEqual(len(self.cml.jobs), 15)
         self.cml.create_job({}, {"name": "New Batch", "script": "a.py", "kernel": "python3"})
         self.assertIn("two jobs named 'New Batch'", self.push(code=1))
+        for answer, words in (({"jobs": [], "next_page_token": "again"}, "the pages do not end"), (["login"], "no JSON object")):
+            self.cml.faults.append(("GET", "/jobs$", {"json": answer, "always": True}))
+            self.assertIn(words, self.push(code=1))
+            self.cml.faults.clear()
+        self.cml.faults.append(("GET", "/jobs$", {"status": 200, "html": True}))
+        self.assertIn("no JSON object, but: Bad Gateway", self.push(code=1))
         self.cml.faults.append(("GET", "/jobs$", {"status": 502, "html": True, "always": True}))
         self.assertIn("Bad Gateway", self.push(code=1))
 

@@ -92,6 +92,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if fault.get("close"):
                 self.close_connection = True
                 return
+            if "json" in fault:
+                return self.reply(200, fault["json"])
             if fault.get("html"):
                 return self.reply(fault["status"], b"<html><h1>Bad Gateway</h1></html>", "text/html")
             return self.fail(fault["status"], fault.get("message", "the gateway gave up"))

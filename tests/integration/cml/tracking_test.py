@@ -29,6 +29,7 @@ local model = xgboost.train { dtrain = rows, label = "y", evals = { train = rows
   params = { objective = "binary:logistic", eval_metric = "auc" } }
 run:log_params(model.params)
 for i = 1, 250 do run:log_metric("loss", 1 / i, i) end
+run:log_metrics { nan = 0 / 0, huge = -math.huge }
 run:log_text("notes", "notes/a.txt")
 run:log_dict({ threshold = 0.5 }, "decision.json")
 local logged = run:log_model(model, { name = "model", input_example = rows:head(5) })
@@ -42,6 +43,7 @@ local mlflow = require "mlengine.mlflow"
 local run = mlflow.search_runs { experiment = "xgb-cc-fraud", filter = "tags.iceberg_snapshot_id = '7' and metrics.loss < 0.5", order_by = "metrics.loss DESC" }[1]
 assert(run.info.status == "FINISHED" and run.info.end_time >= run.info.start_time, run.info.status)
 assert(run.data.params.objective == "binary:logistic" and math.abs(run.data.metrics.loss - 1 / 250) < 1e-12)
+assert(run.data.metrics.nan ~= run.data.metrics.nan and run.data.metrics.huge == -math.huge)
 local points = mlflow.get_metric_history(run.info.run_id, "loss")
 assert(#points == 250 and points[7].step == 7 and points[7].value == 1 / 7)
 local names = {}
