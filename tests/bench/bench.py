@@ -21,7 +21,7 @@ from s3 import Distant, start_moto  # noqa: E402
 
 PYTHON, WANTED = sys.argv[1], sys.argv[2:]
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "5"))
-SCALE = int(os.environ.get("MLENGINE_BENCH_SCALE", "1"))  # tables of plan are so many times smaller, to try it out
+SCALE = int(os.environ.get("MLENGINE_BENCH_SCALE", "1"))  # tables of plan and read are so many times smaller, to try it out
 
 
 def timed(command, cwd):
@@ -155,11 +155,15 @@ def log(work):
     pair("1,000 rounds x 5 metrics logged, beside mlflow.log_metric", logged, ([PYTHON, script, "train", file], work), rounds=1)
 
 
-def inside(command, cwd, **env):
-    """What a program prints of itself as its last line of JSON, and its peak megabytes."""
+def inside(command, cwd, limit=None, **env):
+    """What a program prints of itself as its last line of JSON, and its peak megabytes; (None, None) after `limit` seconds."""
+    if limit is not None:
+        command = ["timeout", str(limit), *command]
     with tempfile.NamedTemporaryFile("r") as peak:
         done = subprocess.run(["time", "-q", "-f", "%M", "-o", peak.name, *map(str, command)], cwd=cwd, env=dict(os.environ, **env), text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if limit is not None and done.returncode == 124:
+            return None, None
         lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
         if done.returncode != 0 or not lines:
             raise SystemExit(f"{command} failed:\n{done.stdout}\n{done.stderr}")
@@ -197,6 +201,33 @@ def plan(work):
             show(f"planning {name}, beside {peer}", (ours["seconds"], megabytes), (theirs["seconds"], memory))
 
 
+PATIENCE = 120  # seconds that a peer has for a table
+
+
+def read(work):
+    """A table loaded and a figure of each of its columns computed, warm, again and again in one process each; seconds are the median."""
+    python, script = venv("readers"), os.path.join(HERE, "peers", "reading.py")
+    rows, times = 10_000_000 // SCALE, max(3, ROUNDS // 2)
+    made = subprocess.run([python, script, "make", os.path.join(work, "read"), str(rows)], stdout=subprocess.PIPE, text=True, check=True)
+    asked = subprocess.run([python, script, "asked"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    tables = json.loads(made.stdout)
+    cases = [("whole", tables.pop("plain"), 0)]
+    cases += [("a filter that prunes 99 %", cases[0][1], rows - rows // 100), *((name, metadata, 0) for name, metadata in tables.items())]
+    for what, metadata, first in cases:
+        ours, megabytes = inside([PROGRAM, "test", os.path.join(HERE, "scripts", "read.lua")], work, METADATA=metadata, FIRST_ID=str(first), ANSWER=asked,
+                                 ROUNDS=str(times))
+        for who, peer in (("pyiceberg", "PyIceberg"), ("duckdb", "DuckDB's iceberg")):
+            name = f"reading {rows:,} rows, {what}, beside {peer}"
+            theirs, memory = inside([python, script, who, metadata, first, times], work, limit=PATIENCE)
+            if theirs is None or "refuses" in theirs:
+                answer = f"more than {PATIENCE} s" if theirs is None else f"refuses: {theirs['refuses']}"
+                print(f"| {name} | {ours['seconds']:.4f} s | {answer} | - | {megabytes:.0f} / - MB |", flush=True)
+                continue
+            if theirs["answer"] != ours["answer"]:
+                raise SystemExit(f"{name}: {ours['answer']}, but {theirs['answer']}")
+            show(name, (ours["seconds"], megabytes), (theirs["seconds"], memory))
+
+
 def s3(work):
     """A scan of 200 files whose store is 5 ms away: the first of a process, and the median of those that follow."""
     files, port, script = max(10, 200 // SCALE), free_port(), os.path.join(HERE, "peers", "s3.py")
@@ -228,7 +259,7 @@ def serve(work):
         project.close()
 
 
-ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "log": log, "plan": plan, "s3": s3, "serve": serve}
+ALL = {"start": start, "batch": batch, "retrain": retrain, "big": big, "log": log, "plan": plan, "read": read, "s3": s3, "serve": serve}
 
 unknown = [name for name in WANTED if name not in ALL]
 if unknown:
