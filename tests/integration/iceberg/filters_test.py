@@ -113,6 +113,42 @@ class Filters(IcebergTest):
                 os.remove(task.file.file_path.removeprefix("file://"))
         self.assertEqual(len(self.rows('c:load_table "db.t":scan { where = "id < 30" }')), 30)
 
+    def test_row_groups_that_cannot_meet_it_are_not_read(self):
+        """All groups but one are spoilt: reading any of them would fail."""
+        table = self.make(appends=0)
+        rows = to_arrow(make_rows(self.rng, range(1000)))
+        table.append(rows)
+        path = next(iter(table.scan().plan_files())).file.file_path.removeprefix("file://")
+        pq.write_table(pq.read_table(path), path, row_group_size=100)
+        with table.update_schema() as update:
+            update.rename_column("id", "number")
+        whole = self.spoil(path, spared=7)
+        for where, keep in (("number >= 700 and number < 790", lambda r: r["id"] < 790), ("number between 700 and 799 and n > 3", lambda r: (r["n"] or 0) > 3),
+                            ("number in (703, 750, 799)", lambda r: r["id"] in (703, 750, 799))):
+            with self.subTest(where=where):
+                wanted = [row["id"] for row in rows.slice(700, 100).to_pylist() if keep(row)]
+                ours = self.lua(f"""for _, r in ipairs(c:load_table "db.t":scan {{ where = "{where}" }}:collect()) do print("id", r.number) end""")
+                self.assertEqual([int(line.split()[1]) for line in ours.splitlines() if line.startswith("id")], wanted)
+        self.lua('c:load_table "db.t":scan { where = "number >= 600" }:collect()', code=1)
+        with open(path, "wb") as f:
+            f.write(whole)
+        self.lua('assert(#c:load_table "db.t":scan { where = "number >= 600" }:collect() == 400)')
+
+    def spoil(self, path, spared):
+        """Makes the pages of the other groups unreadable; returns the file as it was."""
+        with open(path, "rb") as f:
+            whole = f.read()
+        spoilt, meta = bytearray(whole), pq.read_metadata(path)
+        for group in range(meta.num_row_groups):
+            for column in range(meta.num_columns):
+                chunk = meta.row_group(group).column(column)
+                begin = min(at for at in (chunk.data_page_offset, chunk.dictionary_page_offset) if at)
+                if group != spared:
+                    spoilt[begin:begin + chunk.total_compressed_size] = b"\xff" * chunk.total_compressed_size
+        with open(path, "wb") as f:
+            f.write(spoilt)
+        return whole
+
     def test_fields_within_structs(self):
         """By the bounds of their leaves; a null struct's fields are null, whatever its writer counted."""
         schema = pa.schema([("id", pa.int64()), ("st", pa.struct([("x", pa.int32()), ("deep", pa.struct([("city", pa.string())]))]))])
