@@ -115,9 +115,9 @@ static int l_request(lua_State *L) {
   return 1;
 }
 
-/* mail{ url, user, password, from, to, text } */
+/* mail{ url, user, password, ca_file, from, to, text } */
 static int l_mail(lua_State *L) {
-  static const char *const known[] = {"url", "user", "password", "from", "to", "text", NULL};
+  static const char *const known[] = {"url", "user", "password", "ca_file", "from", "to", "text", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   mlb_options(L, 1, known);
   size_t count;
@@ -125,6 +125,7 @@ static int l_mail(lua_State *L) {
   mle_mail mail = {.url = mlb_need_text(L, 1, "url"),
                    .user = mlb_opt_text(L, 1, "user", NULL),
                    .password = mlb_opt_text(L, 1, "password", NULL),
+                   .ca_file = mlb_opt_text(L, 1, "ca_file", NULL),
                    .from = mlb_need_text(L, 1, "from"),
                    .to = mlb_texts(L, -1, &count),
                    .text = mlb_need_text(L, 1, "text")};

@@ -23,12 +23,17 @@ static size_t give(char *out, size_t size, size_t count, void *given) {
 }
 
 /* Text that was sent may be on its way to somebody, whatever became of the answer. */
-static mle_status fail_send(const mle_curl *curl, CURLcode code, const char *detail,
+static mle_status fail_send(const mle_curl *curl, CURL *easy, CURLcode code, const char *detail,
                             const rest *left, mle_error *err) {
+  long answer = 0;
+  if (code == CURLE_OUT_OF_MEMORY) return mle_nomem(err, "sending mail");
   bool gone = left->len == 0 && (code == CURLE_OPERATION_TIMEDOUT || code == CURLE_RECV_ERROR ||
                                  code == CURLE_GOT_NOTHING);
-  return mle_fail(err, gone ? MLE_EUNKNOWN : MLE_EIO, "sending mail: %s",
-                  detail[0] != '\0' ? detail : curl->easy_strerror(code));
+  mle_status status = gone ? MLE_EUNKNOWN : MLE_EIO;
+  const char *why = detail[0] != '\0' ? detail : curl->easy_strerror(code);
+  curl->easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &answer);
+  if (answer < 400) return mle_fail(err, status, "sending mail: %s", why);
+  return mle_fail(err, status, "sending mail: %s (the server answered %ld)", why, answer);
 }
 
 static void set_options(const mle_curl *curl, CURL *easy, const mle_mail *mail,
@@ -39,6 +44,7 @@ static void set_options(const mle_curl *curl, CURL *easy, const mle_mail *mail,
   curl->easy_setopt(easy, CURLOPT_MAIL_RCPT, to);
   curl->easy_setopt(easy, CURLOPT_USE_SSL,
                     (long)(mail->password != NULL ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+  if (mail->ca_file != NULL) curl->easy_setopt(easy, CURLOPT_CAINFO, mail->ca_file);
   curl->easy_setopt(easy, CURLOPT_USERNAME, mail->user);
   curl->easy_setopt(easy, CURLOPT_PASSWORD, mail->password);
   curl->easy_setopt(easy, CURLOPT_UPLOAD, 1L);
@@ -72,7 +78,7 @@ mle_status mle_mail_send(const mle_mail *mail, mle_error *err) {
   MLE_GO(list_all(curl, mail->to, &to, err));
   set_options(curl, easy, mail, to, &left, detail);
   CURLcode code = curl->easy_perform(easy);
-  if (code != CURLE_OK) status = fail_send(curl, code, detail, &left, err);
+  if (code != CURLE_OK) status = fail_send(curl, easy, code, detail, &left, err);
 done:
   curl->slist_free_all(to);
   curl->easy_cleanup(easy);

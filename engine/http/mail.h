@@ -13,6 +13,7 @@
 typedef struct mle_mail {
   const char *url;      /* smtp://host:port or smtps://host:port */
   const char *user, *password; /* NULL: none. With them the connection must be encrypted */
+  const char *ca_file; /* PEM of the authorities to trust; NULL: the system's */
   const char *from;
   const char *const *to; /* NULL-terminated */
   const char *text;      /* headers, an empty line, the body; lines end in CRLF */

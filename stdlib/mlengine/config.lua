@@ -41,6 +41,7 @@ local sections <const> = {
     from = { types = "string|nil", variable = "MLENGINE_MAIL_FROM" },
     user = { types = "string|nil", variable = "MLENGINE_MAIL_USER" },
     password = { types = "table|nil" },
+    ca_file = { types = "string|nil", variable = "MLENGINE_MAIL_CA_FILE" },
   },
   jobs = {
     timeout = { types = "string|integer|nil", variable = "MLENGINE_JOBS_TIMEOUT" },
@@ -311,7 +312,7 @@ function M.history()
 end
 
 ---The server that sends mails; `password` says where the password is.
----@return { url?: string, from?: string, user?: string, password?: { env?: string, file?: string } }
+---@return { url?: string, from?: string, user?: string, password?: { env?: string, file?: string }, ca_file?: string }
 function M.mail()
   local mail = overlay({}, load_settings().mail)
   mail.password = mail.password and require("mlengine.pipeline.fields").source(mail.password, "mail.password")

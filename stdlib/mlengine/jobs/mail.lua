@@ -49,7 +49,7 @@ function M.send(to, event)
     errors.raise("invalid", "mail needs a server and a sender: mail = { url = \"smtps://mail.example.org\", from = \"ml@example.org\" } in mlengine.conf.lua")
   end
   require("mle.http").mail {
-    url = mail.url, from = mail.from, to = to, text = message(mail.from, to, event), user = mail.user,
+    url = mail.url, from = mail.from, to = to, text = message(mail.from, to, event), user = mail.user, ca_file = mail.ca_file,
     password = mail.password and secrets.value(mail.password, "mail.password"),
   }
 end

@@ -18,7 +18,7 @@ function Client:close() end
 function M.client() end
 
 ---Hands one message to an SMTP server; with a password only over an encrypted connection.
----@param mail { url: string, user?: string, password?: string, from: string, to: string[], text: string }
+---@param mail { url: string, user?: string, password?: string, ca_file?: string, from: string, to: string[], text: string }
 function M.mail(mail) end
 
 return M
