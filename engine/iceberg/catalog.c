@@ -1,8 +1,6 @@
 #include "engine/iceberg/catalog.h"
 
-#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -12,11 +10,6 @@
 #include "engine/store/grant.h"
 #include "engine/iceberg/partition_spec.h"
 #include "engine/store/store.h"
-
-#define NAME_MAX_BYTES 255 /* the columns of the SQL catalog */
-
-static const mle_catalog_class *const classes[] = {&mle_catalog_sql, &mle_catalog_rest,
-                                                 &mle_catalog_hadoop, &mle_catalog_static};
 
 /* ====== Small parts ====== */
 
@@ -84,258 +77,6 @@ mle_status mle_catalog_not_found(const mle_catalog *catalog, const mle_table_nam
                   mle_table_label(name, label));
 }
 
-mle_status mle_names_add(mle_names *names, const char *name, mle_error *err) {
-  const char **longer = mle_arena_grow(&names->arena, names->items, names->count, sizeof *longer);
-  if (longer == NULL) return mle_nomem(err, "listing names");
-  names->items = longer;
-  MLE_TRY(mle_arena_copy(&names->arena, name, &names->items[names->count], err));
-  names->count++;
-  return MLE_OK;
-}
-
-void mle_names_release(mle_names *names) {
-  mle_arena_release(&names->arena);
-  *names = (mle_names){.arena = MLE_ARENA};
-}
-
-static int by_text(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-/* Lists what `status` says was found: sorted, or nothing after a failure. */
-static mle_status finish_names(mle_names *names, mle_status status) {
-  if (status != MLE_OK)
-    mle_names_release(names);
-  else if (names->count > 1)
-    qsort(names->items, names->count, sizeof *names->items, by_text);
-  return status;
-}
-
-mle_status mle_properties_add(mle_properties *properties, const char *key, const char *value,
-                              mle_error *err) {
-  mle_property *longer = mle_arena_grow(&properties->arena, properties->items, properties->count,
-                                        sizeof *longer);
-  if (longer == NULL) return mle_nomem(err, "listing properties");
-  properties->items = longer;
-  longer += properties->count;
-  MLE_TRY(mle_arena_copy(&properties->arena, key, &longer->key, err));
-  MLE_TRY(mle_arena_copy(&properties->arena, value, &longer->value, err));
-  properties->count++;
-  return MLE_OK;
-}
-
-void mle_properties_release(mle_properties *properties) {
-  mle_arena_release(&properties->arena);
-  *properties = (mle_properties){.arena = MLE_ARENA};
-}
-
-static int by_key(const void *a, const void *b) {
-  return strcmp(((const mle_property *)a)->key, ((const mle_property *)b)->key);
-}
-
-/* ====== Names ====== */
-
-/* A name becomes a folder and part of a dotted name, so neither may be ambiguous. */
-static mle_status check_name(const char *what, const char *name, bool dots, mle_error *err) {
-  size_t len = strlen(name);
-  bool bad = len == 0 || len > NAME_MAX_BYTES || name[0] == '.' || name[len - 1] == '.' ||
-             strstr(name, "..") != NULL || (!dots && strchr(name, '.') != NULL);
-  for (const char *at = name; *at != '\0'; at++) bad |= *at == '/' || iscntrl((unsigned char)*at);
-  if (!bad) return MLE_OK;
-  return mle_fail(err, MLE_EINVAL, "'%.80s' is not a %s name; write it as in bank.cc_trx", name,
-                  what);
-}
-
-static mle_status check_table(const mle_table_name *name, mle_error *err) {
-  MLE_TRY(check_name("namespace", name->space, true, err));
-  return check_name("table", name->name, false, err);
-}
-
-/* ====== Opening ====== */
-
-static const char *guess_type(const mle_property *properties, size_t count) {
-  const char *uri = mle_property_find(properties, count, "uri");
-  if (uri == NULL) return NULL;
-  if (strncmp(uri, "sqlite", 6) == 0 || strncmp(uri, "jdbc:sqlite", 11) == 0) return "sql";
-  if (strncmp(uri, "http", 4) == 0) return "rest";
-  if (strncmp(uri, "thrift", 6) == 0) return "hive";
-  return "sql";
-}
-
-/* Kinds that PyIceberg has and we have not, and how else their tables may be reached. */
-static const struct {
-  const char *type, *instead;
-} absent[] = {
-    {"hive", "; a Hive Metastore's tables can be read as 'static', by their metadata file"},
-    {"glue", "; Glue has a REST endpoint: type 'rest' with rest.sigv4-enabled"},
-    {"dynamodb", ""},
-    {"bigquery", ""},
-    {"in-memory", ""},
-};
-
-static mle_status find_class(const char *name, const char *type, const mle_catalog_class **out,
-                             mle_error *err) {
-  if (type == NULL)
-    return mle_fail(err, MLE_EINVAL,
-                    "catalog '%s' has neither a type nor a uri; set catalogs.%s.uri", name, name);
-  for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-    *out = classes[i];
-    if (strcmp(classes[i]->type, type) == 0) return MLE_OK;
-  }
-  const char *instead = "";
-  for (size_t i = 0; i < sizeof absent / sizeof *absent; i++)
-    if (strcmp(absent[i].type, type) == 0) instead = absent[i].instead;
-  return mle_fail(err, MLE_EUNSUPPORTED,
-                  "catalog '%s' has type '%.60s', which this version does not open; it opens 'sql' "
-                  "(SQLite, PostgreSQL), 'rest', 'hadoop' and 'static'%s",
-                  name, type, instead);
-}
-
-static char *without_slash(const char *uri) {
-  size_t len = strlen(uri);
-  while (len > 1 && uri[len - 1] == '/') len--;
-  return mle_strndup(uri, len);
-}
-
-static mle_status parse_rewrites(const mle_property *properties, size_t count, mle_json **out,
-                                 mle_error *err) {
-  const char *text = mle_property_find(properties, count, "location-rewrite");
-  *out = NULL;
-  if (text == NULL) return MLE_OK;
-  mle_status status = mle_json_parse(text, strlen(text), out, err);
-  mle_json_at root = mle_json_root(*out);
-  if (status == MLE_OK && !mle_json_is_object(&root))
-    status = mle_fail(err, MLE_EINVAL, "write it as { [\"s3://old/\"] = \"/new/\" }");
-  return status == MLE_OK ? MLE_OK : mle_context(err, "location-rewrite");
-}
-
-static mle_status copy_properties(mle_catalog *catalog, const mle_property *properties,
-                                  size_t count, mle_error *err) {
-  catalog->memory = MLE_ARENA;
-  catalog->properties = mle_arena_array(&catalog->memory, count, sizeof *catalog->properties);
-  if (catalog->properties == NULL) return mle_nomem(err, "opening a catalog");
-  for (size_t i = 0; i < count; i++) {
-    mle_property *to = &catalog->properties[i];
-    MLE_TRY(mle_arena_copy(&catalog->memory, properties[i].key, &to->key, err));
-    MLE_TRY(mle_arena_copy(&catalog->memory, properties[i].value, &to->value, err));
-  }
-  catalog->num_properties = count;
-  return MLE_OK;
-}
-
-mle_status mle_catalog_open(const char *name, const mle_property *properties, size_t count,
-                            mle_catalog **out, mle_error *err) {
-  const mle_catalog_class *class;
-  const char *type = mle_property_find(properties, count, "type");
-  const char *warehouse = mle_property_find(properties, count, "warehouse");
-  *out = NULL;
-  if (type == NULL) type = guess_type(properties, count);
-  MLE_TRY(find_class(name, type, &class, err));
-  mle_catalog *catalog;
-  mle_status status = class->open(properties, count, &catalog, err);
-  if (status != MLE_OK) return mle_context(err, "catalog '%s'", name);
-  catalog->class = class;
-  catalog->name = mle_strdup(name);
-  catalog->warehouse = warehouse == NULL ? NULL : without_slash(warehouse);
-  status = copy_properties(catalog, properties, count, err);
-  if (status == MLE_OK) status = parse_rewrites(properties, count, &catalog->rewrites, err);
-  if (status != MLE_OK) {
-    mle_catalog_close(catalog);
-    return mle_context(err, "catalog '%s'", name);
-  }
-  if (catalog->name != NULL && (warehouse == NULL || catalog->warehouse != NULL)) {
-    *out = catalog;
-    return MLE_OK;
-  }
-  mle_catalog_close(catalog);
-  return mle_nomem(err, "opening a catalog");
-}
-
-void mle_catalog_close(mle_catalog *catalog) {
-  if (catalog == NULL) return;
-  mle_free(catalog->name);
-  mle_free(catalog->warehouse);
-  mle_json_free(catalog->rewrites);
-  mle_arena_release(&catalog->memory);
-  catalog->class->close(catalog);
-}
-
-const char *mle_catalog_name(const mle_catalog *catalog) { return catalog->name; }
-
-/* ====== Namespaces ====== */
-
-mle_status mle_catalog_create_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
-  bool exists;
-  MLE_TRY(check_name("namespace", space, true, err));
-  MLE_TRY(catalog->class->has_namespace(catalog, space, &exists, err));
-  if (exists) return mle_fail(err, MLE_EEXISTS, "namespace '%s' exists already", space);
-  return catalog->class->create_namespace(catalog, space, err);
-}
-
-mle_status mle_catalog_has_namespace(mle_catalog *catalog, const char *space, bool *out,
-                                     mle_error *err) {
-  *out = false;
-  MLE_TRY(check_name("namespace", space, true, err));
-  return catalog->class->has_namespace(catalog, space, out, err);
-}
-
-mle_status mle_catalog_list_namespaces(mle_catalog *catalog, mle_names *out, mle_error *err) {
-  *out = (mle_names){.arena = MLE_ARENA};
-  return finish_names(out, catalog->class->list_namespaces(catalog, out, err));
-}
-
-static mle_status need_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
-  bool exists;
-  MLE_TRY(mle_catalog_has_namespace(catalog, space, &exists, err));
-  if (exists) return MLE_OK;
-  return mle_fail(err, MLE_ENOTFOUND, "catalog '%s' has no namespace '%s'", catalog->name, space);
-}
-
-mle_status mle_catalog_list_tables(mle_catalog *catalog, const char *space, mle_names *out,
-                                   mle_error *err) {
-  *out = (mle_names){.arena = MLE_ARENA};
-  MLE_TRY(need_namespace(catalog, space, err));
-  return finish_names(out, catalog->class->list_tables(catalog, space, out, err));
-}
-
-static mle_status refuse(const mle_catalog *catalog, const char *what, mle_error *err) {
-  return mle_fail(err, MLE_EUNSUPPORTED, "catalog '%s', of type '%s', cannot %s", catalog->name,
-                  catalog->class->type, what);
-}
-
-mle_status mle_catalog_drop_namespace(mle_catalog *catalog, const char *space, mle_error *err) {
-  if (catalog->class->drop_namespace == NULL) return refuse(catalog, "drop namespaces", err);
-  MLE_TRY(need_namespace(catalog, space, err));
-  return catalog->class->drop_namespace(catalog, space, err);
-}
-
-mle_status mle_catalog_namespace_properties(mle_catalog *catalog, const char *space,
-                                            mle_properties *out, mle_error *err) {
-  *out = (mle_properties){.arena = MLE_ARENA};
-  if (catalog->class->namespace_properties == NULL)
-    return refuse(catalog, "keep properties of namespaces", err);
-  MLE_TRY(need_namespace(catalog, space, err));
-  mle_status status = catalog->class->namespace_properties(catalog, space, out, err);
-  if (status != MLE_OK)
-    mle_properties_release(out);
-  else if (out->count > 1)
-    qsort(out->items, out->count, sizeof *out->items, by_key);
-  return status;
-}
-
-mle_status mle_catalog_update_namespace(mle_catalog *catalog, const char *space,
-                                        const mle_namespace_change *change, mle_error *err) {
-  if (catalog->class->update_namespace == NULL)
-    return refuse(catalog, "keep properties of namespaces", err);
-  MLE_TRY(need_namespace(catalog, space, err));
-  for (size_t i = 0; i < change->num_updates; i++)
-    for (size_t j = 0; j < change->num_removals; j++)
-      if (strcmp(change->updates[i].key, change->removals[j]) == 0)
-        return mle_fail(err, MLE_EINVAL, "property '%.80s' is both set and removed",
-                        change->removals[j]);
-  return catalog->class->update_namespace(catalog, space, change, err);
-}
-
 /* ====== Tables ====== */
 
 /* As PyIceberg and Java: <warehouse>/<namespace, a folder per level>/<table>. */
@@ -393,7 +134,7 @@ mle_status mle_catalog_create_table(mle_catalog *catalog, const mle_table_name *
                     catalog->name, mle_table_label(name, label));
   MLE_TRY(check_version(request, err));
   mle_arena arena = MLE_ARENA;
-  char *location = request->location != NULL ? without_slash(request->location)
+  char *location = request->location != NULL ? mle_catalog_without_slash(request->location)
                    : placed                  ? NULL
                                              : default_location(catalog, name);
   bool missing = location == NULL && !(placed && request->location == NULL);
@@ -469,7 +210,7 @@ static mle_status rewrite_locations(const mle_json *rewrites, mle_metadata *m, m
 mle_status mle_catalog_load(mle_catalog *catalog, const mle_table_name *name, mle_table **out,
                             mle_error *err) {
   *out = NULL;
-  MLE_TRY(check_table(name, err));
+  MLE_TRY(mle_catalog_check_table(name, err));
   MLE_TRY(catalog->class->load(catalog, name, out, err));
   mle_status status = MLE_OK;
   if (catalog->rewrites != NULL)
@@ -488,7 +229,7 @@ mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *nam
   bool has_space;
   mle_names names = {.arena = MLE_ARENA};
   *out = false;
-  MLE_TRY(check_table(name, err));
+  MLE_TRY(mle_catalog_check_table(name, err));
   if (catalog->class->has_table != NULL) return catalog->class->has_table(catalog, name, out, err);
   MLE_TRY(catalog->class->has_namespace(catalog, name->space, &has_space, err));
   if (!has_space) return MLE_OK;
@@ -501,7 +242,7 @@ mle_status mle_catalog_has_table(mle_catalog *catalog, const mle_table_name *nam
 
 mle_status mle_catalog_drop_table(mle_catalog *catalog, const mle_table_name *name,
                                   mle_error *err) {
-  MLE_TRY(check_table(name, err));
+  MLE_TRY(mle_catalog_check_table(name, err));
   return catalog->class->drop_table(catalog, name, err);
 }
 
@@ -509,7 +250,7 @@ mle_status mle_catalog_rename_table(mle_catalog *catalog, const mle_table_name *
                                     const mle_table_name *to, mle_error *err) {
   bool exists;
   char label[MLE_TABLE_LABEL];
-  MLE_TRY(check_table(from, err));
+  MLE_TRY(mle_catalog_check_table(from, err));
   MLE_TRY(mle_catalog_has_table(catalog, to, &exists, err));
   if (exists)
     return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(to, label));
@@ -522,7 +263,7 @@ mle_status mle_catalog_register_table(mle_catalog *catalog, const mle_table_name
   char label[MLE_TABLE_LABEL];
   bool exists;
   *out = NULL;
-  if (catalog->class->register_table == NULL) return refuse(catalog, "register tables", err);
+  if (catalog->class->register_table == NULL) return mle_catalog_refuse(catalog, "register tables", err);
   MLE_TRY(mle_catalog_has_table(catalog, name, &exists, err));
   if (exists)
     return mle_fail(err, MLE_EEXISTS, "table %s exists already", mle_table_label(name, label));

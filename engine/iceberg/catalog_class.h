@@ -63,6 +63,16 @@ mle_status mle_table_read(const mle_table_name *name, const char *location, mle_
 mle_status mle_table_parse(const mle_table_name *name, const char *location,
                            const mle_buffer *text, mle_table **out, mle_error *err);
 
+/* EINVAL: a name becomes a folder and part of a dotted name, so neither may be ambiguous. */
+mle_status mle_catalog_check_namespace(const char *space, mle_error *err);
+mle_status mle_catalog_check_table(const mle_table_name *name, mle_error *err);
+
+/* A copy of the URI without slashes at its end; NULL: out of memory. */
+char *mle_catalog_without_slash(const char *uri);
+
+/* EUNSUPPORTED: "catalog 'x', of type 'hadoop', cannot <what>". */
+mle_status mle_catalog_refuse(const mle_catalog *catalog, const char *what, mle_error *err);
+
 /* "catalog 'default' has no table bank.trx". */
 mle_status mle_catalog_not_found(const mle_catalog *catalog, const mle_table_name *name,
                                  mle_error *err);
