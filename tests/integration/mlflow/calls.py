@@ -257,7 +257,7 @@ if not mlflow.__version__.startswith("2"):
             mlflow.log_metric("auc", 0.9 if i == 2 else i / 10)
             if i != 2:
                 mlflow.log_metric("only some", i)
-            made[name] = mlflow.xgboost.log_model(booster, name=name).model_id
+            made[name] = mlflow.xgboost.log_model(booster, name=name, pip_requirements=["xgboost"]).model_id
     client.set_logged_model_tags(made["small"], {"team": "risk", "a b": "c"})
     client.set_logged_model_tags(made["other"], {"team": "risk", "drop": 1})
     client.set_logged_model_tags(made["other"], {"team": "fraud"})
