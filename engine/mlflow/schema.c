@@ -154,7 +154,7 @@ static const char *const tables[] = {
     "create index index_trace_request_metadata_request_id on trace_request_metadata (request_id)",
 };
 
-/* From what we make to MLflow 3.17's, in order. */
+/* From what we make to MLflow 3.18's, in order; 3.17's is dc11669786a5. */
 static const char *const revisions[] = {
     MLE_MLFLOW_REVISION, "400f98739977", "6953534de441", "bda7b8c39065", "cbc13b556ace",
     "770bee3ae1dd", "a1b2c3d4e5f6", "de4033877273", "1a0cddfcaa16", "534353b11cbc",
@@ -163,7 +163,8 @@ static const char *const revisions[] = {
     "c8d9e0f1a2b3", "1b5f0d9ad7c1", "e1f2a3b4c5d6", "76601a5f987d", "c3d6457b6d8a",
     "a5b4c3d2e1f0", "ae8bbe7743c9", "7d34483879f0", "da6fb0208061", "89d3d66ed43f",
     "b7e4c1a90f23", "a8b9c0d1e2f3", "c1d2e3f4a5b6", "c3d9e7f1a2b4", "6f8d9c3b2a1e",
-    "1971f2d9a75b", "17e22815139b", "b7e2c1a4d9f3", "75868b020152", MLE_MLFLOW_REVISION_HEAD,
+    "1971f2d9a75b", "17e22815139b", "b7e2c1a4d9f3", "75868b020152", "dc11669786a5",
+    "e7d1f4b2a9c6", "8b6ad64cb8f5", MLE_MLFLOW_REVISION_HEAD,
 };
 
 /* ====== Making ====== */
@@ -234,7 +235,7 @@ static mle_status check_revision(mle_db *db, mle_error *err) {
   if (status == MLE_OK && (revision == NULL || !is_known(revision)))
     status = mle_fail(err, MLE_EREFUSED,
                       "'%s' is at MLflow's database revision '%.40s'; this version knows %s (MLflow "
-                      "2.22) to %s (3.17). Upgrade an older file with: mlflow db upgrade sqlite:///%s",
+                      "2.22) to %s (3.18). Upgrade an older file with: mlflow db upgrade sqlite:///%s",
                       mle_db_path(db), revision == NULL ? "none" : revision, MLE_MLFLOW_REVISION,
                       MLE_MLFLOW_REVISION_HEAD, mle_db_path(db));
   mle_free(revision);

@@ -13,7 +13,7 @@
 #include "engine/base/db.h"
 
 #define MLE_MLFLOW_REVISION "0584bdc529eb"      /* what we make */
-#define MLE_MLFLOW_REVISION_HEAD "dc11669786a5" /* the newest known, MLflow 3.17's */
+#define MLE_MLFLOW_REVISION_HEAD "f4a9b2c7d1e6" /* the newest known, MLflow 3.18's */
 
 /* What differs between the revisions, for one state of the file. */
 typedef struct mle_mlflow_layout {
