@@ -106,12 +106,6 @@ class Writers(unittest.TestCase):
 
 class Upgrades(unittest.TestCase):
     def test_mlflow_3_upgrades_the_file_while_a_run_writes(self):
-        self.check("mlflow3", "dc11669786a5")
-
-    def test_the_newest_mlflow_does(self):
-        self.check("mlflow-newest", "f4a9b2c7d1e6")
-
-    def check(self, venv_name, revision):
         project = TrackingProject(with_model=True)
         self.addCleanup(project.close)
         project.write("patient.lua", 'local mlflow = require "mlengine.mlflow"\n' + PATIENT)
@@ -121,8 +115,8 @@ class Upgrades(unittest.TestCase):
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
         self.assertEqual(project.revision(), "0584bdc529eb")
-        self.assertEqual(sorted(run_python(venv_name, OPEN, cwd=project.root)), ["Default", "shared"])
-        self.assertEqual(project.revision(), revision)
+        self.assertEqual(sorted(run_python("mlflow3", OPEN, cwd=project.root)), ["Default", "shared"])
+        self.assertEqual(project.revision(), "dc11669786a5")
         time.sleep(0.3)
         project.write("stop", "")
         out, err = process.communicate(timeout=120)
@@ -133,7 +127,7 @@ class Upgrades(unittest.TestCase):
         self.assertEqual(project.rows("select count(*), max(step) from metrics"), [(points, points - 1)])
         self.assertEqual(project.rows("select status from runs"), [("FINISHED",)])
         self.assertEqual(project.rows("pragma foreign_key_check"), [])
-        seen = run_python(venv_name, """
+        seen = run_python("mlflow3", """
 import json, mlflow
 mlflow.set_tracking_uri("sqlite:///mlflow.db")
 run = mlflow.search_runs(experiment_names=["shared"], output_format="list")[0]

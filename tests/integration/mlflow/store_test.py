@@ -1,6 +1,7 @@
 # venv: none
 """The SQLite store, shared with MLflow 2.22 and 3.17: read by them, upgraded by them, written after them."""
 
+import contextlib
 import os
 import sqlite3
 import unittest
@@ -112,6 +113,14 @@ class Reading(unittest.TestCase):
             mlflow.delete_alias("Loans", "champion")
         """)
         self.assertEqual(self.project.rows("select count(*) from registered_model_aliases"), [(0,)])
+
+    def test_7_revisions_of_mlflow_3_18(self):
+        """They change tables of skills, issues and MCP servers alone, so its file is that of 3.17 with another number."""
+        for revision in ("e7d1f4b2a9c6", "8b6ad64cb8f5", "f4a9b2c7d1e6"):
+            with contextlib.closing(sqlite3.connect(self.project.db)) as db, db:
+                db.execute("update alembic_version set version_num = ?", (revision,))
+            self.project.lua("more.lua", "local run <close> = mlflow.start_run { experiment = 'more' }\nrun:log_metric('m', 1)")
+        self.assertEqual(self.project.rows("select count(*) from metrics m join runs r using (run_uuid) join experiments e using (experiment_id) where e.name = 'more'"), [(3,)])
 
 
 class Writing(unittest.TestCase):
