@@ -136,10 +136,16 @@ class Faults(unittest.TestCase):
 
     def test_the_servers_disk_stays_full(self):
         """What was measured waits here, and is sent when there is room again."""
-        said = self.retrain(lambda method, path, nth: self.disk.fill() if path == API + "runs/log-batch" else None, code=1,
+        full = threading.Event()
+        full.set()
+
+        def free():
+            full.clear()
+            self.disk.free()
+        said = self.retrain(lambda method, path, nth: self.disk.fill() if full.is_set() and path == API + "runs/log-batch" else None, code=1,
                             MLFLOW_HTTP_REQUEST_MAX_RETRIES="1")
         self.assertRegex(said, r"MLflow at http://127\.0\.0\.1:\d+, runs/log-batch: 503: .*database or disk is full")
-        self.check_spooled(said, self.disk.free)
+        self.check_spooled(said, free)
 
     def test_the_server_restarts_while_the_model_is_logged(self):
         restarted = threading.Event()

@@ -77,7 +77,7 @@ class Pages(unittest.TestCase):
         run, name = self.runs[1]
         points, = self.rows(f"select count(*) from metrics where run_uuid = '{run}' and key = 'test-auc'")[0]
         self.assertGreater(points, 5)
-        self.page(f"experiments/{self.experiment}/runs/{run}/model-metrics", name, "Model metrics (9)", "accuracy")
+        self.page(f"experiments/{self.experiment}/runs/{run}/model-metrics", name, "Model metrics", "accuracy")
         self.browser.fill("input[placeholder='Search metric charts']", text="test-")
         self.browser.until(code=f"{TEXT}.includes('test-auc') && {TEXT}.includes('test-logloss') && !{TEXT}.includes('accuracy')")
         drawn = "Array.from(document.querySelectorAll('.scatterlayer path.js-line')).map(line => line.getAttribute('d').split(/[LMCSHV]/).length - 1)"
