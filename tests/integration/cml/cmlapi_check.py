@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import cmlapi
 from cmlapi.rest import ApiException
 from cmlapi.utils.cursor import Cursor
-from service import Service
+from service import ROUTES, Service
 
 
 def refused(call, status, words):
@@ -54,6 +54,7 @@ def jobs(api, p):
     refused(lambda: api.get_job(p, "nope"), 404, "no job with id nope")
     refused(lambda: api.create_job(cmlapi.CreateJobRequest(name="x", script="y"), p), 400, "runtime or a kernel")
     refused(lambda: api.delete_job(p, first.id), 400, "dependent jobs")
+    assert api.get_job(p, first.id).name == "Newer" and len(api.list_all_jobs(page_size=50).jobs) == 13
     api.delete_job(p, page.jobs[1].id)
 
 
@@ -78,10 +79,16 @@ def models(api, p):
     api.stop_model_deployment(p, model.id, build.id, deployment.id)
     SERVICE.faults.append(("POST", "/deployments$", {"after": True, "status": 500, "sleep": 0.1}))
     refused(lambda: api.create_model_deployment({}, p, model.id, build.id), 500, "deadline exceeded")
+    for status in (502, 503, 504):  # not done, and said so late
+        SERVICE.faults.append(("GET", "/deployments$", {"status": status, "sleep": 0.1}))
+        refused(lambda: api.list_model_deployments(p, model.id, build.id), status, "")
     assert len(api.list_model_deployments(p, model.id, build.id).model_deployments) == 4
     assert api.list_model_builds(p, model.id, sort="-created_at").model_builds[0].id == build.id
     api.delete_model_build(p, model.id, build.id)
     api.update_model({"description": "new"}, p, model.id)
+    assert api.get_model(p, model.id).description == "new"
+    api.delete_model(p, model.id)
+    refused(lambda: api.get_model(p, model.id), 404, "no model")
 
 
 def experiments(api, p):
@@ -111,6 +118,13 @@ def experiments(api, p):
     cml = api.create_model({"name": "of R", "registered_model_id": model.model_id}, p)
     api.create_model_build({"registered_model_version_id": version.model_version_id}, p, cml.id)
     refused(lambda: api.create_experiment({"name": "E"}, p), 409, "already exists")
+    assert api.update_experiment({"name": "F"}, p, experiment.id).name == "F"
+    assert [e.name for e in api.list_experiments(p).experiments] == [api.get_experiment(p, experiment.id).name] == ["F"]
+    api.delete_experiment_run(p, experiment.id, run.id)
+    api.delete_experiment(p, experiment.id)
+    api.delete_registered_model_version(model.model_id, version.model_version_id)
+    api.delete_registered_model(model.model_id)
+    assert not api.list_registered_models().models
 
 
 def files(api, p, folder):
@@ -122,6 +136,7 @@ def files(api, p, folder):
     assert [(f.path, f.file_size) for f in api.list_project_files(p, "a").files] == [("a/b.bin", "9")]
     with open(os.path.join(SERVICE.folder, "a", "b.bin"), "rb") as f:
         assert f.read() == b"\x00\xff\r\nbytes"
+    assert api.download_project_file(p, "a/b.bin", _preload_content=False).data == b"\x00\xff\r\nbytes"
     api.delete_project_file(p, "a/b.bin")
     refused(lambda: api.list_project_files(p, "nowhere"), 404, "no such file")
 
@@ -136,4 +151,6 @@ with tempfile.TemporaryDirectory() as scratch, Service(os.path.join(scratch, "pr
     experiments(API, PROJECT)
     files(API, PROJECT, scratch)
     refused(cmlapi.default_client(SERVICE.url, "wrong").list_projects, 401, "API key is invalid")
-    print(f"cmlapi: {len(SERVICE.requests)} requests")
+    missing = {call for _, _, call in ROUTES} - SERVICE.called
+    assert not missing, f"never asked for: {sorted(missing)}"
+    print(f"cmlapi: {len(SERVICE.requests)} requests, each of the {len(ROUTES)} calls")

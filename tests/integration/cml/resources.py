@@ -109,6 +109,7 @@ class Resources:
         self.build_states = ["pending", "queued", "pushing", "built"]
         self.deployment_states = ["pending", "deploying", "deployed"]
         self.run_states = ["ENGINE_SCHEDULING", "ENGINE_STARTING", "ENGINE_RUNNING", "ENGINE_SUCCEEDED"]
+        self.called = set()  # the calls that were asked for
         self.page_max = 100  # the longest page, whatever is asked for
         self.failing_answer = None  # what modelservice says instead
 

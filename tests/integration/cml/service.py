@@ -127,6 +127,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def call(self, call, names, query, body):
         service = self.server.service
+        service.called.add(call)
         project = names.get("project_id")
         if project and project != service.project:
             raise Problem(404, f"no project with id {project}")
