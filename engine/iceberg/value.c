@@ -91,6 +91,11 @@ static bool take_timestamp(text_reader *r, bool zoned, int digits, int64_t *out)
   return !__builtin_mul_overflow(days, day, out) && !__builtin_add_overflow(*out, time, out);
 }
 
+static bool add_digit(mle_wide *number, int digit) {
+  return !__builtin_mul_overflow(*number, (mle_wide)10, number) &&
+         !__builtin_add_overflow(*number, (mle_wide)digit, number);
+}
+
 /* Digits without the dot: a decimal's unscaled value. */
 static bool take_decimal(text_reader *r, int scale, mle_wide *out) {
   bool negative = take_char(r, '-'), dot = false;
@@ -100,11 +105,11 @@ static bool take_decimal(text_reader *r, int scale, mle_wide *out) {
       dot = true;
       continue;
     }
-    if (*r->at < '0' || *r->at > '9' || ++digits > 39) return false;
-    *out = *out * 10 + (*r->at - '0');
+    if (*r->at < '0' || *r->at > '9' || ++digits > 39 || !add_digit(out, *r->at - '0')) return false;
     decimals += dot;
   }
-  for (; decimals < scale && digits < 39; decimals++, digits++) *out *= 10;
+  for (; decimals < scale && digits < 39; decimals++, digits++)
+    if (!add_digit(out, 0)) return false;
   if (negative) *out = -*out;
   return digits > 0 && decimals == scale;
 }

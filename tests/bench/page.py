@@ -62,7 +62,7 @@ def views(project):
         scroll(browser, ".list-box", 400)
         show(browser, url + f"#/history?before={RUNS // 2}", "the same from the middle", ".run-row [role=cell]")
         scroll(browser, ".list-box", 400)
-        show(browser, url + "#/runs/1", f"a run, {LINES:,} lines of log", ".log-line")
+        show(browser, url + f"#/runs/{RUNS}", f"a run, {LINES:,} lines of log", ".log-line")
         scroll(browser, ".log-box", 4000)
         begun = time.perf_counter()
         browser.fill('input[type="search"]', text=f"line {LINES - 1} ")
@@ -124,7 +124,9 @@ def main():
     try:
         make_pipelines(project)
         fill(project)
-        with open(project.path(".mlengine", "runs", "1", "log"), "w") as log:
+        folder = project.path(".mlengine", "runs", str(RUNS))  # the oldest are pruned by then
+        os.makedirs(folder, exist_ok=True)
+        with open(os.path.join(folder, "log"), "w") as log:
             for i in range(LINES):
                 log.write(f"2026-11-26T15:54:42.{i % 1000:03d}Z out line {i} of a log that somebody wrote while a model was trained\n")
         start_up(project)

@@ -46,6 +46,17 @@ static void numbers_and_times_are_little_endian(void **state) {
   assert_bytes(bound("BOOLEAN", MLE_BOUND_LOWER, "1"), "\1", 1);
 }
 
+static void decimals_of_more_than_128_bits_are_none(void **state) {
+  (void)state;
+  static const char text[] = "666666666666666666666666666666666666666";
+  const mle_type price = {.kind = MLE_TYPE_DECIMAL, .precision = 9, .scale = 2};
+  mle_arena arena = MLE_ARENA;
+  mle_bytes bytes;
+  mle_error err = {0};
+  assert_int_equal(mle_value_bound(&price, MLE_BOUND_LOWER, text, strlen(text), &arena, &bytes, &err), MLE_EFORMAT);
+  mle_arena_release(&arena);
+}
+
 static void decimals_take_the_fewest_bytes(void **state) {
   (void)state;
   assert_bytes(bound("DECIMAL(9,2)", MLE_BOUND_LOWER, "14.20"), "\x05\x8c", 2);
@@ -151,6 +162,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_and_times_are_little_endian),
       cmocka_unit_test(decimals_take_the_fewest_bytes),
+      cmocka_unit_test(decimals_of_more_than_128_bits_are_none),
       cmocka_unit_test(uuids_and_binaries_are_big_endian),
       cmocka_unit_test(zero_bounds_have_signs_and_nan_is_none),
       cmocka_unit_test(texts_are_cut_at_16_characters_and_upper_ones_grow),
