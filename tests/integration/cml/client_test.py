@@ -1,4 +1,4 @@
-# venv: cai
+# venv: cml
 """The stand-in CML driven by a client of API v2 that others wrote (cai-mcp-server); cmlapi_check.py does so with Cloudera's own."""
 
 import asyncio
