@@ -6,6 +6,7 @@
 #include "engine/iceberg/avro.h"
 #include "engine/iceberg/avro_codec.h"
 #include "engine/iceberg/avro_schema.h"
+#include "engine/iceberg/tuple.h"
 
 #define SYNC_SIZE 16
 #define BLOCK_MAX ((size_t)256 << 20)
@@ -143,19 +144,13 @@ static mle_status put_datum(mle_avro_writer *w, const mle_avro_part *part, const
   return mle_buffer_append(&w->block, datum->bytes.data, datum->bytes.len, err);
 }
 
-static const mle_datum *find_datum(const mle_list *tuple, int field_id) {
-  const mle_datum *items = tuple->items;
-  for (size_t i = 0; i < tuple->count; i++)
-    if (items[i].field_id == field_id && items[i].kind != MLE_DATUM_NULL) return &items[i];
-  return NULL;
-}
-
 static mle_status put_tuple(mle_avro_writer *w, const mle_list *tuple, mle_error *err) {
   for (size_t i = 0; i < w->shape.count; i++) {
     const mle_avro_part *part = &w->shape.parts[i];
-    const mle_datum *datum = find_datum(tuple, part->field_id);
-    MLE_TRY(put_long(&w->block, datum == NULL ? 0 : 1, err)); /* the union's branch */
-    if (datum != NULL) MLE_TRY(put_datum(w, part, datum, err));
+    const mle_datum *datum = mle_tuple_find(tuple, part->field_id);
+    bool null = datum == NULL || datum->kind == MLE_DATUM_NULL;
+    MLE_TRY(put_long(&w->block, null ? 0 : 1, err)); /* the union's branch */
+    if (!null) MLE_TRY(put_datum(w, part, datum, err));
   }
   return MLE_OK;
 }

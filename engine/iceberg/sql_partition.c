@@ -171,7 +171,9 @@ typedef struct splitter {
   const mle_partition_column *columns;
   size_t count; /* of the columns, at least one */
   mle_arena *arena;
-  mle_frame *rows; /* pinned, in the order of their keys, which it has too */
+  const char **expressions; /* SQL of the table's columns, then of their keys */
+  const char *keys;         /* the keys' names, with commas */
+  mle_frame *rows;          /* pinned, in the order of their keys, which it has too */
 } splitter;
 
 /* The rows with their keys, in the order of these: DuckDB then reads little for one of them. */
@@ -179,9 +181,9 @@ static mle_status pin_rows(splitter *s, mle_frame *frame, mle_error *err) {
   const size_t width = s->m->schema->num_fields;
   mle_buffer sql = MLE_BUFFER(TEXT_MAX * 4), terms = MLE_BUFFER(TEXT_MAX);
   mle_frame *keyed = NULL, *sorted = NULL;
-  const char **expressions = mle_arena_array(s->arena, width + s->count, sizeof *expressions);
   mle_status status = MLE_OK;
-  if (expressions == NULL) return mle_nomem(err, "partitioning");
+  s->expressions = mle_arena_array(s->arena, width + s->count, sizeof *s->expressions);
+  if (s->expressions == NULL) return mle_nomem(err, "partitioning");
   for (size_t i = 0; i < width + s->count; i++) {
     size_t key = i - width;
     mle_buffer_clear(&sql);
@@ -191,11 +193,13 @@ static mle_status pin_rows(splitter *s, mle_frame *frame, mle_error *err) {
       MLE_GO(mle_buffer_printf(&sql, err, " AS \"__mle_key%zu\"", key));
       MLE_GO(mle_buffer_printf(&terms, err, "%s\"__mle_key%zu\"", key > 0 ? ", " : "", key));
     }
-    expressions[i] = mle_arena_text(s->arena, sql.data, sql.len);
-    if (expressions[i] == NULL) MLE_GO(mle_nomem(err, "partitioning"));
+    s->expressions[i] = mle_arena_text(s->arena, sql.data, sql.len);
+    if (s->expressions[i] == NULL) MLE_GO(mle_nomem(err, "partitioning"));
   }
-  MLE_GO(mle_frame_select(frame, expressions, width + s->count, &keyed, err));
-  MLE_GO(mle_frame_sort(keyed, terms.data, &sorted, err));
+  s->keys = mle_arena_text(s->arena, terms.data, terms.len);
+  if (s->keys == NULL) MLE_GO(mle_nomem(err, "partitioning"));
+  MLE_GO(mle_frame_select(frame, s->expressions, width + s->count, &keyed, err));
+  MLE_GO(mle_frame_sort(keyed, s->keys, &sorted, err));
   MLE_GO(mle_frame_pin(sorted, &s->rows, err));
 done:
   mle_frame_free(keyed);
@@ -206,19 +210,13 @@ done:
 }
 
 static mle_status put_groups_sql(const splitter *s, mle_buffer *sql, mle_error *err) {
-  MLE_TRY(mle_buffer_puts(sql, "SELECT ", err));
+  MLE_TRY(mle_buffer_printf(sql, err, "SELECT %s", s->keys));
   for (size_t i = 0; i < s->count; i++) {
-    MLE_TRY(mle_buffer_printf(sql, err, "%s\"__mle_key%zu\", any_value(", i > 0 ? ", " : "", i));
+    MLE_TRY(mle_buffer_puts(sql, ", any_value(", err));
     MLE_TRY(put_label(&s->columns[i], i, sql, err));
     MLE_TRY(mle_buffer_printf(sql, err, ") AS \"__mle_label%zu\"", i));
   }
-  MLE_TRY(mle_buffer_puts(sql, " FROM batch GROUP BY ", err));
-  for (size_t i = 0; i < s->count; i++)
-    MLE_TRY(mle_buffer_printf(sql, err, "%s\"__mle_key%zu\"", i > 0 ? ", " : "", i));
-  MLE_TRY(mle_buffer_puts(sql, " ORDER BY ", err));
-  for (size_t i = 0; i < s->count; i++)
-    MLE_TRY(mle_buffer_printf(sql, err, "%s\"__mle_key%zu\"", i > 0 ? ", " : "", i));
-  return MLE_OK;
+  return mle_buffer_printf(sql, err, " FROM batch GROUP BY %s ORDER BY %s", s->keys, s->keys);
 }
 
 /* A line of JSON for each partition that there is. */
@@ -246,23 +244,10 @@ static mle_status put_condition(size_t number, const char *key, mle_buffer *out,
 
 static mle_status take_rows(const splitter *s, const char *condition, mle_frame **out,
                             mle_error *err) {
-  const size_t width = s->m->schema->num_fields;
-  mle_frame *where = NULL;
-  mle_buffer name = MLE_BUFFER(TEXT_MAX);
-  mle_status status = MLE_OK;
-  const char **names = mle_arena_array(s->arena, width, sizeof *names);
-  if (names == NULL) return mle_nomem(err, "partitioning");
-  for (size_t i = 0; i < width; i++) {
-    mle_buffer_clear(&name);
-    MLE_GO(mle_sql_name(&name, s->m->schema->fields[i].name, err));
-    names[i] = mle_arena_text(s->arena, name.data, name.len);
-    if (names[i] == NULL) MLE_GO(mle_nomem(err, "partitioning"));
-  }
-  MLE_GO(mle_frame_where(s->rows, condition, &where, err));
-  MLE_GO(mle_frame_select(where, names, width, out, err));
-done:
+  mle_frame *where;
+  MLE_TRY(mle_frame_where(s->rows, condition, &where, err));
+  mle_status status = mle_frame_select(where, s->expressions, s->m->schema->num_fields, out, err);
   mle_frame_free(where);
-  mle_buffer_release(&name);
   return status;
 }
 
