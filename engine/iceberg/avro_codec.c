@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <snappy-c.h>
 #include <string.h>
+#include <strings.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -12,12 +13,18 @@
 
 static const char *const codec_names[] = {"null", "deflate", "zstandard", "snappy"};
 
+/* Some writers take the names of their table's properties ("ZSTD"), or leave one empty. */
+static bool is_codec(const char *name, size_t i) {
+  if (i == CODEC_NULL && *name == '\0') return true;
+  return strcasecmp(name, codec_names[i]) == 0 || (i == CODEC_ZSTD && strcasecmp(name, "zstd") == 0);
+}
+
 mle_status mle_avro_find_codec(const char *name, mle_avro_codec *out, mle_error *err) {
   *out = CODEC_NULL;
   if (name == NULL) return MLE_OK;
   for (size_t i = 0; i < sizeof codec_names / sizeof *codec_names; i++) {
     *out = (mle_avro_codec)i;
-    if (strcmp(name, codec_names[i]) == 0) return MLE_OK;
+    if (is_codec(name, i)) return MLE_OK;
   }
   return mle_fail(err, MLE_EUNSUPPORTED,
                   "the Avro codec '%.40s' is not one of null, deflate, zstandard, snappy", name);

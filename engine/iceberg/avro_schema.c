@@ -62,18 +62,29 @@ static bool find_type(const char *name, mle_avro_type *out) {
 
 static bool is_plain(mle_avro_type type) { return type <= AVRO_STRING; }
 
+/* Without the namespace, which a type has where it is defined and a mention may have or leave out. */
+static const char *short_name(const char *name) {
+  const char *dot = strrchr(name, '.');
+  return dot == NULL ? name : dot + 1;
+}
+
+/* The type of that name that was defined before; NULL when there is none. */
+static mle_avro_node *find_named(const parser *p, const char *name) {
+  for (size_t i = p->num_named; i-- > 0;)
+    if (strcmp(p->named[i]->name, name) == 0) return p->named[i];
+  for (size_t i = p->num_named; i-- > 0;)
+    if (strcmp(short_name(p->named[i]->name), short_name(name)) == 0) return p->named[i];
+  return NULL;
+}
+
 /* A name alone is a plain type, or a named one defined before. */
 static mle_status parse_name(parser *p, const mle_json_at *at, mle_avro_node **out) {
   const char *name;
   mle_avro_type type;
   MLE_TRY(mle_json_text(at, &name, p->err));
   if (find_type(name, &type) && is_plain(type)) return set_node(p, new_node(p, type, 0), out);
-  for (size_t i = 0; i < p->num_named; i++) {
-    if (strcmp(p->named[i]->name, name) != 0) continue;
-    *out = p->named[i];
-    return MLE_OK;
-  }
-  return mle_json_fail(at, p->err, "'%.80s' is not an Avro type", name);
+  *out = find_named(p, name);
+  return *out != NULL ? MLE_OK : mle_json_fail(at, p->err, "'%.80s' is not an Avro type", name);
 }
 
 static mle_status parse_union(parser *p, const mle_json_at *at, mle_avro_node **out) {
@@ -220,8 +231,9 @@ static const mle_avro_node *unwrap(const mle_avro_node *node) {
 static bool is_pairs(const mle_avro_node *array, mle_avro_type value, mle_avro_type other) {
   const mle_avro_node *pair = unwrap(array->members[0].type);
   if (pair->type != AVRO_RECORD || pair->count != 2) return false;
+  mle_avro_type key = unwrap(pair->members[0].type)->type;
   mle_avro_type found = unwrap(pair->members[1].type)->type;
-  return unwrap(pair->members[0].type)->type == AVRO_INT && (found == value || found == other);
+  return (key == AVRO_INT || key == AVRO_LONG) && (found == value || found == other);
 }
 
 static bool fits(const mle_avro_node *node, const mle_avro_field *field) {

@@ -54,7 +54,17 @@ static mle_status opt_small(const mle_json_at *at, const char *key, int fallback
   return get_small(at, key, out, err);
 }
 
-/* Texts are the document's, which lives as long as the metadata. */
+/* A text is the document's, which lives as long as the metadata. Some writers put numbers and flags as they are. */
+static mle_status parse_value(mle_metadata *m, const mle_json_at *at, const char **out,
+                              mle_error *err) {
+  if (mle_json_is_text(at)) return mle_json_text(at, out, err);
+  char *text = mle_json_print(at->node, false);
+  mle_status status =
+      text == NULL ? no_memory(err) : mle_arena_copy(&m->arena, text, out, err);
+  mle_free(text);
+  return status;
+}
+
 static mle_status parse_pairs(mle_metadata *m, const mle_json_at *object, const char *except,
                               size_t *out_count, const mle_property **out, mle_error *err) {
   mle_json_at item;
@@ -64,10 +74,10 @@ static mle_status parse_pairs(mle_metadata *m, const mle_json_at *object, const 
   *out = pairs;
   *out_count = 0;
   for (bool more = first_of(object, &item); more; more = mle_json_next(&item)) {
-    if (except != NULL && strcmp(item.key, except) == 0) continue;
+    if ((except != NULL && strcmp(item.key, except) == 0) || mle_json_is_null(&item)) continue;
     mle_property *pair = &pairs[(*out_count)++];
     pair->key = item.key;
-    MLE_TRY(mle_json_text(&item, &pair->value, err));
+    MLE_TRY(parse_value(m, &item, &pair->value, err));
   }
   return MLE_OK;
 }

@@ -1,0 +1,252 @@
+# venv: pyiceberg
+"""Manifests and metadata as other writers leave them, byte by byte: names, orders, widths, blocks, codecs, what is missing, what is
+null. Rows are those that were put in, with and without a filter. The list is printed."""
+
+import copy
+import os
+import struct
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import handmade
+from handmade import field, record
+from others import ROWS, OthersTest
+
+NUMBERS = {"content": 517, "sequence": 515, "least": 516, "snapshot": 503, "counts": (504, 505, 506, 512, 513, 514)}
+
+
+def without(schema, *numbers):
+    """The schema less these fields, at any depth."""
+    schema = copy.deepcopy(schema)
+    for one in each_record(schema):
+        one["fields"] = [f for f in one["fields"] if f.get("field-id") not in numbers]
+    return schema
+
+
+def each_record(schema):
+    if isinstance(schema, list):
+        for branch in schema:
+            yield from each_record(branch)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "record":
+            yield schema
+            for f in schema["fields"]:
+                yield from each_record(f["type"])
+        else:
+            yield from each_record(schema.get("items", schema.get("type")))
+
+
+def changed(schema, change):
+    """Each field of it after `change`."""
+    schema = copy.deepcopy(schema)
+    for one in each_record(schema):
+        one["fields"] = [change(f) for f in one["fields"]]
+    return schema
+
+
+class Habits(OthersTest):
+    def table(self, name, version=2, lists=lambda schema: schema, manifests=lambda schema: schema, row=None, entry=None, file=None, meta=None, change=lambda m: None,
+              partition=(), rows=ROWS, columns=None, codec="deflate", only_manifest=None, **how):
+        """One data file. `lists` and `manifests` change the schemas, `row`, `entry` and `file` what stands under them."""
+        folder = self.project.path(f"tables/{len(self.made)}")
+        data = self.file(f"{folder}/data/1.parquet", schema=columns, rows=rows)
+        os.makedirs(f"{folder}/metadata")
+        manifest, snap = f"{folder}/metadata/m.avro", f"{folder}/metadata/snap.avro"
+        values = {134: 0, 100: data["file_path"], 101: "PARQUET", 102: {}, 103: data["record_count"], 104: data["file_size_in_bytes"], 105: 1 << 26,
+                  108: [(1, 40), (2, 50)], 109: [(1, 10), (2, 10)], 110: [(1, 0), (2, 4)], 137: [], 125: [(1, struct.pack("<q", 0)), (2, b"n")],
+                  128: [(1, struct.pack("<q", 9)), (2, b"o")], 132: [4], **(file or {})}
+        one = {0: 1, 1: 100, 2: values, **(entry or {})}
+        meta = {"schema": "{}", "partition-spec": "[]", "partition-spec-id": "0", "format-version": str(version), "content": "data"} if meta is None else meta
+        handmade.write(manifest, manifests(handmade.manifest_schema(version, partition)), [one], meta, codec=codec, **how)
+        listed = {500: f"file://{manifest}", 501: os.path.getsize(manifest), 502: 0, 517: 0, 515: 1, 516: 1, 503: 100, 504: 1, 505: 0, 506: 0, 512: 10, 513: 0, 514: 0,
+                  507: [], **(row or {})}
+        handmade.write(snap, lists(handmade.list_schema(version)), [listed], {"format-version": str(version)}, codec=codec, **how)
+        self.put_metadata(name, folder, snap, version, change)
+
+    # ====== Names and shapes ======
+
+    def test_names_and_shapes(self):
+        newer = {"added_data_files_count": "added_files_count", "existing_data_files_count": "existing_files_count", "deleted_data_files_count": "deleted_files_count"}
+
+        def nameless(f):
+            return {"x-id" if key == "field-id" else key: value for key, value in f.items() if key != "default"}
+
+        def renamed(f):
+            return f | {"name": f"_{f['field-id']}"}
+
+        def spec_names(f):
+            return nameless(f | {"name": newer.get(f["name"], f["name"])})
+
+        def long(f):
+            wide = [("long" if t == "int" else t) for t in f["type"]] if isinstance(f["type"], list) else "long" if f["type"] == "int" else f["type"]
+            return f | {"type": wide}
+
+        def nullable(f):
+            return f if isinstance(f["type"], list) else f | {"type": ["null", f["type"]]}
+
+        def null_last(f):
+            return f | {"type": f["type"][::-1]} if isinstance(f["type"], list) else f
+
+        def spaced(f):
+            return f | {"name": newer.get(f["name"], f["name"])}
+        for version in (1, 2):
+            self.table(f"version {version} as the specification has it", version)
+            self.table(f"version {version}, names of the first writers or of the newest", version, lists=lambda s: changed(s, spaced))
+            self.table(f"version {version}, names of nobody", version, lambda s: changed(s, renamed), lambda s: changed(s, renamed))
+            self.table(f"version {version}, no field ids but names", version, lambda s: changed(s, spec_names), lambda s: changed(s, spec_names))
+            self.table(f"version {version}, long for int (iceberg-go, hamba)", version, lambda s: changed(s, long), lambda s: changed(s, long))
+            self.table(f"version {version}, all of it nullable (BigQuery)", version, lambda s: changed(s, nullable), lambda s: changed(s, nullable))
+            self.table(f"version {version}, null as the second branch", version, lambda s: changed(s, null_last), lambda s: changed(s, null_last))
+            self.table(f"version {version}, in another order", version, self.reverse, self.reverse)
+            self.table(f"version {version}, fields of a vendor", version, self.extend, self.extend)
+            self.table(f"version {version}, types in a namespace", version, self.name_space, self.name_space)
+            for style in ("counted", "single"):
+                self.table(f"version {version}, arrays in blocks, {style}", version, style=style)
+        self.assert_all()
+
+    def reverse(self, schema):
+        schema = copy.deepcopy(schema)
+        for one in each_record(schema):
+            if one["name"] not in ("k117_v118",) and [f["name"] for f in one["fields"]] != ["key", "value"]:
+                one["fields"].reverse()
+        return schema
+
+    def extend(self, schema):
+        """Of every type that there is; their values are encoded as what `vendor` has."""
+        schema = copy.deepcopy(schema)
+        odd = record("odd", {"name": "a", "type": {"type": "map", "values": ["null", "double"]}}, {"name": "b", "type": {"type": "fixed", "name": "three", "size": 3}},
+                     {"name": "c", "type": {"type": "enum", "name": "colour", "symbols": ["red"]}}, {"name": "d", "type": {"type": "array", "items": "three"}},
+                     {"name": "e", "type": ["string", "null", "boolean", "float"]})
+        value = {"a": {"x": 1.5, "y": None}, "b": "abc", "c": "red", "d": ["abc"] * 9, "e": None}
+        for one in list(each_record(schema))[:1]:
+            one["fields"] = [{"name": "vendor", "type": odd, "default": value}, *one["fields"], {"name": "vendor2", "type": "odd", "default": value}]
+        return schema
+
+    def name_space(self, schema):
+        """A type that stands twice is named the second time, its namespace before it."""
+        schema = copy.deepcopy(schema)
+        for one in each_record(schema):
+            one["namespace"] = "org.example.iceberg"
+        twice = next((one for one in each_record(schema) if one["name"] == "k119_v120"), None)
+        for one in each_record(schema):
+            for f in one["fields"]:
+                if twice is not None and f["name"] == "null_value_counts":
+                    f["type"] = ["null", {"type": "array", "logicalType": "map", "items": "org.example.iceberg.k119_v120"}]
+        return schema
+
+    # ====== Blocks ======
+
+    def test_codecs(self):
+        for codec in ("null", "deflate", "snappy", "zstandard"):
+            self.table(f"codec {codec}", codec=codec)
+            self.table(f"codec {codec.upper()}", codec=codec, said=codec.upper())
+        self.table("codec zstd", codec="zstandard", said="zstd")
+        self.table("no codec named", codec="null", said=False)
+        self.table("an empty name", codec="null", said="")
+        self.assert_all()
+
+    def test_an_unknown_codec_is_named(self):
+        self.table("bzip2", codec="null", said="bzip2")
+        _, path = self.made[0]
+        said = self.lua(f'iceberg.StaticTable.from_metadata("{path}"):scan()', code=1)
+        self.assertIn("the Avro codec 'bzip2' is not one of null, deflate, zstandard, snappy", said)
+        self.assertIn("snap.avro", said)
+
+    # ====== What is missing ======
+
+    def test_what_is_missing(self):
+        counts = NUMBERS["counts"]
+        self.table("version 1, no counts", 1, lists=lambda s: without(s, *counts))
+        self.table("version 1, counts that are null", 1, row={number: None for number in counts})
+        self.table("version 1, snapshot id in entries alone", 1, row={503: None})
+        self.table("version 1, no block size, no metrics", 1, manifests=lambda s: without(s, 105, 108, 109, 110, 137, 125, 128, 131, 132, 140))
+        self.table("version 2, no content (data)", 2, lambda s: without(s, 517), lambda s: without(s, 134))
+        self.table("version 2, no least sequence number", 2, lists=lambda s: without(s, 516))
+        self.table("version 2, no sequence numbers in entries", 2, manifests=lambda s: without(s, 3, 4))
+        self.table("version 2, no sequence number of the file", 2, manifests=lambda s: without(s, 4), entry={3: 1})
+        self.table("version 2, an entry's snapshot id is null", 2, entry={1: None})
+        self.table("version 2, no snapshot id in entries", 2, manifests=lambda s: without(s, 1))
+        self.table("version 2, no partition summaries", 2, row={507: None})
+        self.table("version 2, no rows counted", 2, lists=lambda s: without(s, 512, 513, 514))
+        self.table("no metrics, or null ones", 2, file={108: None, 109: None, 110: None, 137: None, 125: None, 128: None, 132: None})
+        self.table("metrics of no column", 2, file={108: [], 109: [], 110: [], 125: [], 128: [], 132: []})
+        self.table("no partition in entries", 2, manifests=lambda s: without(s, 102))
+        self.table("a partition that is null", 2, manifests=lambda s: changed(s, lambda f: f | {"type": ["null", f["type"]]} if f.get("field-id") == 102 else f), file={102: None})
+        self.table("a manifest that says nothing of itself", 2, meta={})
+        self.table("a manifest of an unknown length", 2, row={501: 0})
+        self.table("the format in small letters", 2, file={101: "parquet"})
+        self.table("a version 1 manifest in a version 2 list", 2, manifests=lambda s: handmade.manifest_schema(1), row={515: 0, 516: 0})
+        self.assert_all()
+
+    # ====== Metadata ======
+
+    def test_metadata(self):
+        def numbers(m):
+            m["properties"] = {"write.parquet.row-group-size": 134217728, "gc.enabled": True, "owner": None, "ratio": 0.5, "name": "x"}
+            m["snapshots"][0]["summary"] |= {"added-records": 10, "spark.app.id": None, "ok": False}
+
+        def orders(m):
+            m["sort-orders"] = [{"order-id": 0, "fields": []}, {"order-id": 3, "fields": [
+                {"transform": "zorder[4]", "source-id": 1, "direction": "desc", "null-order": "nulls-last"}, {"transform": "identity", "source-ids": [1, 2], "direction": "asc",
+                                                                                                             "null-order": "nulls-first"}]}]
+            m["default-sort-order-id"] = 3
+
+        def statistics(m):
+            m["statistics"] = [{"snapshot-id": 100, "statistics-path": "/nowhere/s.puffin", "file-size-in-bytes": 4, "file-footer-size-in-bytes": 4, "blob-metadata": []}]
+            m["partition-statistics"] = [{"snapshot-id": 100, "statistics-path": "/nowhere/p.parquet", "file-size-in-bytes": 4}]
+
+        def refs(m):
+            m["refs"] = {"main": {"snapshot-id": 100, "type": "branch", "max-ref-age-ms": None, "min-snapshots-to-keep": None},
+                         "gone": {"snapshot-id": 5, "type": "tag"}}
+
+        def places(m):
+            m["location"] += "/"
+            m["snapshots"][0]["manifest-list"] = m["snapshots"][0]["manifest-list"].replace("file://", "file:")
+
+        def bare(m):
+            m["location"] = m["location"].removeprefix("file://")
+            m["snapshots"][0]["manifest-list"] = m["snapshots"][0]["manifest-list"].removeprefix("file://")
+
+        def first(m):
+            for key in ("schemas", "current-schema-id", "partition-specs", "default-spec-id", "sort-orders", "default-sort-order-id", "table-uuid", "last-partition-id"):
+                del m[key]
+            m["snapshots"][0]["manifests"] = [m["snapshots"][0].pop("manifest-list").replace("snap.avro", "m.avro")]
+
+        def only_new(m):
+            del m["schema"], m["partition-spec"]
+
+        def upgraded(m):
+            del m["snapshots"][0]["sequence-number"]
+            m["last-sequence-number"] = 0
+
+        def documented(m):
+            m["schemas"][0] |= {"identifier-field-ids": None, "doc": "x"}
+            for f in m["schemas"][0]["fields"]:
+                f |= {"doc": None}
+            m["schemas"][0]["fields"][3]["type"] = "decimal(9,2)"
+
+        for name, change, version in (("properties that are no texts", numbers, 2), ("sort orders that nobody knows", orders, 2), ("statistics that are gone", statistics, 2),
+                                      ("a tag whose snapshot expired", refs, 2), ("a location with a slash at its end, file:/path", places, 2), ("paths without a scheme", bare, 2),
+                                      ("version 1, manifests in the snapshot", first, 1), ("version 1, new members alone", only_new, 1),
+                                      ("version 2, upgraded: no sequence number", upgraded, 2), ("documentation that is null, decimal(9,2)", documented, 2),
+                                      ("a parent that expired", lambda m: m["snapshots"][0].update({"parent-snapshot-id": 99}), 2),
+                                      ("a parent that is -1", lambda m: m["snapshots"][0].update({"parent-snapshot-id": -1}), 1)):
+            self.table(name, version, change=change)
+        self.assert_all()
+
+    def test_a_table_without_a_snapshot(self):
+        for number in (-1, None, "absent"):
+            def change(m, number=number):
+                m |= {"current-snapshot-id": number, "snapshots": []}
+                if number == "absent":
+                    del m["current-snapshot-id"], m["snapshots"]
+            for version in (1, 2, 3):
+                self.table(f"current snapshot {number}", version, change=change)
+        for name, rows in self.read_all():
+            self.assertEqual(rows, [], name)
+
+
+if __name__ == "__main__":
+    unittest.main()
