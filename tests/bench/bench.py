@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(HERE), "integration"))
 from support import PROGRAM, Project, free_port, jars, venv  # noqa: E402
 
 import serving  # noqa: E402
+from engines import engines  # noqa: E402
 from s3 import Distant, start_moto  # noqa: E402
 
 PYTHON, WANTED = sys.argv[1], sys.argv[2:]
@@ -43,7 +44,7 @@ def show(name, ours, peer, unit="s", better="less"):
     ratio = peer[0] / ours[0] if better == "less" else ours[0] / peer[0]
     memory = f"{ours[1]:.0f} / {peer[1]:.0f} MB" if ours[1] is not None else "-"
     digits = 4 if unit == "s" else 0
-    print(f"| {name} | {ours[0]:.{digits}f} {unit} | {peer[0]:.{digits}f} {unit} | {ratio:.1f}x | {memory} |", flush=True)
+    print(f"| {name} | {ours[0]:.{digits}f} {unit} | {peer[0]:.{digits}f} {unit} | {ratio:.{1 if ratio >= 1 else 2}f}x | {memory} |", flush=True)
 
 
 def pair(name, ours, peer, before=lambda: None, rounds=ROUNDS):
@@ -97,7 +98,7 @@ def new_project():
 
 def start(work):
     project = new_project()
-    for name in ("empty.lua", "nothing.lua", "alone.lua"):
+    for name in ("empty.lua", "ten.lua", "nothing.lua", "alone.lua"):
         shutil.copy(os.path.join(HERE, "scripts", name), project.root)
     shutil.copytree(os.path.join(os.path.dirname(os.path.dirname(HERE)), "scripts", "fraud"), project.path("fraud"))
     python = ([sys.executable, "-c", "pass"], project.root)  # not a shim that looks for it
@@ -105,6 +106,7 @@ def start(work):
     pair("an empty job, beside `python3 -c pass`", ([PROGRAM, "run", "alone.lua"], project.root), python, rounds=30)
     pair("an empty three-job pipeline, beside `python3 -c pass`", ([PROGRAM, "run", "empty.lua"], project.root), python, rounds=15)
     pair("`mlengine history`, beside `python3 -c pass`", ([PROGRAM, "history"], project.root), python, rounds=30)
+    engines(work, project, PROGRAM, venv("prefect"), free_port, sys.modules[__name__])
 
 
 def table_project(work):
