@@ -8,6 +8,7 @@
 --- Names are PyIceberg's. Everything but append, scan and increment reads metadata
 --- alone and starts in milliseconds.
 
+local appends = require "mlengine.iceberg.append"
 local changes = require "mlengine.iceberg.changes"
 local check = require "mlengine.check"
 local errors = require "mlengine.error"
@@ -42,17 +43,6 @@ end
 ---@field operation? string           "append", "replace", "overwrite" or "delete"
 ---@field summary table<string, string>
 ---@field schema_id? integer
-
---- What `append` hands back: the snapshot and its counts as numbers.
-local function facts_of(snapshot)
-  for key, value in pairs(snapshot.summary) do
-    local name = key:gsub("%-", "_")
-    if (name:find "^added_" or name:find "^total_") and math.tointeger(tonumber(value)) then
-      snapshot[name] = math.tointeger(tonumber(value))
-    end
-  end
-  return snapshot
-end
 
 -- ====== Tables ======
 
@@ -262,92 +252,22 @@ function Table:plan(options) return scans.plan(self, options) end
 ---@return { path: string, bytes: integer }[]
 function Table:orphans() return self.handle:orphans() end
 
-local COMMIT_KEY <const> = "mlengine.commit_key"
-
---- Names an append for good: by the user's own key, else the n-th of its run. Nil outside a run.
-local function next_commit_key(given)
-  if given then return given end
-  local current = scans.current_run()
-  if not current or not current.key then return nil end
-  current.appends = (current.appends or 0) + 1
-  return ("%s/%d"):format(current.key, current.appends)
-end
-
---- The snapshot with that key: of an earlier attempt of this run, which died before it could say so,
---- or of whoever appended with the user's own key.
-local function committed_before(table_, key, given)
-  local current = scans.current_run()
-  if not key or (not given and (not current or (current.attempt or 1) == 1)) then return nil end
-  table_:refresh()
-  for _, snapshot in ipairs(table_:snapshots()) do
-    if snapshot.summary and snapshot.summary[COMMIT_KEY] == key then return snapshot end
-  end
-end
-
---- Facts of ours for the snapshot's summary; the user's may not hide Iceberg's own.
-local function summary_of(properties)
-  local summary = {
-    ["engine-name"] = "mlengine",
-    ["engine-version"] = require "mlengine.version",
-  }
-  local current = scans.current_run()
-  if current then summary["mlengine.run_id"] = tostring(current.run_id) end
-  for key, value in pairs(properties or {}) do
-    if key == "operation" or key:find "^added%-" or key:find "^total%-" or key:find "^deleted%-" or key == "engine-name" then
-      errors.raise("invalid", ("the snapshot property '%s' is Iceberg's own; choose another name"):format(key))
-    end
-    summary[key] = tostring(value)
-  end
-  return summary
-end
-
---- The snapshot that was committed, which the run notes as its own.
-local function told(self, id, current)
-  local snapshot = facts_of(self:snapshot(id))
-  if current then
-    current:note("appended", {
-      snapshot_id = id, table = self.name, table_uuid = self.uuid, catalog = self.catalog.named and self.catalog.name or nil,
-      rows = snapshot.added_records,
-    })
-  end
-  return snapshot
-end
-
-local function nothing_appended(self)
-  local current = self.current_snapshot and facts_of(self:snapshot(self.current_snapshot.id)) or { summary = {} }
-  current.added_records, current.added_data_files, current.added_files_size = 0, 0, 0
-  return current
-end
-
 ---Appends the frame's rows as one snapshot; other writers may append at the same
 ---time. Columns go by name: a missing optional one is null, an extra one or one of
 ---another type raises. A frame without rows makes no snapshot: what comes back then
 ---is the current one, with `added_records` 0. A frame over random() keeps the rows
 ---that were appended. An attempt of a run that appends what an earlier attempt has
 ---appended already gets that snapshot.
----@param rows mlengine.Frame
 ---The same holds for appends with one `commit_key`, whoever they come from, while the
 ---table knows the snapshot of the first.
+---@param rows mlengine.Frame
 ---@param options? { properties?: table<string, string>, commit_key?: string } facts for the snapshot's summary
 ---@return mlengine.iceberg.Snapshot with `added_records`, `added_data_files`, `added_files_size`, `total_records`, ...
 function Table:append(rows, options)
   acts("it appends to " .. self.name)
-  options = check.options(options, { properties = "table|nil", commit_key = "string|nil" }, "table:append")
-  local current = scans.current_run()
-  if current and current.rehearsal == "reproduce" then
-    require("mlengine.log").info("%s: the append is left undone, a reproduction changes nothing", self.name)
-    return nothing_appended(self)
-  end
-  local summary, key = summary_of(options.properties), next_commit_key(options.commit_key)
-  local before = committed_before(self, key, options.commit_key)
-  if before then return told(self, before.id, current) end
-  summary[COMMIT_KEY] = key
-  if rows.handle and rows.handle:volatile() then rows.handle = rows.handle:pin() end
-  local written <close> = require("mle.iceberg_data").write(self.handle, rows)
-  if written:facts().files == 0 then return nothing_appended(self) end
-  local handle, id = self.catalog.handle:append(self.handle, written, summary)
-  adopt(self, handle)
-  return told(self, id, current)
+  local id, version = appends.commit(self, rows, options)
+  if version then adopt(self, version) end
+  return appends.told(self, id)
 end
 
 -- ====== Catalogs ======
