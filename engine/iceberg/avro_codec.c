@@ -10,6 +10,7 @@
 #include <zstd.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/library.h"
 
 static const char *const codec_names[] = {"null", "deflate", "zstandard", "snappy"};
 
@@ -87,14 +88,44 @@ void mle_avro_inflater_release(mle_avro_inflater *inflater) {
   *inflater = (mle_avro_inflater){NULL, NULL};
 }
 
+#define SNAPPY_FUNCTIONS(X) X(uncompress) X(uncompressed_length)
+
+/* Opened for the first block that needs it: it brings the C++ library along, at whose start half of a process's
+ * symbols were looked up. */
+typedef struct snappy_functions {
+#define FIELD(name) __typeof__(snappy_##name) *name;
+  SNAPPY_FUNCTIONS(FIELD)
+#undef FIELD
+} snappy_functions;
+
+static pthread_once_t snappy_started = PTHREAD_ONCE_INIT;
+static snappy_functions snappy;
+static mle_status snappy_opened;
+static mle_error snappy_problem;
+
+static void start_snappy(void) {
+#define NAME(name) "snappy_" #name,
+  static const char *const names[] = {SNAPPY_FUNCTIONS(NAME)};
+#undef NAME
+  snappy_opened = mle_library_open("libsnappy.so.1", "libsnappy1v5", names, sizeof names / sizeof *names, &snappy,
+                                   &snappy_problem);
+}
+
+static mle_status need_snappy(mle_error *err) {
+  pthread_once(&snappy_started, start_snappy);
+  if (snappy_opened != MLE_OK && err != NULL) *err = snappy_problem;
+  return snappy_opened;
+}
+
 static mle_status unsnap_block(mle_bytes in, mle_buffer *out, mle_error *err) {
   size_t size;
   if (in.len < 4) return bad_block(err, CODEC_SNAPPY);
+  MLE_TRY(need_snappy(err));
   size_t len = in.len - 4;
-  if (snappy_uncompressed_length(in.data, len, &size) != SNAPPY_OK || size > 64 * len + 64)
+  if (snappy.uncompressed_length(in.data, len, &size) != SNAPPY_OK || size > 64 * len + 64)
     return bad_block(err, CODEC_SNAPPY); /* the format reaches 1:21 at most */
   MLE_TRY(mle_buffer_reserve(out, size, err));
-  if (snappy_uncompress(in.data, len, out->data, &size) != SNAPPY_OK)
+  if (snappy.uncompress(in.data, len, out->data, &size) != SNAPPY_OK)
     return bad_block(err, CODEC_SNAPPY);
   out->len = size;
   const uint8_t *crc = (const uint8_t *)in.data + len;
