@@ -56,6 +56,12 @@ static int l_history(lua_State *L) {
   MLB_RETURN_JSON(L, mle_history_json(state, &filter, limit, &json_text_, &err));
 }
 
+/* state:last_runs() */
+static int l_last_runs(lua_State *L) {
+  mle_state *state = mlb_check_state(L, 1);
+  MLB_RETURN_JSON(L, mle_history_last_runs(state, &json_text_, &err));
+}
+
 /* state:last_states() */
 static int l_last_states(lua_State *L) {
   mle_state *state = mlb_check_state(L, 1);
@@ -125,6 +131,7 @@ const luaL_Reg mlb_jobs_history_methods[] = {
     {"script", l_script},
     {"history", l_history},
     {"last_run", l_last_run},
+    {"last_runs", l_last_runs},
     {"last_states", l_last_states},
     {"runs_total", l_runs_total},
     {"seconds_total", l_seconds_total},

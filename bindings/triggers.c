@@ -164,6 +164,17 @@ static int l_cursor(lua_State *L) {
   return 1;
 }
 
+/* cursors_ahead(state, time) -> json */
+static int l_cursors_ahead(lua_State *L) {
+  mle_state *state = mlb_check_state(L, 1);
+  int64_t time = luaL_checkinteger(L, 2);
+  mlb_box *box = mlb_push(L, &text_class);
+  char *json = NULL;
+  mle_error err;
+  mle_status status = mle_cursors_ahead_json(state, time, &json, &err);
+  return mlb_push_json(L, box, status, json, &err);
+}
+
 /* set_cursor(state, pipeline, job, source, value) */
 static int l_set_cursor(lua_State *L) {
   mle_error err;
@@ -277,6 +288,7 @@ static const luaL_Reg functions[] = {
     {"without_run", l_without_run},
     {"get", l_get},
     {"cursor", l_cursor},
+    {"cursors_ahead", l_cursors_ahead},
     {"set_cursor", l_set_cursor},
     {"at_once", l_at_once},
     {"is_running", l_is_running},

@@ -78,13 +78,25 @@ mle_status mle_history_last_json(mle_state *state, const char *pipeline, const c
                          "ss", pipeline, job);
 }
 
+/* Jobs that have ended once are in run_counts, which is small. */
+#define JOBS_THAT_RAN                                  \
+  "(select distinct pipeline, job from run_counts"     \
+  "  union select pipeline, job from runs where state in ('starting', 'running'))"
+
+mle_status mle_history_last_runs(mle_state *state, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_group_array(json_array(r.pipeline, r.job, r.id, r.state, r.reason, r.created,"
+                         " r.started, r.ended, r.reused)) from (select (select id from runs indexed by runs_job"
+                         "   where pipeline = j.pipeline and job = j.job and rehearsal is null order by id desc limit 1)"
+                         " as last from " JOBS_THAT_RAN " j) l cross join runs r on r.id = l.last",
+                         "");
+}
+
 mle_status mle_history_last_states(mle_state *state, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
                          "select json_group_array(json_array(pipeline, job, last)) from (select j.pipeline, j.job,"
                          " (select state from runs indexed by runs_job where pipeline = j.pipeline and job = j.job"
-                         "   and rehearsal is null order by id desc limit 1) as last"
-                         " from (select distinct pipeline, job from run_counts"
-                         "   union select pipeline, job from runs where state in ('starting', 'running')) j)"
+                         "   and rehearsal is null order by id desc limit 1) as last from " JOBS_THAT_RAN " j)"
                          " where last is not null",
                          "");
 }

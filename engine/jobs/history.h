@@ -25,6 +25,9 @@ mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, 
 /* The last run of a job that was no rehearsal, in few words: {run, state, reason, created, started, ended}; NULL when there is none. */
 mle_status mle_history_last_json(mle_state *state, const char *pipeline, const char *job, char **out, mle_error *err);
 
+/* The same of all that ever ran, at once: an array of [pipeline, job, run, state, reason, created, started, ended, reused]. */
+mle_status mle_history_last_runs(mle_state *state, char **out, mle_error *err);
+
 /* How each pipeline's job ran last, of those that ever did: an array of [pipeline, job, state]. */
 mle_status mle_history_last_states(mle_state *state, char **out, mle_error *err);
 

@@ -50,6 +50,13 @@ mle_status mle_cursor_set(mle_state *state, const mle_cursor *cursor, mle_error 
                     "sssii", cursor->pipeline, cursor->job, cursor->source, cursor->value, mle_now_ms());
 }
 
+mle_status mle_cursors_ahead_json(mle_state *state, int64_t time, char **out, mle_error *err) {
+  return mle_db_get_text(mle_state_db(state), out, err,
+                         "select json_group_array(json_array(pipeline, job, source, value)) from cursors"
+                         " where value > ? and source like 'cron %'",
+                         "i", time);
+}
+
 /* ====== Arrows ====== */
 
 static mle_status insert(mle_db *db, const mle_trigger *t, int64_t *out_id, mle_error *err) {

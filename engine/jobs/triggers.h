@@ -66,6 +66,9 @@ mle_status mle_cursor_find(mle_state *state, const char *pipeline, const char *j
                            bool *out_found, int64_t *out_value, mle_error *err);
 mle_status mle_cursor_set(mle_state *state, const mle_cursor *cursor, mle_error *err);
 
+/* Those of clocks that are ahead of `time`, for the clock was set back: an array of [pipeline, job, source, value]. */
+mle_status mle_cursors_ahead_json(mle_state *state, int64_t time, char **out, mle_error *err);
+
 /* Whether a run of the pipeline that is no rehearsal is going, as far as the state knows. */
 mle_status mle_pipeline_is_running(mle_state *state, const char *pipeline, bool *out, mle_error *err);
 

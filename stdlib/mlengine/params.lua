@@ -164,9 +164,8 @@ local function skip_string(text, at)
   return select(2, text:match("^%[(=*)%[.-%]%1%]()", at))
 end
 
---- The tokens of a text: { from, to (exclusive), text }.
-local function tokens(text)
-  local list, at = {}, 1
+--- The token at a place or after it: where it begins, where it has ended, its text; nil at the end.
+local function token_at(text, at)
   while at <= #text do
     local next_at
     for _, pattern in ipairs(skips) do
@@ -176,9 +175,19 @@ local function tokens(text)
     end
     if not next_at then
       next_at = skip_string(text, at) or text:match("^[%w_]+()", at) or at + 1
-      list[#list + 1] = { at, next_at, text:sub(at, next_at - 1) }
+      return at, next_at, text:sub(at, next_at - 1)
     end
     at = next_at
+  end
+end
+
+--- The tokens of a text: { from, to (exclusive), text }.
+local function tokens(text)
+  local list = {}
+  local from, to, token = token_at(text, 1)
+  while from do
+    list[#list + 1] = { from, to, token }
+    from, to, token = token_at(text, to)
   end
   return list
 end
@@ -235,18 +244,20 @@ function M.described(specs)
   return require("mlengine.json").array(list)
 end
 
----Whether a text requires a module, comments and strings aside.
+---Whether a text requires a module, comments and strings aside. Reads no further than there: most require it at once.
 ---@param text string
 ---@param module string
 ---@return boolean
 function M.requires(text, module)
   if not text:find(module, 1, true) then return false end
-  local list = tokens(text)
-  for i = 1, #list - 1 do
-    if list[i][3] == "require" then
-      local argument = list[i + 1][3] == "(" and list[i + 2] or list[i + 1]
-      if argument and argument[3]:gsub("^%[=*%[", ""):gsub("%]=*%]$", ""):gsub("[\"']", "") == module then return true end
+  local from, to, token = token_at(text, 1)
+  while from do
+    if token == "require" then
+      local _, after, argument = token_at(text, to)
+      if argument == "(" then _, _, argument = token_at(text, after) end
+      if argument and argument:gsub("^%[=*%[", ""):gsub("%]=*%]$", ""):gsub("[\"']", "") == module then return true end
     end
+    from, to, token = token_at(text, to)
   end
   return false
 end

@@ -126,9 +126,10 @@ end
 ---Loads text that came from `path`, such as the copy a job's run keeps.
 ---@param text string
 ---@param path string where messages say it is, and where `require` looks
+---@param env? table default: a fresh strict environment
 ---@return function chunk
-function M.load_text(text, path)
-  return load_text(plain(text), path, M.environment(M.folder(path)))
+function M.load_text(text, path, env)
+  return load_text(plain(text), path, env or M.environment(M.folder(path)))
 end
 
 ---Calls a chunk; whatever it throws comes out as a mlengine.Error with its line.

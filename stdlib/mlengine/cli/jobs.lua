@@ -2,73 +2,88 @@ local arguments = require "mlengine.arguments"
 local json = require "mlengine.json"
 local report = require "mlengine.jobs.report"
 local schedule = require "mle.schedule"
-local schedules = require "mlengine.jobs.schedule"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
 
 local usage <const> = "mlengine jobs [FILE.lua]... [--json]"
 
---- When the clock says that a job is due, counted from what `mlengine up` has seen to.
-local function next_of(state, pipeline, job)
-  local s = job.schedule
-  if not s or s.kind ~= "cron" then return nil end
-  local cursor = triggers.cursor(state, pipeline, job.name, s.kind .. " " .. schedules.text(s))
-  local due = schedule.next(s.cron, s.timezone, math.max(cursor or 0, system.now_ms() // 1000))
-  return due and due * 1000
-end
-
-local function parents(job)
-  local names = {}
-  for i, parent in ipairs(job.after) do
-    names[i] = parent.name .. (parent.on == "success" and "" or " (" .. parent.on .. ")")
+--- When the clock says that a job is due, counted from what `mlengine up` has seen to: a function of pipeline, job,
+--- schedule as text, cron and zone. Many jobs share a schedule.
+local function clock_of(state)
+  local now, ahead, known = system.now_ms() // 1000, {}, {}
+  for _, cursor in ipairs(json.decode(triggers.cursors_ahead(state, now))) do
+    ahead[table.concat(cursor, "\n", 1, 3)] = cursor[4]
   end
-  return names
+  return function(pipeline, job, text, cron, zone)
+    local from = next(ahead) and ahead[("%s\n%s\ncron %s"):format(pipeline, job, text)]
+    if from then return schedule.next(cron, zone, from) end
+    if known[text] == nil then known[text] = schedule.next(cron, zone, now) or false end
+    return known[text]
+  end
 end
 
-local function rows_of(state, entry)
-  local rows = {}
-  for i, job in ipairs(entry.data and entry.data.jobs or {}) do
-    local last = state:last_run(entry.name, job.name)
-    rows[i] = {
-      pipeline = entry.name, file = entry.file, job = job.name, after = json.array(parents(job)),
-      schedule = schedules.text(job.schedule), next = next_of(state, entry.name, job) or json.null,
-      last_run = last and json.decode(last) or json.null,
+--- The last runs, by pipeline and job: asked at once, since there may be 10,000.
+local function last_runs(state)
+  local found = {}
+  for _, run in ipairs(json.decode(state:last_runs())) do
+    local jobs = found[run[1]] or {}
+    found[run[1]], jobs[run[2]] = jobs, run
+  end
+  return found
+end
+
+local function last_of(run)
+  if not run then return json.null end
+  return { run = run[3], state = run[4], reason = run[5], created = run[6], started = run[7], ended = run[8], reused = run[9] }
+end
+
+local function add_rows(rows, entry, runs, due)
+  for _, job in ipairs(entry.data and entry.data.jobs or {}) do
+    local name, after, text, cron, zone = table.unpack(job, 1, 5)
+    local next_s = cron ~= json.null and due(entry.name, name, text, cron, zone)
+    rows[#rows + 1] = {
+      pipeline = entry.name, file = entry.file, job = name, after = after, schedule = text,
+      next = next_s and next_s * 1000 or json.null, last_run = last_of(runs[name]),
     }
   end
-  return rows
 end
 
-local function moment(ms) return (system.time_text(ms):gsub("T", " "):gsub(":%d%d%..*", "")) end
+local function moment(ms)
+  local text = system.time_text(ms)
+  return text:sub(1, 10) .. " " .. text:sub(12, 16)
+end
 
 local function last_text(last)
   if last == json.null then return "never" end
   local took = last.ended ~= json.null and " in " .. report.duration(math.max(0, last.ended - last.created)) or ""
-  return ("run %d %s%s, %s"):format(last.run, last.reused and last.reused ~= json.null and "reused" or last.state, took, moment(last.created))
+  return ("run %d %s%s, %s"):format(last.run, last.reused ~= json.null and "reused" or last.state, took, moment(last.created))
 end
 
 --- How it is started: its own schedule, and the jobs it follows.
 local function start_text(row)
-  local words = {}
-  if row.schedule ~= "manual" or #row.after == 0 then words[1] = row.schedule end
-  if #row.after > 0 then words[#words + 1] = "after " .. table.concat(row.after, ", ") end
-  return table.concat(words, "; ")
+  if #row.after == 0 then return row.schedule end
+  local follows = "after " .. table.concat(row.after, ", ")
+  return row.schedule == "manual" and follows or row.schedule .. "; " .. follows
 end
 
+local function width(cell) return utf8.len(cell) or #cell end
+
 local function print_table(rows)
-  local cells, widths = { { "JOB", "STARTS", "NEXT (UTC)", "LAST RUN (UTC)" } }, {}
+  local cells, widths = { { "JOB", "STARTS", "NEXT (UTC)", "LAST RUN (UTC)" } }, { 0, 0, 0 }
   for _, row in ipairs(rows) do
     cells[#cells + 1] = {
       row.pipeline .. "/" .. row.job, start_text(row), row.next ~= json.null and moment(row.next) or "-", last_text(row.last_run),
     }
   end
   for _, row in ipairs(cells) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, utf8.len(cell) or #cell) end
+    for i = 1, 3 do widths[i] = math.max(widths[i], width(row[i])) end
   end
-  for _, row in ipairs(cells) do
-    local parts = {}
-    for i, cell in ipairs(row) do parts[i] = cell .. (" "):rep(widths[i] - (utf8.len(cell) or #cell)) end
-    print((table.concat(parts, "  "):gsub("%s+$", "")))
+  local lines = {}
+  for n, row in ipairs(cells) do
+    for i = 1, 3 do row[i] = row[i] .. (" "):rep(widths[i] + 2 - width(row[i])) end
+    lines[n] = table.concat(row)
   end
+  print(table.concat(lines, "\n"))
 end
 
 return {
@@ -80,13 +95,10 @@ return {
     require("mlengine.project").use(files[1])
     local pipelines = require "mlengine.up.pipelines"
     local known = pipelines.new(#files > 0 and files or pipelines.find())
-    known:load(#files > 0)
-    local state <close> = require("mlengine.jobs.state").open()
-    local rows = {}
-    for _, entry in ipairs(known.entries) do
-      local more = rows_of(state, entry)
-      table.move(more, 1, #more, #rows + 1, rows)
-    end
+    local state <close> = require("mlengine.jobs.state").open() -- before: what was loaded is kept in its folder
+    known:load(#files > 0, true)
+    local rows, runs, due = {}, last_runs(state), clock_of(state)
+    for _, entry in ipairs(known.entries) do add_rows(rows, entry, runs[entry.name] or {}, due) end
     if given.json then return print(json.encode(json.array(rows))) end
     if #rows == 0 then return print "there is no pipeline in this project; mlengine new DIR makes one" end
     print_table(rows)

@@ -5,6 +5,8 @@ local errors = require "mlengine.error"
 local json = require "mlengine.json"
 local params = require "mlengine.params"
 local process = require "mle.process"
+local project = require "mlengine.project"
+local remembered = require "mlengine.jobs.remembered"
 local script = require "mlengine.script"
 local system = require "mle.system"
 
@@ -20,15 +22,30 @@ function M.is_pipeline(text) return params.requires(text, MODULE) end
 
 -- ====== In the child ======
 
+--- What the file returns, and what it looked at for that.
+local function run_watched(file)
+  local pure = require "mlengine.jobs.pure"
+  local env, text = script.environment(script.folder(file)), script.read(file)
+  local seen = pure.watch(env)
+  pure.required(seen, file, text)
+  script.on_require = function(path, of_it) pure.required(seen, path, of_it) end
+  local value = script.call(script.load_text(text, file, env))
+  script.on_require = nil
+  return value, seen
+end
+
 --- $MLENGINE_ENV is for whatever runs; a pipeline without environments is the same in each.
-local function load_one(file, environment, strict)
-  local value = script.run(file)
+local function load_one(file, input)
+  local value, seen = run_watched(file)
   if not require(MODULE).is(value) then
     errors.raise("invalid", "%s requires mlengine.pipeline but returns no pipeline; end it with: return pipeline.new { ... }",
       file)
   end
-  if not strict and #value.environments == 0 then environment = nil end
-  return value:data(environment)
+  local environment = input.environment
+  if not input.strict and #value.environments == 0 then environment = nil end
+  local data = value:data(environment)
+  if seen.pure then remembered.keep(input, file, seen.files, data) end
+  return data
 end
 
 ---Loads the files that the engine asks for.
@@ -38,7 +55,7 @@ function M.serve()
   process.die_with_parent()
   local answers = {}
   for i, file in ipairs(input.files) do
-    local ok, value = pcall(load_one, file, input.environment, input.strict)
+    local ok, value = pcall(load_one, file, input)
     if ok then
       answers[i] = { pipeline = value }
     else
@@ -69,13 +86,30 @@ local function wait(child, deadline)
   end
 end
 
-local function begin(files, environment)
+local function question_of(environment)
   local variable = os.getenv "MLENGINE_ENV"
+  return {
+    strict = environment ~= nil, environment = environment or (variable ~= "" and variable or nil), folder = project.current().state,
+  }
+end
+
+local function begin(files, question)
   return process.start {
     argv = { "child", "pipeline" }, input = json.encode {
-      files = json.array(files), strict = environment ~= nil, environment = environment or (variable ~= "" and variable or nil),
+      files = json.array(files), strict = question.strict, environment = question.environment, folder = question.folder,
     },
   }
+end
+
+--- The answers for those files that say what they said; the others, and where their answers belong.
+local function recall(files, question, short)
+  local answers, left, places = {}, {}, {}
+  for i, file in ipairs(files) do
+    local pipeline = remembered.find(question, file, short)
+    answers[i] = pipeline and { pipeline = pipeline } or false
+    if not pipeline then left[#left + 1], places[#places + 1] = file, i end
+  end
+  return answers, left, places
 end
 
 local function read_answer(child, files, code, signal)
@@ -92,17 +126,25 @@ end
 ---Loads pipelines; each answer has `pipeline` or `error`.
 ---@param files string[]
 ---@param environment? string must be one of theirs; $MLENGINE_ENV when left out
+---@param short? boolean only what remembered.brief gives of a pipeline
 ---@return mlengine.jobs.Loaded[]
-function M.load_all(files, environment)
-  local child <close> = begin(files, environment)
-  return read_answer(child, files, wait(child, system.monotonic_ns() + TIMEOUT_NS))
+function M.load_all(files, environment, short)
+  local question = question_of(environment)
+  local answers, left, places = recall(files, question, short)
+  if #left == 0 then return answers end
+  local child <close> = begin(left, question)
+  for i, answer in ipairs(read_answer(child, left, wait(child, system.monotonic_ns() + TIMEOUT_NS))) do
+    if short and answer.pipeline then answer.pipeline = remembered.brief(answer.pipeline) end
+    answers[places[i]] = answer
+  end
+  return answers
 end
 
 ---Begins to load pipelines, and returns at once.
 ---@param files string[]
 ---@return { child: mle.Process, files: string[], deadline: integer }
 function M.begin(files)
-  return { child = begin(files), files = files, deadline = system.monotonic_ns() + TIMEOUT_NS }
+  return { child = begin(files, question_of()), files = files, deadline = system.monotonic_ns() + TIMEOUT_NS }
 end
 
 ---What `begin` began, once it is there; nil before. Raises when the process ended otherwise.

@@ -93,11 +93,12 @@ end
 
 ---Loads all; with `strict`, the first error is raised.
 ---@param strict boolean
-function Pipelines:load(strict)
+---@param short? boolean only what remembered.brief gives
+function Pipelines:load(strict, short)
   local paths = {}
   for i, entry in ipairs(self.entries) do paths[i] = entry.path end
   if #paths == 0 then return end
-  take_all(self, self.entries, loader.load_all(paths))
+  take_all(self, self.entries, loader.load_all(paths, nil, short))
   for _, entry in ipairs(self.entries) do
     if entry.error and strict then errors.raise("invalid", "%s", entry.error) end
     if entry.error then log.warning("%s", entry.error) end

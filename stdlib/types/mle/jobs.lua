@@ -238,6 +238,10 @@ function State:history(limit, filter) end
 ---@return string?
 function State:last_run(pipeline, job) end
 
+---The last run of each job that ever ran: an array of [pipeline, job, run, state, reason, created, started, ended, reused], as JSON.
+---@return string
+function State:last_runs() end
+
 ---How each pipeline's job ran last: an array of [pipeline, job, state], as JSON.
 ---@return string
 function State:last_states() end

@@ -76,6 +76,12 @@ function M.get(state, trigger) end
 ---@return integer?
 function M.cursor(state, pipeline, job, source) end
 
+---The cursors of clocks that are ahead of a time: an array of [pipeline, job, source, value], as JSON.
+---@param state mle.jobs.State
+---@param time integer seconds since 1970
+---@return string
+function M.cursors_ahead(state, time) end
+
 ---@param state mle.jobs.State
 ---@param pipeline string
 ---@param job string

@@ -211,6 +211,10 @@ static void what_ran_is_counted(void **unused) {
   mle_free(json);
   must(mle_history_last_json(state, "Fraud", "None", &json, &err), &err);
   assert_null(json);
+  must(mle_history_last_runs(state, &json, &err), &err);
+  assert_non_null(strstr(json, "[[\"Fraud\",\"Retrain\",3,\"skipped\",\"no\","));
+  assert_non_null(strstr(json, "],[\"Fraud\",\"a\\\"b\\\\c\",5,\"skipped\",\"no\","));
+  mle_free(json);
   must(mle_history_last_states(state, &json, &err), &err);
   assert_string_equal(json, "[[\"Fraud\",\"Retrain\",\"skipped\"],[\"Fraud\",\"a\\\"b\\\\c\",\"skipped\"]]");
   mle_free(json);
