@@ -1,7 +1,10 @@
 #include "engine/http/connections.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "engine/base/alloc.h"
@@ -62,19 +65,30 @@ static bool has_ended(mle_connection *c, int64_t since_ns) {
   return false;
 }
 
-static bool is_over(mle_connection *c, int64_t now, int64_t limit_ns, int64_t idle_ns) {
-  int64_t since_ns = atomic_load_explicit(&c->since_ns, memory_order_relaxed), age = now - since_ns;
-  int phase = atomic_load_explicit(&c->phase, memory_order_relaxed);
-  if (age > limit_ns || (age > idle_ns && phase == MLE_CONNECTION_WAITS)) return true;
-  return age > QUIET_NS && phase != MLE_CONNECTION_ANSWERS && has_ended(c, since_ns);
+/* The kernel knows when the last byte came: asking it here, once in a long while, is cheaper than a timer that each wait
+ * for a request starts and stops. */
+static bool is_silent(const mle_connection *c, int64_t silent_ns) {
+  struct tcp_info info;
+  socklen_t size = sizeof info;
+  memset(&info, 0, sizeof info);
+  if (getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, &info, &size) != 0) return false;
+  return (int64_t)info.tcpi_last_data_recv * 1000000 > silent_ns;
 }
 
-int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns) {
+static bool is_over(mle_connection *c, int64_t now, const mle_connection_limits *limits) {
+  int64_t since_ns = atomic_load_explicit(&c->since_ns, memory_order_relaxed), age = now - since_ns;
+  int phase = atomic_load_explicit(&c->phase, memory_order_relaxed);
+  if (age > limits->whole_ns || (age > limits->idle_ns && phase == MLE_CONNECTION_WAITS)) return true;
+  if (age <= QUIET_NS || phase == MLE_CONNECTION_ANSWERS) return false;
+  return (age > limits->silent_ns && is_silent(c, limits->silent_ns)) || has_ended(c, since_ns);
+}
+
+int mle_connections_sweep(mle_connections *list, const mle_connection_limits *limits) {
   int64_t now = mle_monotonic_ns();
   int shut = 0;
   pthread_mutex_lock(&list->lock);
   for (mle_connection *c = list->first; c != NULL; c = c->next) {
-    if (!is_over(c, now, limit_ns, idle_ns)) continue;
+    if (!is_over(c, now, limits)) continue;
     shutdown(c->fd, SHUT_RDWR); /* its thread wakes, and closes it */
     shut++;
   }

@@ -47,7 +47,13 @@ void mle_connection_enter(mle_connection *connection, mle_connection_phase phase
 /* Its clock starts again: an answer without an end goes on. NULL is ignored. */
 void mle_connection_touch(mle_connection *connection);
 
-/* Shuts what has taken longer than `limit_ns`, or waited for a request longer than `idle_ns`; returns how many. */
-int mle_connections_sweep(mle_connections *list, int64_t limit_ns, int64_t idle_ns);
+typedef struct mle_connection_limits {
+  int64_t whole_ns;  /* a request and its answer */
+  int64_t silent_ns; /* between two bytes of a request, and between two requests */
+  int64_t idle_ns;   /* waiting for a request: shorter where few more fit */
+} mle_connection_limits;
+
+/* Shuts what is over its time; returns how many. */
+int mle_connections_sweep(mle_connections *list, const mle_connection_limits *limits);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,6 +13,7 @@
 #include "engine/base/log.h"
 #include "engine/http/connections.h"
 #include "engine/http/encoding.h"
+#include "engine/http/head.h"
 #include "engine/http/microhttpd.h"
 
 #define NS_PER_S INT64_C(1000000000)
@@ -25,12 +25,15 @@
 
 static const mle_microhttpd *mhd; /* set by the first server */
 
+#define CACHE_LINE 64
+
 struct mle_http_server {
   mle_http_server_options options;
   struct MHD_Daemon *daemon;
   mle_connections connections;
   int listen_fd;
   atomic_bool draining;
+  char apart[CACHE_LINE]; /* what workers write, away from what they read */
   atomic_long in_flight, num_connections;
   atomic_size_t bodies; /* bytes of all bodies under way */
   atomic_ullong refused;
@@ -44,6 +47,7 @@ typedef struct exchange {
   mle_http_kept *kept; /* the handler took the call with it; the answer is in here once it was sent */
   mle_buffer body;
   size_t counted; /* bytes of it in server->bodies */
+  mle_head head;
   bool headers_seen;
   bool has_nul; /* in its path or query, where the handler would see its end */
   int refused; /* a status decided while the body still arrives; 0: none */
@@ -178,13 +182,14 @@ static enum MHD_Result send_bad_encoding(mle_http_server *server, exchange *e,
 static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
                                    const char *path, const char *method, exchange *e) {
   mle_error err;
-  if (mle_http_decode(header_of(connection, "Content-Encoding"), &e->body, &err) != MLE_OK)
+  if (mle_http_decode(e->head.content_encoding, &e->body, &err) != MLE_OK)
     return send_bad_encoding(server, e, &err);
   mle_http_call call = {
       .method = method,
       .path = path,
-      .content_type = header_of(connection, "Content-Type"),
-      .request_id = header_of(connection, "X-Request-Id"),
+      .content_type = e->head.content_type,
+      .request_id = e->head.request_id,
+      .authorization = e->head.authorization,
       .body = e->body.data == NULL ? "" : e->body.data,
       .body_len = e->body.len,
       .received_ns = mle_monotonic_ns(),
@@ -247,15 +252,15 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 /* The request line is there. NULL, when out of memory, makes on_request give up. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
   mle_http_server *server = cls;
-  exchange *e = mle_calloc(1, sizeof *e);
+  exchange *e = mle_alloc(sizeof *e);
   if (e == NULL) return NULL;
   const union MHD_ConnectionInfo *info =
       mhd->get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-  e->connection = info == NULL ? NULL : info->socket_context;
-  e->server = server;
-  e->handle = connection;
-  e->body = MLE_BUFFER(server->options.body_max);
-  e->has_nul = strstr(uri, "%00") != NULL;
+  *e = (exchange){.connection = info == NULL ? NULL : info->socket_context,
+                  .server = server,
+                  .handle = connection,
+                  .body = MLE_BUFFER(server->options.body_max),
+                  .has_nul = strstr(uri, "%00") != NULL};
   mle_connection_enter(e->connection, MLE_CONNECTION_RECEIVES);
   atomic_fetch_add(&server->in_flight, 1);
   return e;
@@ -266,50 +271,19 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 static enum MHD_Result refuse_length(mle_http_server *server, struct MHD_Connection *connection,
                                      exchange *e) {
   e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
-  bool asks = *header_of(connection, "Expect") != '\0';
+  bool asks = *e->head.expect != '\0';
   return asks ? send_refused(server, connection, e->refused) : MHD_YES;
-}
-
-typedef struct framing {
-  int lengths, codings, hosts;
-  bool bad_value;
-} framing;
-
-static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                    const char *value) {
-  framing *f = cls;
-  (void)kind;
-  if (strcasecmp(name, "Content-Length") == 0) {
-    f->lengths++;
-    f->bad_value |= value == NULL || *value == '\0' || strspn(value, "0123456789") != strlen(value);
-  } else if (strcasecmp(name, "Transfer-Encoding") == 0) {
-    f->codings++;
-    f->bad_value |= value == NULL || strcasecmp(value, "chunked") != 0;
-  } else if (strcasecmp(name, "Host") == 0) {
-    f->hosts++;
-  }
-  return MHD_YES;
-}
-
-/* RFC 9112, 6.3: where a body's length can be read in two ways, another server in front of
- * this one may have read it in the other; such a request is refused and its connection closed. */
-static const char *find_ambiguity(struct MHD_Connection *connection) {
-  framing f = {0};
-  mhd->get_connection_values(connection, MHD_HEADER_KIND, count_header, &f);
-  if (f.lengths + f.codings > 1) return "the request says the length of its body more than once";
-  if (f.bad_value) return "the request does not say the length of its body as HTTP/1.1 does";
-  if (f.hosts > 1) return "the request has more than one Host";
-  return NULL;
 }
 
 static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
                                   exchange *e) {
   e->headers_seen = true;
-  const char *ambiguity = find_ambiguity(connection);
+  mle_head_read(mhd, connection, &e->head);
+  const char *ambiguity = mle_head_ambiguity(&e->head);
   if (ambiguity == NULL && e->has_nul) ambiguity = "the path or the query has a NUL";
   if (ambiguity != NULL)
     return send_refusal(server, connection, MHD_HTTP_BAD_REQUEST, ambiguity);
-  unsigned long long declared = strtoull(header_of(connection, "Content-Length"), NULL, 10);
+  unsigned long long declared = strtoull(e->head.content_length, NULL, 10);
   if (declared > server->options.body_max) return refuse_length(server, connection, e);
   size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
@@ -426,7 +400,6 @@ static struct MHD_Daemon *start_daemon(mle_http_server *server) {
       MHD_OPTION_LISTEN_SOCKET, server->listen_fd,
       MHD_OPTION_THREAD_POOL_SIZE, workers > 1 ? workers : 0,
       MHD_OPTION_CONNECTION_LIMIT, connections,
-      MHD_OPTION_CONNECTION_TIMEOUT, o->idle_s,
       MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->head_max,
       MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
       MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
@@ -467,10 +440,12 @@ done:
 }
 
 void mle_http_server_tick(mle_http_server *server) {
-  int64_t limit = (int64_t)server->options.request_s * NS_PER_S;
   long most = (long)server->options.connections_max;
   bool crowded = mle_http_server_connections(server) > most - most / 8;
-  mle_connections_sweep(&server->connections, limit, crowded ? CROWDED_IDLE_NS : limit);
+  mle_connection_limits limits = {.whole_ns = (int64_t)server->options.request_s * NS_PER_S,
+                                  .silent_ns = (int64_t)server->options.idle_s * NS_PER_S};
+  limits.idle_ns = crowded ? CROWDED_IDLE_NS : limits.whole_ns;
+  mle_connections_sweep(&server->connections, &limits);
 }
 
 void mle_http_server_drain(mle_http_server *server) {

@@ -31,6 +31,7 @@ typedef struct mle_http_call {
   const char *path;         /* decoded, without the query */
   const char *content_type; /* "" when absent */
   const char *request_id;   /* X-Request-Id, "" when absent */
+  const char *authorization; /* "" when absent */
   const char *body;         /* never NULL */
   size_t body_len;
   int64_t received_ns;      /* when its last byte was there, of mle_monotonic_ns */

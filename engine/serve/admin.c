@@ -17,7 +17,7 @@
 #define ROLLBACK_MS 60000
 
 static bool may_administer(mle_exchange *x) {
-  const char *key = mle_keyring_bearer(mle_exchange_header(x, "Authorization"));
+  const char *key = mle_keyring_bearer(x->call->authorization);
   if (!mle_exchange_may(x, "", key)) return false;
   if (x->api->mailbox != NULL) return true;
   mle_exchange_fail(x, 404, "this server takes no commands over the network");

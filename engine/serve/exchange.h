@@ -15,7 +15,7 @@ typedef struct mle_exchange {
   const char *request_id;
   mle_meter *meter;      /* of the model that answered; NULL: none did */
   const char *endpoint;  /* NULL until known */
-  char version[64];      /* of the model that answered */
+  char version[64];      /* of the model that answered; "" where nothing is logged */
   size_t rows;
 } mle_exchange;
 

@@ -89,7 +89,7 @@ static mle_status read_list(reader *r, bool records_only, mle_error *err) {
 
 /* ====== dataframe_split ====== */
 
-static mle_status read_names(reader *r, mle_error *err) {
+static mle_status read_list_of_names(reader *r, mle_error *err) {
   MLE_TRY(mle_pull_open(&r->p, '[', err));
   for (bool more = mle_pull_first(&r->p, ']'); more;) {
     mle_pull_slice name;
@@ -100,6 +100,17 @@ static mle_status read_names(reader *r, mle_error *err) {
     MLE_TRY(mle_pull_next(&r->p, ']', &more, err));
   }
   return r->features->named ? mle_columns_check(&r->columns, err) : MLE_OK;
+}
+
+static mle_status read_names(reader *r, mle_error *err) {
+  mle_pull_peek(&r->p);
+  const char *begin = r->p.at;
+  size_t known = mle_columns_recall(&r->columns, begin, r->p.end);
+  r->p.at += known;
+  if (known > 0) return MLE_OK;
+  MLE_TRY(read_list_of_names(r, err));
+  mle_columns_keep(&r->columns, begin, (size_t)(r->p.at - begin));
+  return MLE_OK;
 }
 
 /* A model without names takes what comes by position, whatever it is called. */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/wide.h"
+
 #define EXACT_POWER 22           /* 10^22 is the largest power of ten a double holds exactly */
 #define EXACT_WHOLE (INT64_C(1) << 53)
 
@@ -15,16 +17,6 @@ void mle_pull_init(mle_pull *p, const char *bytes, size_t len) {
 mle_status mle_pull_fail(const mle_pull *p, mle_error *err, const char *what) {
   return mle_fail(err, MLE_EFORMAT, "the body is no JSON at byte %zu: %s",
                   (size_t)(p->at - p->start), what);
-}
-
-/* The NUL behind the bytes stops every loop here. */
-static void skip_space(mle_pull *p) {
-  while (*p->at == ' ' || *p->at == '\n' || *p->at == '\r' || *p->at == '\t') p->at++;
-}
-
-char mle_pull_peek(mle_pull *p) {
-  skip_space(p);
-  return *p->at;
 }
 
 static mle_status take(mle_pull *p, char wanted, mle_error *err) {
@@ -47,12 +39,8 @@ bool mle_pull_first(mle_pull *p, char close) {
   return false;
 }
 
-mle_status mle_pull_next(mle_pull *p, char close, bool *out_more, mle_error *err) {
-  *out_more = mle_pull_peek(p) == ',';
-  if (!*out_more && *p->at != close)
-    return mle_pull_fail(p, err, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
-  p->at++;
-  return MLE_OK;
+mle_status mle_pull_fail_next(const mle_pull *p, char close, mle_error *err) {
+  return mle_pull_fail(p, err, close == ']' ? "expected ',' or ']'" : "expected ',' or '}'");
 }
 
 mle_status mle_pull_end(mle_pull *p, mle_error *err) {
@@ -154,8 +142,9 @@ static mle_status decode(mle_pull *p, const char *begin, mle_pull_slice *out, ml
 
 mle_status mle_pull_string(mle_pull *p, mle_pull_slice *out, mle_error *err) {
   MLE_TRY(take(p, '"', err));
-  const char *begin = p->at;
-  while (*p->at != '"' && *p->at != '\\' && (unsigned char)*p->at >= 0x20) p->at++;
+  const char *begin = p->at, *at = begin;
+  while (*at != '"' && *at != '\\' && (unsigned char)*at >= 0x20) at++;
+  p->at = at;
   if (*p->at == '\\') return decode(p, begin, out, err);
   if (*p->at != '"') return mle_pull_fail(p, err, "the text does not end");
   *out = (mle_pull_slice){begin, (size_t)(p->at - begin)};
@@ -180,6 +169,26 @@ static bool scale_exactly(int64_t mantissa, int exponent, double *out) {
   return true;
 }
 
+#define DIVIDED_DIGITS 19 /* 10^19 is the largest power of ten in 64 bits */
+
+/*
+ * mantissa / 10^digits, whatever both are: a quotient of 63 or 64 bits, its last one set when anything is left. A double
+ * keeps 53 of them, so rounding it is rounding the quotient that goes on forever. What comes out is normal: >= 10^-19.
+ */
+static double divide_exactly(uint64_t mantissa, int digits) {
+  uint64_t ten = 1;
+  for (int i = 0; i < digits; i++) ten *= 10;
+  int up = __builtin_clzll(mantissa), down = __builtin_clzll(ten);
+  mle_uwide dividend = (mle_uwide)(mantissa << up) << 63;
+  uint64_t divisor = ten << down, quotient = (uint64_t)(dividend / divisor);
+  bool is_left = (uint64_t)dividend != (uint64_t)(quotient * (mle_uwide)divisor);
+  union {
+    uint64_t bits;
+    double value;
+  } power = {(uint64_t)(1023 - 63 + down - up) << 52};
+  return (double)(quotient | is_left) * power.value;
+}
+
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /* The exponent after 'e'; its value is cut at a size that no double reaches. */
@@ -200,26 +209,44 @@ typedef struct decimal {
   bool fits, minus, whole;
 } decimal;
 
-static const char *scan_digits(const char *at, decimal *d, int exponent_step) {
-  for (; is_digit(*at); at++) {
+#define FITTING_DIGITS 18 /* so many always fit 63 bits */
+
+/* Digits after one another; what they come to is right where they are few. */
+static const char *scan_digits(const char *at, uint64_t *sum) {
+  for (unsigned digit; (digit = (unsigned)*at - '0') <= 9; at++) *sum = *sum * 10 + digit;
+  return at;
+}
+
+/* Digits that may be too many; `exponent_step` for each that was taken. */
+static void sum_digits(const char *at, const char *end, decimal *d, int exponent_step) {
+  for (; at < end; at++) {
     int digit = *at - '0';
     if (d->mantissa >= INT64_MAX / 10 && d->mantissa > (INT64_MAX - digit) / 10) d->fits = false;
-    if (!d->fits) continue;
+    if (!d->fits) return;
     d->mantissa = d->mantissa * 10 + digit;
     d->exponent += exponent_step;
   }
-  return at;
 }
 
 /* JSON's grammar of a number; NULL when the text does not begin with one. */
 static const char *scan_decimal(const char *at, decimal *d) {
+  uint64_t sum = 0;
   if (*at == '-') d->minus = true, at++;
   if (!is_digit(*at) || (at[0] == '0' && is_digit(at[1]))) return NULL;
-  at = scan_digits(at, d, 0);
+  const char *whole = at, *point = scan_digits(at, &sum), *part = point;
+  at = point;
   if (*at == '.') {
     d->whole = false;
-    if (!is_digit(at[1])) return NULL;
-    at = scan_digits(at + 1, d, -1);
+    part = at + 1;
+    at = scan_digits(part, &sum);
+    if (at == part) return NULL;
+  }
+  if (point - whole + at - part <= FITTING_DIGITS) {
+    d->mantissa = (int64_t)sum;
+    d->exponent = -(int)(at - part);
+  } else {
+    sum_digits(whole, point, d, 0);
+    sum_digits(part, at, d, -1);
   }
   if (*at != 'e' && *at != 'E') return at;
   d->whole = false;
@@ -249,15 +276,18 @@ const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out
   if (after == NULL || after > end) return scan_literal(at, out);
   out->is_whole = d.whole && d.fits;
   out->whole = d.minus ? -d.mantissa : d.mantissa;
-  if (d.fits && scale_exactly(d.mantissa, d.exponent, &out->real))
-    out->real = d.minus ? -out->real : out->real;
+  double size;
+  if (d.fits && scale_exactly(d.mantissa, d.exponent, &size))
+    out->real = d.minus ? -size : size;
+  else if (d.fits && d.exponent <= 0 && d.exponent >= -DIVIDED_DIGITS)
+    out->real = d.minus ? -divide_exactly((uint64_t)d.mantissa, -d.exponent) : divide_exactly((uint64_t)d.mantissa, -d.exponent);
   else
     out->real = strtod(at, NULL);
   return after;
 }
 
 mle_status mle_pull_number(mle_pull *p, mle_pull_value *out, mle_error *err) {
-  skip_space(p);
+  mle_pull_peek(p);
   const char *after = mle_number_scan(p->at, p->end, out);
   if (after == NULL) return mle_pull_fail(p, err, "expected a number");
   p->at = after;

@@ -46,13 +46,25 @@ typedef struct mle_pull_value {
 
 void mle_pull_init(mle_pull *p, const char *bytes, size_t len);
 
-/* The first byte of the value at hand: one of { [ " t f n N I - 0-9; NUL at the end. */
-char mle_pull_peek(mle_pull *p);
+/* The first byte of the value at hand: one of { [ " t f n N I - 0-9; NUL at the end. The NUL behind the bytes ends it. */
+static inline char mle_pull_peek(mle_pull *p) {
+  const char *at = p->at; /* not `p->at`: a char may be anything's, that pointer's too, so it would be read each time */
+  while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') at++;
+  p->at = at;
+  return *at;
+}
 
 /* Enters an array or object; whether it has a first element; after one, whether another. */
 mle_status mle_pull_open(mle_pull *p, char bracket, mle_error *err);
 bool mle_pull_first(mle_pull *p, char close);
-mle_status mle_pull_next(mle_pull *p, char close, bool *out_more, mle_error *err);
+mle_status mle_pull_fail_next(const mle_pull *p, char close, mle_error *err);
+static inline mle_status mle_pull_next(mle_pull *p, char close, bool *out_more, mle_error *err) {
+  char c = mle_pull_peek(p);
+  *out_more = c == ',';
+  if (c != ',' && c != close) return mle_pull_fail_next(p, close, err);
+  p->at++;
+  return MLE_OK;
+}
 
 /* A member's name, and the colon after it. */
 mle_status mle_pull_key(mle_pull *p, mle_pull_slice *out, mle_error *err);

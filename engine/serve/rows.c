@@ -16,6 +16,7 @@
 mle_status mle_features_init(mle_features *features, size_t count, mle_error *err) {
   *features = (mle_features){.count = count};
   features->list = mle_calloc(count, sizeof *features->list);
+  features->layouts = mle_layouts_new();
   if (features->list == NULL) return mle_nomem(err, "reading a model's features");
   for (size_t i = 0; i < count; i++) {
     features->list[i].name = mle_format("f%zu", i);
@@ -27,6 +28,7 @@ mle_status mle_features_init(mle_features *features, size_t count, mle_error *er
 void mle_features_release(mle_features *features) {
   for (size_t i = 0; features->list != NULL && i < features->count; i++)
     mle_free(features->list[i].name);
+  mle_layouts_free(features->layouts);
   mle_free(features->list);
   mle_free(features->index);
   *features = (mle_features){0};
@@ -103,14 +105,10 @@ static mle_status fail_value(const mle_feature *feature, size_t row, mle_error *
 /* What XGBoost takes as input: finite in float32, else it refuses the matrix. */
 static mle_status set_real(const mle_feature *feature, double value, size_t row, float *out,
                            mle_error *err) {
-  if (isnan(value)) {
-    *out = NAN;
-    return MLE_OK;
-  }
-  if (fabs(value) > FLT_MAX && isinf((float)value))
-    return fail_value(feature, row, err, "infinity, or too large for float32");
   *out = (float)value;
-  return MLE_OK;
+  if (fabs(value) <= FLT_MAX) return MLE_OK;
+  if (isnan(value)) *out = NAN;
+  return isinf(*out) ? fail_value(feature, row, err, "infinity, or too large for float32") : MLE_OK;
 }
 
 static mle_status set_whole(const mle_feature *feature, const mle_pull_value *value, size_t row,

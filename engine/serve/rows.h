@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "engine/serve/layout.h"
 #include "engine/base/error.h"
 #include "engine/serve/pull.h"
 
@@ -44,6 +45,7 @@ typedef struct mle_features {
   bool named;
   uint32_t *index; /* name to position + 1, open addressing; 0: free */
   size_t mask;
+  mle_layouts *layouts; /* what requests called them, as text */
 } mle_features;
 
 mle_status mle_features_init(mle_features *features, size_t count, mle_error *err);

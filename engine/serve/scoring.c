@@ -55,14 +55,12 @@ static void release(scored *s) {
 /* ====== Answering ====== */
 
 static void add_facts(mle_exchange *x, const mle_slot *slot, const mle_served *served) {
-  char deployment[24];
   const char *version = served->facts.version;
-  snprintf(deployment, sizeof deployment, "%lld", (long long)served->facts.deployment);
-  mle_http_answer_header(x->answer, "X-Model-Deployment", deployment);
+  mle_http_answer_header(x->answer, "X-Model-Deployment", served->deployment);
   mle_http_answer_header(x->answer, "X-Model-Endpoint", slot->endpoint);
   mle_http_answer_header(x->answer, "X-Model-Version", version);
   mle_http_answer_header(x->answer, "X-Run-Id", served->facts.run_id);
-  snprintf(x->version, sizeof x->version, "%s", version == NULL ? "" : version);
+  if (x->api->log_share > 0) snprintf(x->version, sizeof x->version, "%s", version == NULL ? "" : version);
   x->meter = served->meter;
 }
 
@@ -253,7 +251,7 @@ void mle_scoring_answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const c
               .body = x->call->body,
               .len = x->call->body_len,
               .json_len = x->call->body_len};
-  const char *key = mle_keyring_bearer(mle_exchange_header(x, "Authorization"));
+  const char *key = mle_keyring_bearer(x->call->authorization);
   bool smoke = cell == &slot->staged && strcmp(key, x->api->smoke_key) == 0;
   if (!smoke && !mle_exchange_may(x, slot->endpoint, key)) return;
   if (x->protocol == MLE_PROTOCOL_V2 && !read_json_len(x, &in.json_len)) {
@@ -267,7 +265,7 @@ static void answer_cml(mle_exchange *x, const mle_cml *body) {
   char endpoint[MLE_ENDPOINT_MAX];
   const char *key = body->key;
   if (*key == '\0') key = mle_exchange_query(x, "accessKey");
-  if (*key == '\0') key = mle_keyring_bearer(mle_exchange_header(x, "Authorization"));
+  if (*key == '\0') key = mle_keyring_bearer(x->call->authorization);
   if (!mle_keyring_endpoint(&x->api->keyring, key, endpoint)) {
     mle_exchange_fail(x, 401, "the access key is not known here; mlengine key add ENDPOINT makes "
                               "one");

@@ -1,5 +1,6 @@
 #include "engine/serve/served.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,6 +159,7 @@ static mle_status copy_facts(mle_served *served, const mle_served_facts *facts,
   const char *run_id = facts->run_id;
   if (run_id == NULL && doc != NULL) run_id = mle_yaml_find(doc, "run_id");
   served->facts.deployment = facts->deployment;
+  snprintf(served->deployment, sizeof served->deployment, "%lld", (long long)facts->deployment);
   MLE_TRY(mle_arena_copy(memory, facts->uri, &served->facts.uri, err));
   MLE_TRY(mle_arena_copy(memory, facts->name, &served->facts.name, err));
   MLE_TRY(mle_arena_copy(memory, facts->version, &served->facts.version, err));

@@ -36,6 +36,7 @@ typedef struct mle_served {
   bool labels;    /* a classifier: whole numbers, not scores */
   size_t width;   /* values of one row's answer */
   size_t outputs; /* margins of one row */
+  char deployment[24]; /* facts.deployment as text */
   char sha256[MLE_SHA256_HEX]; /* of the model's bytes */
   char copy_sha256[MLE_SHA256_HEX]; /* of the project's copy of the folder; "" when unknown */
   struct mle_meter *meter;     /* where its answers are counted; NULL: nowhere */

@@ -23,6 +23,22 @@ static void make_features(void) {
   mle_features_index(&features, NULL);
 }
 
+/* What is remembered of earlier bodies changes nothing. */
+static void parse_again(const char *type, const char *body, size_t len, const mle_rows *wanted, const mle_error *problem) {
+  mle_features forgetful = features;
+  mle_rows rows;
+  mle_error err = {.message = ""};
+  forgetful.layouts = NULL;
+  mle_rows_init(&rows, features.count);
+  mle_status status = mle_invocations_parse(&forgetful, type, body, len, &rows, &err);
+  assert(strcmp(err.message, problem->message) == 0);
+  if (status == MLE_OK) {
+    assert(rows.count == wanted->count);
+    assert(rows.count == 0 || memcmp(rows.values, wanted->values, rows.count * rows.columns * sizeof *rows.values) == 0);
+  }
+  mle_rows_release(&rows);
+}
+
 static void parse(const char *type, const char *body, size_t len) {
   mle_rows rows;
   mle_error err = {.message = ""};
@@ -31,6 +47,7 @@ static void parse(const char *type, const char *body, size_t len) {
     assert(err.message[0] != '\0');
   else
     for (size_t i = 0; i < rows.count * rows.columns; i++) assert(!isinf(rows.values[i]));
+  parse_again(type, body, len, &rows, &err);
   mle_rows_release(&rows);
 }
 

@@ -167,6 +167,31 @@ static void a_trickling_client_is_cut_off(void **state) {
   close(fd);
 }
 
+/* Neither one that stops within a request nor one that asks for nothing more stays for as long as a request may take. */
+static void a_silent_client_is_cut_off(void **state) {
+  (void)state;
+  mle_http_server_stop(server, 1000);
+  mle_http_server_options options = MLE_HTTP_SERVER_OPTIONS;
+  options.handler = echo;
+  options.idle_s = 1;
+  address = (mle_address){.host = "127.0.0.1"};
+  assert_int_equal(mle_http_server_start(&options, &address, &server, NULL), MLE_OK);
+  int half = connect_to_server(), kept = connect_to_server(), slow = connect_to_server();
+  send_text(half, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhel");
+  send_text(kept, "GET /x HTTP/1.1\r\nHost: h\r\n\r\n");
+  expect(kept, "GET 0");
+  send_text(slow, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\n");
+  for (int i = 0; i < 6; i++) { /* longer than the second, but never silent for it */
+    usleep(300000);
+    mle_http_server_tick(server);
+    send_text(slow, "a");
+  }
+  expect(slow, "POST 6");
+  expect_close(half, 3000);
+  expect_close(kept, 3000);
+  close(half), close(kept), close(slow);
+}
+
 static void a_drain_finishes_what_runs(void **state) {
   (void)state;
   int fd = connect_to_server();
@@ -225,6 +250,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(limits_have_statuses, start, stop),
       cmocka_unit_test_setup_teardown(ambiguous_lengths_are_refused, start, stop),
       cmocka_unit_test_setup_teardown(a_trickling_client_is_cut_off, start, stop),
+      cmocka_unit_test_setup_teardown(a_silent_client_is_cut_off, start, stop),
       cmocka_unit_test_setup_teardown(a_drain_finishes_what_runs, start, stop),
       cmocka_unit_test_setup_teardown(answers_without_memory_do_no_harm, start, stop),
       cmocka_unit_test(a_start_without_memory_is_an_error),

@@ -46,6 +46,39 @@ static void same_rows_in_every_form(void **state) {
   }
 }
 
+static void check_split(const char *columns, const char *row, const char *problem) {
+  char body[256];
+  mle_rows rows;
+  mle_error err;
+  snprintf(body, sizeof body, "{\"dataframe_split\":{\"columns\":%s,\"data\":[%s]}}", columns, row);
+  mle_status status = parse(JSON, body, &rows, &err);
+  if (problem == NULL) {
+    if (status != MLE_OK) fail_msg("%s: %s", body, err.message);
+    const float *v = rows.values;
+    if (rows.count != 1 || !(v[0] == 1.5F && v[1] == 7 && v[2] == 1)) fail_msg("%s: %g %g %g", body, v[0], v[1], v[2]);
+  } else if (status == MLE_OK || strstr(err.message, problem) == NULL) {
+    fail_msg("%s: %s", body, status == MLE_OK ? "was taken" : err.message);
+  }
+  mle_rows_release(&rows);
+}
+
+/* More lists than are kept, each twice and again; what only begins as one of them is read for itself. */
+static void lists_of_columns_seen_before_mean_the_same(void **state) {
+  (void)state;
+  for (int round = 0; round < 3; round++) {
+    check_split("[\"a\",\"b\",\"c\"]", "[1.5,7,true]", NULL);
+    check_split("[\"a\",\"b\",\"c\"]", "[1.5,7]", "row 0 does not have 3 values");
+    check_split("[\"c\",\"b\",\"a\"]", "[1,7,1.5]", NULL);
+    check_split(" [\"a\",\"b\",\"c\", \"d\"] ", "[1.5,7,1,\"x\"]", NULL);
+    check_split("[\"a\",\"b\",\"c\"", "[1.5,7,true]", "expected ',' or ']'");
+    check_split("[\"a\",\"b\",\"c\",\"a\"]", "[1.5,7,1,1.5]", "column 'a' is there twice");
+    check_split("[\"a\",\"b\"]", "[1.5,7]", "column 'c' is missing");
+    check_split("[\"b\",\"a\",\"c\"]", "[7,1.5,1]", NULL);
+    check_split("[\"b\",\"c\",\"a\"]", "[7,1,1.5]", NULL);
+    check_split("[\"b\",\"c\",\"q\",\"a\"]", "[7,1,null,1.5]", NULL);
+  }
+}
+
 static void bad_bodies_name_column_and_row(void **state) {
   (void)state;
   static const struct {
@@ -159,6 +192,7 @@ static int tear_down(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_rows_in_every_form),
+      cmocka_unit_test(lists_of_columns_seen_before_mean_the_same),
       cmocka_unit_test(bad_bodies_name_column_and_row),
       cmocka_unit_test(rows_are_bounded),
       cmocka_unit_test(float32_is_made_as_pyfunc_makes_it),

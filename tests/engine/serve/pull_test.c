@@ -43,6 +43,44 @@ static void random_numbers_round_trip(void **state) {
   }
 }
 
+static void check_number(const char *text) {
+  mle_pull_value value;
+  double wanted = strtod(text, NULL);
+  assert_ptr_equal(mle_number_scan(text, text + strlen(text), &value), text + strlen(text));
+  if (memcmp(&value.real, &wanted, sizeof wanted) != 0) fail_msg("%s: %.17g", text, value.real);
+}
+
+/* As repr() writes them: more digits than a double holds, none of them in an exponent. */
+static void decimals_of_many_digits_are_those_of_strtod(void **state) {
+  (void)state;
+  uint64_t seed = 2;
+  for (int i = 0; i < 200000; i++) {
+    char text[64];
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    uint64_t mantissa = (seed >> 1) >> (i % 12);
+    int part = i % 20, len = snprintf(text, sizeof text, "%s%020llu", i % 3 == 0 ? "-" : "", (unsigned long long)mantissa);
+    char *point = text + len - part, *first = text + (*text == '-');
+    memmove(point + 1, point, (size_t)part + 1);
+    *point = '.';
+    if (part == 0) *point = '\0';
+    while (first[0] == '0' && first[1] >= '0' && first[1] <= '9') memmove(first, first + 1, strlen(first));
+    check_number(text);
+  }
+}
+
+/* Halfway between two doubles, and next to it. */
+static void ties_go_to_the_even_double(void **state) {
+  (void)state;
+  uint64_t seed = 3;
+  for (int i = 0; i < 50000; i++) {
+    static const char *const parts[] = {"", ".5", ".25", ".75", ".500", ".49", ".51", ".501", ".499", ".250", ".251", ".749"};
+    char text[64];
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    snprintf(text, sizeof text, "%llu%s", (unsigned long long)(seed >> (10 + i % 3) | 1), parts[i % 12]);
+    check_number(text);
+  }
+}
+
 static void whole_numbers_keep_64_bits(void **state) {
   (void)state;
   mle_pull_value value;
@@ -141,6 +179,7 @@ static void utf8_is_checked(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_strtod), cmocka_unit_test(random_numbers_round_trip),
+      cmocka_unit_test(decimals_of_many_digits_are_those_of_strtod), cmocka_unit_test(ties_go_to_the_even_double),
       cmocka_unit_test(whole_numbers_keep_64_bits),  cmocka_unit_test(texts_are_decoded),
       cmocka_unit_test(values_are_passed_over),      cmocka_unit_test(failures_name_the_byte),
       cmocka_unit_test(nesting_and_texts_are_bounded), cmocka_unit_test(utf8_is_checked),

@@ -1,0 +1,28 @@
+/*
+ * head.h -- what the head of a request says that the server itself needs, read in one pass.
+ *
+ *     mle_head head;
+ *     mle_head_read(mhd, connection, &head);
+ *     if (mle_head_ambiguity(&head) != NULL) ...    400
+ */
+#ifndef MLE_HTTP_HEAD_H
+#define MLE_HTTP_HEAD_H
+
+#include <stdbool.h>
+
+#include "engine/http/microhttpd.h"
+
+/* Values are "" when absent; of a header that is there twice, the first. They live as long as the request. */
+typedef struct mle_head {
+  const char *content_type, *content_length, *content_encoding, *request_id, *authorization, *expect;
+  int lengths, codings, hosts;
+  bool bad_value;
+} mle_head;
+
+void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection, mle_head *out);
+
+/* RFC 9112, 6.3: where a body's length can be read in two ways, another server in front of this one may have read it in
+ * the other; such a request is refused and its connection closed. NULL: it cannot. */
+const char *mle_head_ambiguity(const mle_head *head);
+
+#endif
