@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+import statistics
 import subprocess
 import time
 import urllib.request
@@ -14,8 +15,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
 CONNECTIONS = (1, 8, 64)
 ROWS = (1, 1000)
-SECONDS = int(os.environ.get("MLENGINE_BENCH_SECONDS", "4"))
+SECONDS = int(os.environ.get("MLENGINE_BENCH_SECONDS", "2"))
+ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "3"))
 SVG = os.path.join(REPOSITORY, "stdlib", "docs", "serving.svg")
+GUIDE = os.path.join(REPOSITORY, "stdlib", "docs", "serving.md")
+BEGIN, END = "<!-- figures: sh vendor/bootstrap bench serve -->", "<!-- end of figures -->"
 COLORS = {"bare": "#9aa0a6", "mlengine": "#1a73e8", "MLServer": "#e8710a", "mlflow": "#12805c"}
 
 
@@ -70,13 +74,15 @@ def bodies(work):
     return scripts
 
 
-def answer_len(url, script):
-    """How long our answer to a script's body is; the bare program's is as long."""
+def keep_answer(url, script, path):
+    """Our answer to a script's body, as the bare program's arguments: its text in a file, then its headers."""
     with open(script) as f:
         body = re.search(r"\[==\[(.*)\]==\]", f.read(), re.S)[1]
     request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return len(answer.read())
+    with urllib.request.urlopen(request, timeout=60) as answer, open(path, "wb") as f:
+        f.write(answer.read())
+        own = ("date", "content-length", "connection")  # libmicrohttpd's and urllib's
+        return [path, *(text for header in answer.headers.items() if header[0].lower() not in own for text in header)]
 
 
 def build_bare():
@@ -96,37 +102,72 @@ def mlserver_folder(work, model, port, more_ports):
 
 
 def measure(servers, scripts):
-    """{(rows, connections, name): (per second, p50)}; the servers in turns, so that a slow minute is everybody's."""
-    figures = {}
+    """{(rows, connections, name): (per second, p50)}, medians; the servers in turns, so that a slow minute is everybody's."""
+    turns = {}
+    for _ in range(ROUNDS):
+        for rows in ROWS:
+            for connections in CONNECTIONS:
+                for name, (url, protocol) in servers[rows].items():
+                    turns.setdefault((rows, connections, name), []).append(wrk(url, scripts[protocol, rows], connections))
+    return {key: tuple(statistics.median(column) for column in zip(*figures)) for key, figures in turns.items()}
+
+
+def processor_us(pid):
+    """What all threads of a process have had of the processors."""
+    total = 0
+    for thread in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total / 1000
+
+
+def profile(pid, url, script, connections):
+    """{where: processor time of a request in us}: by library, while so many connections ask."""
+    data, begun = script + ".perf", processor_us(pid)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS + 1}s", "-s", script, url]
+    load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    record = ["perf", "record", "-q", "-F", "2000", "-e", "cpu-clock", "-p", str(pid), "-o", data, "--", "sleep", str(SECONDS)]
+    subprocess.run(record, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    requests = int(re.search(r"(\d+) requests in", load.communicate()[0])[1])
+    each = (processor_us(pid) - begun) / requests
+    report = ["perf", "report", "-i", data, "--stdio", "-t", "|", "-q", "--sort", "dso"]
+    lines = subprocess.run(report, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
+    shares = {}
+    for share, where in [line.split("|") for line in lines if "%" in line]:
+        name = re.sub(r"\[kernel.*|\[guest.*", "the kernel", re.sub(r"\.so.*", "", where.strip()))
+        name = name if name in ("the kernel", "libmicrohttpd", "libc", "mlengine") else "other"
+        shares[name] = shares.get(name, 0) + float(share.strip().rstrip("%")) / 100 * each
+    return shares | {"all": each}
+
+
+def rate_table(figures, names):
+    lines = [f"| requests/s (p50) | {' | '.join(names)} | of bare | x mlflow |", f"| --- |{' --- |' * (len(names) + 2)}"]
     for rows in ROWS:
         for connections in CONNECTIONS:
-            for name, (url, protocol) in servers[rows].items():
-                figures[rows, connections, name] = wrk(url, scripts[protocol, rows], connections)
-    return figures
+            cells = [f"{figures[rows, connections, n][0]:,.0f} ({figures[rows, connections, n][1]:,.0f} us)" for n in names]
+            mine, bare, mlflow = (figures[rows, connections, n][0] for n in ("mlengine", "bare", "mlflow"))
+            title = f"{rows:,} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''}"
+            lines.append(f"| {title} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / mlflow:.0f} |")
+    return lines
 
 
-def profile(pid, url, script):
-    """Where the server's processor time goes while 8 connections ask: by library, then by function."""
-    data = script + ".perf"
-    load = subprocess.Popen(["wrk", "-t1", "-c8", "-d4s", "-s", script, url], stdout=subprocess.DEVNULL)
-    subprocess.run(["perf", "record", "-q", "-F", "2000", "-e", "cpu-clock", "-p", str(pid), "-o", data, "--", "sleep", "3"], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    load.wait()
-    print("\nWhere the server's time goes, one row per request:\n\n| share | where |\n| --- | --- |")
-    for keys, limit in (("dso", 6), ("dso,sym", 12)):
-        report = ["perf", "report", "-i", data, "--stdio", "-t", "|", "-q", "--sort", keys]
-        lines = subprocess.run(report, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
-        for line in [x for x in lines if "%" in x][:limit]:
-            share, *where = [cell.strip() for cell in line.split("|")]
-            print(f"| {share} | {' '.join(w.replace('[.] ', '').replace('[k] ', '') for w in where if w not in ('', '-'))} |", flush=True)
+def time_table(profiles):
+    """`profiles` is {title: {where: us}}."""
+    places = ["all", "the kernel", "libmicrohttpd", "libc", "mlengine", "other"]
+    lines = ["| processor time of a request, us | " + " | ".join(places) + " |", "| --- |" + " --- |" * len(places)]
+    for title, shares in profiles.items():
+        lines.append(f"| {title} | " + " | ".join(f"{shares.get(place, 0):.1f}" for place in places) + " |")
+    return lines
 
 
-def table(figures, names):
-    print(f"\n| serving, requests/s (p50) | {' | '.join(names)} | of bare |\n| --- |{' --- |' * (len(names) + 1)}")
-    for rows in ROWS:
-        for connections in CONNECTIONS:
-            cells = [f"{figures[rows, connections, n][0]:.0f} ({figures[rows, connections, n][1]:.0f} us)" for n in names]
-            share = figures[rows, connections, "mlengine"][0] / figures[rows, connections, "bare"][0]
-            print(f"| {rows} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''} | {' | '.join(cells)} | {share * 100:.0f} % |", flush=True)
+def write_figures(lines):
+    """Between the marks in the guide: no figure there is written by hand."""
+    with open(GUIDE) as f:
+        text = f.read()
+    before, rest = text.split(BEGIN)
+    after = rest.split(END)[1]
+    with open(GUIDE, "w") as f:
+        f.write(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
 
 
 def plot(figures, names, path):
@@ -156,23 +197,25 @@ def plot(figures, names, path):
 
 
 def serve(work, project, python, mlserver_python, free_port, show):
-    """`project` has a released fraud model. Prints the table and the profile, and draws the plot."""
+    """`project` has a released fraud model. Prints the tables, and writes them and the plot into the guide."""
     scripts = bodies(work)
     folder = project.json("deployments", "--json")[0]["folder"]
     ours = f"http://127.0.0.1:{project.port}/invocations"
-    workers = str(max(1, os.cpu_count() or 1))
+    workers = max(1, os.cpu_count() or 1)
     env = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true", PATH=os.path.dirname(python) + os.pathsep + os.environ["PATH"])
     ports = [free_port() for _ in range(4 + len(ROWS))]
     mlflow = [python, "-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", str(ports[0])]
     settings = mlserver_folder(work, os.path.join(folder, "model.ubj"), ports[1], ports[2:4])
     mlserver = [os.path.join(os.path.dirname(mlserver_python), "mlserver"), "start", settings]
+    with open(project.path(".mlengine", "serve.log")) as f:
+        pid = int(re.findall(r"pid (\d+)", f.read())[-1])
     with contextlib.ExitStack() as stack:
         stack.enter_context(running(mlflow, env=env))
         stack.enter_context(running(mlserver, cwd=settings))
-        bare = build_bare()
-        servers = {}
+        bare, bare_pids, servers = build_bare(), {}, {}
         for rows, port in zip(ROWS, ports[4:]):
-            stack.enter_context(running([bare, str(port), workers, str(answer_len(ours, scripts["mlflow", rows]))]))
+            answer = keep_answer(ours, scripts["mlflow", rows], os.path.join(work, f"answer-{rows}"))
+            bare_pids[rows] = stack.enter_context(running([bare, str(port), str(workers), *answer])).pid
             servers[rows] = {"bare": (f"http://127.0.0.1:{port}/", "mlflow"), "mlengine": (ours, "mlflow"),
                              "MLServer": (f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2"), "mlflow": (f"http://127.0.0.1:{ports[0]}/invocations", "mlflow")}
         wait_for(f"http://127.0.0.1:{ports[0]}/ping", "mlflow models serve")
@@ -183,10 +226,13 @@ def serve(work, project, python, mlserver_python, free_port, show):
             mine, peer = figures[1, connections, "mlengine"], figures[1, connections, "mlflow"]
             show(name + ", per second", (mine[0], None), (peer[0], None), "/s", "more")
             show(name + ", p50", (mine[1], None), (peer[1], None), "us")
-        names = list(COLORS)
-        table(figures, names)
-        plot(figures, names, SVG)
-        print(f"\nthe plot: {os.path.relpath(SVG, REPOSITORY)}")
-        with open(project.path(".mlengine", "serve.log")) as f:
-            pid = int(re.findall(r"pid (\d+)", f.read())[-1])
-        profile(pid, ours, scripts["mlflow", 1])
+        profiles = {}
+        for rows in ROWS:
+            for name, its_pid in (("mlengine", pid), ("bare", bare_pids[rows])):
+                title = f"{rows:,} row{'s' if rows > 1 else ''}, 8 connections: {name}"
+                profiles[title] = profile(its_pid, servers[rows][name][0], scripts["mlflow", rows], 8)
+        lines = [f"{workers} cores, {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "", *rate_table(figures, list(COLORS)), "", *time_table(profiles)]
+        print("\n" + "\n".join(lines), flush=True)
+        write_figures(lines)
+        plot(figures, list(COLORS), SVG)
+        print(f"\nwritten: {os.path.relpath(GUIDE, REPOSITORY)}, {os.path.relpath(SVG, REPOSITORY)}")
