@@ -23,7 +23,7 @@ static const char magic[4] = {'O', 'b', 'j', 1};
 struct mle_avro_reader {
   const mle_avro_record *record;
   const char *start;     /* of the container */
-  size_t from, to;       /* blocks that begin there are read */
+  size_t to;             /* blocks that begin before are read */
   mle_avro_cursor file;  /* where the next block begins */
   mle_avro_cursor block; /* the next record; its arena is `records` */
   size_t block_at;       /* its place in the file */
@@ -106,7 +106,6 @@ mle_status mle_avro_reopen(mle_avro_reader *r, const char *bytes, size_t len, ml
   r->num_meta = 0;
   r->left = 0;
   r->start = bytes;
-  r->from = 0;
   r->to = SIZE_MAX;
   r->file = (mle_avro_cursor){.at = bytes, .end = bytes + len, .arena = &r->arena, .err = err};
   mle_status status = read_header(r, err);
@@ -138,8 +137,21 @@ void mle_avro_only(mle_avro_reader *r, const int32_t *ids, size_t count) {
   r->block.num_only = count;
 }
 
+/* Where the next block that begins at `from` or later does: behind a sync marker, which ends the one before. */
+static const char *seek_block(const mle_avro_reader *r, size_t from) {
+  size_t len = (size_t)(r->file.end - r->start);
+  if (from <= (size_t)(r->file.at - r->start)) return r->file.at;
+  for (size_t at = from - SYNC_SIZE; at < len && len - at >= SYNC_SIZE; at++) {
+    const char *first = memchr(r->start + at, r->sync[0], len - at - SYNC_SIZE + 1);
+    if (first == NULL) break;
+    at = (size_t)(first - r->start);
+    if (memcmp(first, r->sync, SYNC_SIZE) == 0) return first + SYNC_SIZE;
+  }
+  return r->file.end;
+}
+
 void mle_avro_window(mle_avro_reader *r, size_t from, size_t to) {
-  r->from = from;
+  r->file.at = seek_block(r, from);
   r->to = to;
 }
 
@@ -153,7 +165,6 @@ static mle_status find_block(mle_avro_reader *r, mle_bytes *out, mle_error *err)
     MLE_TRY(mle_avro_long(&r->file, &r->left));
     MLE_TRY(mle_avro_view(&r->file, out));
     MLE_TRY(mle_avro_take(&r->file, SYNC_SIZE, &sync));
-    if (at < r->from) continue;
     if (memcmp(sync, r->sync, SYNC_SIZE) != 0)
       return mle_fail(err, MLE_EFORMAT, "a block does not end with the sync marker");
     if (r->left != 0) return MLE_OK;

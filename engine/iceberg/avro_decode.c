@@ -21,20 +21,15 @@ static size_t left(const mle_avro_cursor *c) { return (size_t)(c->end - c->at); 
 
 /* ====== Primitive values ====== */
 
-mle_status mle_avro_long(mle_avro_cursor *c, int64_t *out) {
+mle_status mle_avro_wide_long(mle_avro_cursor *c, int64_t *out) {
   uint64_t bits = 0;
-  if (c->at < c->end && (*c->at & 0x80) == 0) { /* most numbers take one byte */
-    bits = (uint8_t)*c->at++;
-    *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
-    return MLE_OK;
-  }
   for (int shift = 0; shift < 70; shift += 7) {
     if (c->at == c->end) return truncated(c);
     uint8_t byte = (uint8_t)*c->at++;
     if (shift == 63 && byte > 1) break;
     bits |= (uint64_t)(byte & 0x7f) << shift;
     if (byte < 0x80) {
-      *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1); /* zig-zag */
+      *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1);
       return MLE_OK;
     }
   }
@@ -105,7 +100,7 @@ static mle_status decode_text(mle_avro_cursor *c, const char **out) {
 /* ====== Unions and blocks ====== */
 
 /* The type a value really has; its null is AVRO_NULL. */
-static mle_status choose(mle_avro_cursor *c, const mle_avro_node **node) {
+static inline mle_status choose(mle_avro_cursor *c, const mle_avro_node **node) {
   int64_t branch;
   if ((*node)->type != AVRO_UNION) return MLE_OK;
   MLE_TRY(mle_avro_long(c, &branch));
@@ -135,7 +130,7 @@ static mle_status next_block(mle_avro_cursor *c, size_t *out) {
 static mle_status skip(mle_avro_cursor *c, const mle_avro_node *node);
 static mle_status skip_members(mle_avro_cursor *c, const mle_avro_node *record);
 
-static mle_status skip_number(mle_avro_cursor *c) {
+static inline mle_status skip_number(mle_avro_cursor *c) {
   if (c->at < c->end && (*c->at & 0x80) == 0) {
     c->at++;
     return MLE_OK;
@@ -173,16 +168,20 @@ static mle_status skip_numbers(mle_avro_cursor *c, size_t count) {
   return MLE_OK;
 }
 
-/* Pairs of a number and bytes; most lengths take one byte. */
-static mle_status skip_views(mle_avro_cursor *c, size_t count) {
+/* Most lengths take one byte. */
+static inline mle_status skip_view(mle_avro_cursor *c) {
   mle_bytes ignored;
+  size_t room = left(c), len = room > 0 ? (uint8_t)*c->at >> 1 : 0;
+  if (room == 0 || (*c->at & 0x81) != 0 || len >= room) return mle_avro_view(c, &ignored);
+  c->at += 1 + len;
+  return MLE_OK;
+}
+
+/* Pairs of a number and bytes. */
+static mle_status skip_views(mle_avro_cursor *c, size_t count) {
   for (; count > 0; count--) {
     MLE_TRY(skip_number(c));
-    size_t room = left(c), len = room > 0 ? (uint8_t)*c->at >> 1 : 0;
-    if (room > 0 && (*c->at & 0x81) == 0 && len < room)
-      c->at += 1 + len;
-    else
-      MLE_TRY(mle_avro_view(c, &ignored));
+    MLE_TRY(skip_view(c));
   }
   return MLE_OK;
 }
@@ -308,30 +307,55 @@ static bool is_wanted(const mle_avro_cursor *c, int32_t key) {
   return false;
 }
 
+static mle_status skip_value(mle_avro_cursor *c, const mle_avro_node *node) {
+  return is_number(node) ? skip_number(c) : is_view(node) ? skip_view(c) : skip(c, node);
+}
+
+/* Goes over pairs until one whose key is wanted, where the cursor is left; or over all of them. */
+static mle_status seek_wanted(mle_avro_cursor *c, const mle_avro_node *item, size_t *more) {
+  for (; *more > 0; --*more) {
+    const mle_avro_node *pair = item;
+    const char *begin = c->at;
+    int32_t key;
+    MLE_TRY(choose(c, &pair));
+    if (pair->type == AVRO_NULL) continue;
+    MLE_TRY(decode_key(c, pair->members[0].type, &key));
+    if (is_wanted(c, key)) {
+      c->at = begin;
+      return MLE_OK;
+    }
+    MLE_TRY(skip_value(c, pair->members[1].type));
+  }
+  return MLE_OK;
+}
+
+/* A key stands once in a map: when all were found, the rest is gone over without a look at its keys. */
+static mle_status skip_rest(mle_avro_cursor *c, const mle_avro_node *array, size_t more) {
+  mle_status status;
+  if (skip_metrics(c, array, more, &status)) return status;
+  for (; more > 0; more--) MLE_TRY(skip(c, array->members[0].type));
+  return MLE_OK;
+}
+
 /* Only the pairs of wanted keys; the others' values are not looked at. */
 static mle_status decode_wanted(mle_avro_cursor *c, const mle_avro_node *array,
                                 const mle_avro_field *field, mle_list *out) {
+  const mle_avro_node *item = array->members[0].type;
   size_t size = item_size(field), count = 0, more;
   char *items = NULL;
-  do {
+  for (;;) {
     MLE_TRY(next_block(c, &more));
-    for (size_t i = 0; i < more; i++) {
-      const mle_avro_node *pair = array->members[0].type;
-      const char *begin = c->at;
-      int32_t key;
-      MLE_TRY(choose(c, &pair));
-      if (pair->type == AVRO_NULL) continue;
-      MLE_TRY(decode_key(c, pair->members[0].type, &key));
-      if (!is_wanted(c, key)) {
-        MLE_TRY(skip(c, pair->members[1].type));
-        continue;
-      }
+    if (more == 0) break;
+    while (more > 0 && count < c->num_only) {
+      MLE_TRY(seek_wanted(c, item, &more));
+      if (more == 0) break;
       items = mle_arena_grow(c->arena, items, count, size);
       if (items == NULL) return no_memory(c);
-      c->at = begin;
-      MLE_TRY(decode_item(c, array->members[0].type, field, items + count++ * size));
+      MLE_TRY(decode_item(c, item, field, items + count++ * size));
+      more--;
     }
-  } while (more > 0);
+    MLE_TRY(skip_rest(c, array, more));
+  }
   *out = (mle_list){items == NULL ? "" : items, count};
   return MLE_OK;
 }

@@ -18,7 +18,16 @@ typedef struct mle_avro_cursor {
   size_t num_only;
 } mle_avro_cursor;
 
-mle_status mle_avro_long(mle_avro_cursor *c, int64_t *out);
+mle_status mle_avro_wide_long(mle_avro_cursor *c, int64_t *out);
+
+/* Most numbers take one byte. */
+static inline mle_status mle_avro_long(mle_avro_cursor *c, int64_t *out) {
+  if (c->at >= c->end || (*c->at & 0x80) != 0) return mle_avro_wide_long(c, out);
+  uint64_t bits = (uint8_t)*c->at++;
+  *out = (int64_t)(bits >> 1) ^ -(int64_t)(bits & 1); /* zig-zag */
+  return MLE_OK;
+}
+
 mle_status mle_avro_view(mle_avro_cursor *c, mle_bytes *out); /* a length and that many bytes */
 mle_status mle_avro_take(mle_avro_cursor *c, size_t len, const char **out);
 
