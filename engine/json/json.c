@@ -1,7 +1,6 @@
 #include "engine/json/json.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <pthread.h>
@@ -12,10 +11,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/buffer.h"
-#include "engine/json/number.h"
-
-#define TEXT_MAX ((size_t)1 << 30)
-#define FEW_KEYS 20
+#include "engine/json/parse.h"
 
 static pthread_once_t hooked = PTHREAD_ONCE_INIT;
 
@@ -24,82 +20,24 @@ static void hook_allocator(void) {
   cJSON_InitHooks(&hooks);
 }
 
-/* ====== Parsing ====== */
-
-static int by_key(const void *a, const void *b) {
-  return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
-static mle_status duplicate(const char *key, mle_error *err) {
-  return mle_fail(err, MLE_EFORMAT, "the key \"%s\" stands twice in one object", key);
-}
-
-/* Most objects are small, and comparing each with each is quicker than sorting. */
-static mle_status check_few_keys(const cJSON *object, mle_error *err) {
-  for (const cJSON *item = object->child; item != NULL; item = item->next)
-    for (const cJSON *other = item->next; other != NULL; other = other->next)
-      if (item->string[0] == other->string[0] && strcmp(item->string, other->string) == 0)
-        return duplicate(item->string, err);
-  return MLE_OK;
-}
-
-/* Duplicate keys make two readers of one text disagree; metadata may not have them. */
-static mle_status check_keys(const cJSON *object, mle_error *err) {
-  size_t count = (size_t)cJSON_GetArraySize(object);
-  if (count <= FEW_KEYS) return check_few_keys(object, err);
-  const char **keys = mle_alloc(count * sizeof *keys);
-  if (keys == NULL) return mle_nomem(err, "parsing JSON");
-  size_t i = 0;
-  for (const cJSON *item = object->child; item != NULL; item = item->next) keys[i++] = item->string;
-  qsort(keys, count, sizeof *keys, by_key);
-  mle_status status = MLE_OK;
-  for (i = 1; i < count && status == MLE_OK; i++)
-    if (strcmp(keys[i - 1], keys[i]) == 0) status = duplicate(keys[i], err);
-  mle_free(keys);
-  return status;
-}
-
-/* Recursion is bounded by number.c's limit on nesting. */
-static mle_status check_tree(const cJSON *node, mle_error *err) {
-  if (cJSON_IsObject(node)) MLE_TRY(check_keys(node, err));
-  for (const cJSON *item = node->child; item != NULL; item = item->next)
-    MLE_TRY(check_tree(item, err));
-  return MLE_OK;
-}
-
-static mle_status parse_failure(const char *text, size_t len, const char *end, mle_error *err) {
-  size_t at = end >= text && end <= text + len ? (size_t)(end - text) : 0;
-  int line = 1;
-  for (size_t i = 0; i < at; i++) line += text[i] == '\n';
-  return mle_fail(err, MLE_EFORMAT, "not JSON: line %d, near '%.20s'", line, text + at);
-}
+/* ====== Documents ====== */
 
 mle_status mle_json_parse(const char *text, size_t len, mle_json **out, mle_error *err) {
-  *out = NULL;
-  pthread_once(&hooked, hook_allocator);
-  mle_buffer quoted = MLE_BUFFER(TEXT_MAX);
-  cJSON *doc = NULL;
-  mle_status status = MLE_OK;
-  MLE_GO(mle_buffer_reserve(&quoted, len, err));
-  MLE_GO(mle_json_quote_integers(text, len, &quoted, err));
-  const char *end = NULL;
-  doc = cJSON_ParseWithLengthOpts(quoted.data, quoted.len + 1, &end, 1);
-  if (doc == NULL) {
-    status = parse_failure(quoted.data, quoted.len, end, err);
-    goto done;
-  }
-  MLE_GO(check_tree(doc, err));
-  *out = doc;
-  doc = NULL;
-done:
-  cJSON_Delete(doc);
-  mle_buffer_release(&quoted);
-  return status;
+  return mle_json_parse_text(text, len, out, err);
 }
 
-void mle_json_free(mle_json *doc) { cJSON_Delete(doc); }
+void mle_json_free(mle_json *doc) {
+  if (doc != NULL && (doc->type & MLE_JSON_PARSED) != 0)
+    mle_json_parsed_free(doc);
+  else
+    cJSON_Delete(doc);
+}
 
 /* ====== Places ====== */
+
+static bool is_type(const cJSON *node, int type) { return node != NULL && (node->type & 0xFF) == type; }
+
+static bool is_container(const cJSON *node) { return is_type(node, cJSON_Object) || is_type(node, cJSON_Array); }
 
 mle_json_at mle_json_root(const mle_json *doc) { return (mle_json_at){.node = doc}; }
 
@@ -130,15 +68,16 @@ mle_status mle_json_fail(const mle_json_at *at, mle_error *err, const char *fmt,
 }
 
 bool mle_json_find(const mle_json_at *at, const char *key, mle_json_at *out) {
-  const cJSON *node = cJSON_GetObjectItemCaseSensitive(at->node, key);
+  const cJSON *node = is_type(at->node, cJSON_Object) ? at->node->child : NULL;
+  while (node != NULL && !mle_json_same_key(node->string, key)) node = node->next;
   *out = (mle_json_at){.node = node, .up = at, .key = key};
   return node != NULL;
 }
 
 bool mle_json_first(const mle_json_at *at, mle_json_at *item) {
-  const cJSON *child = cJSON_IsObject(at->node) || cJSON_IsArray(at->node) ? at->node->child : NULL;
+  const cJSON *child = is_container(at->node) ? at->node->child : NULL;
   *item = (mle_json_at){.node = child, .up = at};
-  if (child != NULL && cJSON_IsObject(at->node)) item->key = child->string;
+  if (child != NULL && is_type(at->node, cJSON_Object)) item->key = child->string;
   return child != NULL;
 }
 
@@ -149,43 +88,45 @@ bool mle_json_next(mle_json_at *item) {
   return item->node != NULL;
 }
 
-int mle_json_count(const mle_json_at *at) { return cJSON_GetArraySize(at->node); }
+int mle_json_count(const mle_json_at *at) {
+  return is_container(at->node) ? at->node->valueint : 0;
+}
 
 /* ====== Values ====== */
 
-static bool is_marked(const cJSON *node) {
-  return cJSON_IsString(node) && node->valuestring[0] == MLE_JSON_INTEGER_MARK;
+/* An integer that a double may not hold has its text. */
+static bool is_long(const cJSON *node) { return is_type(node, cJSON_Number) && node->valuestring != NULL; }
+
+/* Down from zero, for there is one negative number more. */
+static bool read_long(const char *text, int64_t *out) {
+  bool negative = *text == '-';
+  int64_t value = 0;
+  for (text += negative; *text != '\0'; text++)
+    if (__builtin_mul_overflow(value, 10, &value) || __builtin_sub_overflow(value, *text - '0', &value)) return false;
+  if (!negative && value == INT64_MIN) return false;
+  *out = negative ? value : -value;
+  return true;
 }
 
 static bool read_int(const cJSON *node, int64_t *out) {
-  if (is_marked(node)) {
-    errno = 0;
-    char *end;
-    long long value = strtoll(node->valuestring + 1, &end, 10);
-    *out = value;
-    return errno == 0 && *end == '\0';
-  }
-  if (!cJSON_IsNumber(node)) return false;
+  if (!is_type(node, cJSON_Number)) return false;
+  if (is_long(node)) return read_long(node->valuestring, out);
   double value = node->valuedouble;
   if (!(value >= -9007199254740992.0 && value <= 9007199254740992.0)) return false;
   *out = (int64_t)value;
   return (double)*out == value;
 }
 
-bool mle_json_is_object(const mle_json_at *at) { return cJSON_IsObject(at->node); }
-bool mle_json_is_array(const mle_json_at *at) { return cJSON_IsArray(at->node); }
-bool mle_json_is_text(const mle_json_at *at) {
-  return cJSON_IsString(at->node) && !is_marked(at->node);
-}
+bool mle_json_is_object(const mle_json_at *at) { return is_type(at->node, cJSON_Object); }
+bool mle_json_is_array(const mle_json_at *at) { return is_type(at->node, cJSON_Array); }
+bool mle_json_is_text(const mle_json_at *at) { return is_type(at->node, cJSON_String); }
 bool mle_json_is_int(const mle_json_at *at) {
   int64_t value;
   return read_int(at->node, &value);
 }
-bool mle_json_is_number(const mle_json_at *at) {
-  return cJSON_IsNumber(at->node) || is_marked(at->node);
-}
+bool mle_json_is_number(const mle_json_at *at) { return is_type(at->node, cJSON_Number); }
 bool mle_json_is_bool(const mle_json_at *at) { return cJSON_IsBool(at->node); }
-bool mle_json_is_null(const mle_json_at *at) { return cJSON_IsNull(at->node); }
+bool mle_json_is_null(const mle_json_at *at) { return is_type(at->node, cJSON_NULL); }
 bool mle_json_true(const mle_json_at *at) { return cJSON_IsTrue(at->node); }
 
 mle_status mle_json_text(const mle_json_at *at, const char **out, mle_error *err) {
@@ -204,7 +145,7 @@ mle_status mle_json_int(const mle_json_at *at, int64_t *out, mle_error *err) {
 mle_status mle_json_double(const mle_json_at *at, double *out, mle_error *err) {
   *out = 0;
   if (!mle_json_is_number(at)) return mle_json_fail(at, err, "must be a number");
-  *out = is_marked(at->node) ? strtod(at->node->valuestring + 1, NULL) : at->node->valuedouble;
+  *out = at->node->valuedouble;
   return MLE_OK;
 }
 
@@ -292,9 +233,16 @@ mle_json *mle_json_new_array(void) {
   return cJSON_CreateArray();
 }
 
+static cJSON *exact_copy(const cJSON *value);
+
 #define INCOMPLETE (-1) /* in a container's valueint, which cJSON leaves alone */
 
 mle_json *mle_json_add(mle_json *to, const char *key, mle_json *value) {
+  if (value != NULL && (value->type & MLE_JSON_PARSED) != 0) { /* its nodes cannot be parted */
+    mle_json *copy = exact_copy(value);
+    mle_json_free(value);
+    value = copy;
+  }
   if (to != NULL && value != NULL &&
       (key != NULL ? cJSON_AddItemToObject(to, key, value) : cJSON_AddItemToArray(to, value)))
     return value;
@@ -350,40 +298,38 @@ mle_json *mle_json_add_raw(mle_json *to, const char *key, const char *json) {
 /* cJSON prints a double with 15 digits where 17 are needed: the text is ours. */
 static bool exact_number(cJSON *node) {
   char text[MLE_NUMBER_TEXT];
-  if (!cJSON_IsNumber(node) || !isfinite(node->valuedouble)) return true;
-  char *copy = mle_strdup(mle_double_text(node->valuedouble, text));
-  if (copy == NULL) return false;
-  node->valuestring = copy;
+  if (!cJSON_IsNumber(node) || (!is_long(node) && !isfinite(node->valuedouble))) return true;
+  if (!is_long(node)) node->valuestring = mle_strdup(mle_double_text(node->valuedouble, text));
+  if (node->valuestring == NULL) return false;
   node->type = (node->type & ~0xFF) | cJSON_Raw;
   return true;
 }
 
-/* Makes a copy's numbers print exactly, marked integers as numbers again. */
-static bool unmark(cJSON *node) {
-  if (is_marked(node)) {
-    node->type = (node->type & ~0xFF) | cJSON_Raw;
-    memmove(node->valuestring, node->valuestring + 1, strlen(node->valuestring));
-  }
+/* Makes a copy's numbers print exactly. */
+static bool exact_numbers(cJSON *node) {
   if (!exact_number(node)) return false;
   for (cJSON *item = node->child; item != NULL; item = item->next)
-    if (!unmark(item)) return false;
+    if (!exact_numbers(item)) return false;
   return true;
 }
 
-static cJSON *unmarked_copy(const cJSON *value) {
+/* One of nodes of its own, whatever it is a copy of. */
+static cJSON *exact_copy(const cJSON *value) {
+  pthread_once(&hooked, hook_allocator);
   cJSON *copy = cJSON_Duplicate(value, 1);
-  if (copy == NULL || unmark(copy)) return copy;
+  if (copy != NULL) copy->type &= ~MLE_JSON_PARSED;
+  if (copy == NULL || exact_numbers(copy)) return copy;
   cJSON_Delete(copy);
   return NULL;
 }
 
 mle_json *mle_json_add_copy(mle_json *to, const char *key, const mle_json *value) {
-  return mle_json_add(to, key, unmarked_copy(value));
+  return mle_json_add(to, key, exact_copy(value));
 }
 
 char *mle_json_print(const mle_json *doc, bool pretty) {
   if (doc == NULL || !is_complete(doc)) return NULL;
-  cJSON *copy = unmarked_copy(doc);
+  cJSON *copy = exact_copy(doc);
   if (copy == NULL) return NULL;
   char *text = pretty ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
   cJSON_Delete(copy);

@@ -1,5 +1,5 @@
 /*
- * json.h -- cJSON behind typed getters whose errors name the path.
+ * json.h -- JSON documents behind typed getters whose errors name the path.
  *
  *     mle_json *doc;
  *     MLE_TRY(mle_json_parse(text, len, &doc, err));
@@ -10,10 +10,8 @@
  *   done:
  *     mle_json_free(doc);
  *
- * Integers keep all 64 bits (cJSON alone reads them through a double): before
- * parsing, each integer too long for a double is turned into a marked string,
- * which the getters and the printer take back. Duplicate keys, bytes after the
- * value and nesting over 200 levels are refused.
+ * Integers keep all 64 bits: one too long for a double keeps its text. Duplicate
+ * keys, what RFC 8259 does not have, and nesting over 200 levels are refused.
  */
 #ifndef MLE_JSON_H
 #define MLE_JSON_H

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/buffer.h"
 #include "engine/json/json.h"
 
 static mle_json *parse(const char *text) {
@@ -62,14 +63,88 @@ static void failure_names_the_path(void **state) {
 
 static void bad_texts_are_refused(void **state) {
   (void)state;
-  static const char *const bad[] = {"", "{", "{\"a\":1,\"a\":2}", "[1] x", "nul", "\"\x7f" "1\"",
-                                    "{\"a\":}"};
+  static const char *const bad[] = {
+      "",         "{",          "{\"a\":1,\"a\":2}", "[1] x",       "nul",         "{\"a\":}",   "[1,]",       "{\"a\":1,}",
+      "[,1]",     "[1 2]",      "{\"a\" 1}",         "{a:1}",       "'a'",         "01",         "1.",         ".5",
+      "-",        "1e",         "+1",                "0x1",         "NaN",         "Infinity",   "\"",         "\"\\\"",
+      "\"\\x\"", "\"\\u12\"", "\"\\u000g\"",     "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "tru",
+      "[\"a\\\"]", "]",        "[}",                "{\"a\":1]",    "nullx",       "[nullx]",    "1 2",        "\xEF\xBB"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     mle_json *doc;
     mle_error err;
     assert_int_equal(mle_json_parse(bad[i], strlen(bad[i]), &doc, &err), MLE_EFORMAT);
     assert_null(doc);
   }
+}
+
+static void assert_text(const char *json, const char *text) {
+  mle_json *doc = parse(json);
+  mle_json_at root = mle_json_root(doc);
+  const char *found;
+  assert_int_equal(mle_json_text(&root, &found, NULL), MLE_OK);
+  assert_string_equal(found, text);
+  mle_json_free(doc);
+}
+
+static void texts_are_unescaped(void **state) {
+  (void)state;
+  assert_text("\"\"", "");
+  assert_text(" \t\r\n\"plain, of more than eight bytes\" ", "plain, of more than eight bytes");
+  assert_text("\xEF\xBB\xBF\"mark\"", "mark");
+  assert_text("\"\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\/\b\f\n\r\t");
+  assert_text("\"\x7f" "1\"", "\x7f" "1");
+  assert_text("\"\\u0041\\u00e9\\u20AC\\ud83d\\ude00.\"", "A\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80.");
+  for (int before = 0; before < 20; before++) { /* wherever the eight bytes that are looked at together begin */
+    char json[64], text[64];
+    snprintf(json, sizeof json, "\"%.*s\\n%.*s\"", before, "abcdefghijklmnopqrst", 19 - before, "ABCDEFGHIJKLMNOPQRST");
+    snprintf(text, sizeof text, "%.*s\n%.*s", before, "abcdefghijklmnopqrst", 19 - before, "ABCDEFGHIJKLMNOPQRST");
+    assert_text(json, text);
+  }
+}
+
+static void a_failure_names_line_and_place(void **state) {
+  (void)state;
+  mle_json *doc;
+  mle_error err;
+  static const char text[] = "{\"a\": 1,\n \"b\": [true,\n flase]}";
+  assert_int_equal(mle_json_parse(text, sizeof text - 1, &doc, &err), MLE_EFORMAT);
+  assert_string_equal(err.message, "not JSON: line 3, near 'flase]}'");
+  assert_int_equal(mle_json_parse("[1\0]", 4, &doc, &err), MLE_EFORMAT);
+}
+
+static void many_members_are_found(void **state) {
+  (void)state;
+  mle_buffer text = MLE_BUFFER(1 << 20);
+  mle_buffer_puts(&text, "{", NULL);
+  for (int i = 0; i < 1000; i++) mle_buffer_printf(&text, NULL, "%s\"k%d\": %d", i == 0 ? "" : ", ", i, i);
+  mle_buffer_puts(&text, "}", NULL);
+  mle_json *doc = parse(text.data);
+  mle_json_at root = mle_json_root(doc), item;
+  int64_t value;
+  assert_int_equal(mle_json_count(&root), 1000);
+  assert_int_equal(mle_json_get_int(&root, "k999", &value, NULL), MLE_OK);
+  assert_int_equal(value, 999);
+  assert_false(mle_json_find(&root, "k", &item));
+  mle_json_free(doc);
+  memcpy(strstr(text.data, "k998"), "k123", 4);
+  mle_error err;
+  assert_int_equal(mle_json_parse(text.data, text.len, &doc, &err), MLE_EFORMAT);
+  assert_string_equal(err.message, "the key \"k123\" stands twice in one object");
+  mle_buffer_release(&text);
+}
+
+/* What was parsed may be put into what is built, and outlives its document there. */
+static void a_document_is_moved_as_a_copy(void **state) {
+  (void)state;
+  mle_json *built = mle_json_new_object();
+  mle_json *part = parse("{\"id\": 9007199254740993, \"list\": [0.1, {\"x\": null}]}");
+  mle_json_add_copy(built, "copy", part);
+  mle_json_add(built, "moved", part);
+  char *text = mle_json_print(built, false);
+  assert_string_equal(text, "{\"copy\":{\"id\":9007199254740993,\"list\":[0.1,{\"x\":null}]},"
+                            "\"moved\":{\"id\":9007199254740993,\"list\":[0.1,{\"x\":null}]}}");
+  mle_free(text);
+  mle_json_free(built);
 }
 
 static void nesting_is_bounded(void **state) {
@@ -142,6 +217,10 @@ int main(void) {
       cmocka_unit_test(float32_prints_as_printf_does),
       cmocka_unit_test(failure_names_the_path),
       cmocka_unit_test(bad_texts_are_refused),
+      cmocka_unit_test(texts_are_unescaped),
+      cmocka_unit_test(a_failure_names_line_and_place),
+      cmocka_unit_test(many_members_are_found),
+      cmocka_unit_test(a_document_is_moved_as_a_copy),
       cmocka_unit_test(nesting_is_bounded),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };

@@ -4,6 +4,7 @@
 import datetime
 import os
 import random
+import re
 import sys
 import unittest
 
@@ -61,6 +62,7 @@ def condition(rng, depth=0):
 
 def filtered(table, rows, where):
     """The ids of all rows that PyIceberg's expression keeps: its planning has no part in it (0.12 fails on null partition values)."""
+    where = re.sub(r"n in \((\S+), (\S+)\)", r"(n = \1 or n = \2)", where)  # a null's IN is null in SQL, false in Arrow: "not" tells them apart
     bound = bind(table.schema(), parse(where), case_sensitive=True)
     return sorted(rows.filter(expression_to_pyarrow(bound, table.schema()))["id"].to_pylist())
 
