@@ -250,6 +250,7 @@ static void shown_url(const char *url, char *out, size_t size) {
 static bool never_sent(CURLcode code) {
   return code == CURLE_COULDNT_RESOLVE_HOST || code == CURLE_COULDNT_CONNECT ||
          code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_SSL_CONNECT_ERROR ||
+         code == CURLE_PEER_FAILED_VERIFICATION ||
          code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
 }
 
@@ -275,7 +276,8 @@ static mle_status fail_attempt(const mle_http_client *client, const mle_http_req
   const char *what = client->detail[0] != '\0' ? client->detail : curl->easy_strerror(code);
   mle_status status =
       mle_fail(err, status_of(code, request), "%s %s: %s", request->method, url, what);
-  if (err != NULL) err->retryable = status == MLE_EIO || status == MLE_ETIMEOUT;
+  if (err != NULL)
+    err->retryable = (status == MLE_EIO || status == MLE_ETIMEOUT) && code != CURLE_PEER_FAILED_VERIFICATION;
   return status;
 }
 
@@ -320,7 +322,7 @@ done:
 static bool worth_repeating(const mle_http_request *request, mle_status status, CURLcode code,
                             long http_status) {
   if (status == MLE_OK) return mle_retry_status(http_status) && is_idempotent(request);
-  if (code == CURLE_WRITE_ERROR) return false;
+  if (code == CURLE_WRITE_ERROR || code == CURLE_PEER_FAILED_VERIFICATION) return false;
   return status == MLE_EIO || status == MLE_ETIMEOUT; /* status_of saw to idempotence */
 }
 

@@ -159,6 +159,7 @@ static const char *error_code(int status) {
     case 401: return "UNAUTHENTICATED";
     case 403: return "PERMISSION_DENIED";
     case 404: return "RESOURCE_DOES_NOT_EXIST";
+    case 409: return "RESOURCE_CONFLICT";
     case 429: return "REQUEST_LIMIT_EXCEEDED";
     case 503: return "TEMPORARILY_UNAVAILABLE";
     case 500: return "INTERNAL_ERROR";

@@ -57,8 +57,8 @@ return {
   usage = usage,
   details = [==[
 An endpoint with keys answers only requests with one of them: Authorization: Bearer KEY, or CML's
-accessKey; also when all are revoked, until `key open` forgets them. An admin key opens the server's administration over the network. Keys are stored as SHA-256,
-and shown once.]==],
+accessKey; also when all are revoked, until `key open` forgets them. An admin key opens the server's
+administration over the network. Keys are stored as SHA-256, and shown once.]==],
   run = function(args)
     local given, names = require("mlengine.arguments").parse(args, options, usage, { 1, 2 })
     local verb = verbs[names[1]]

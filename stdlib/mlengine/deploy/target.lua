@@ -95,7 +95,12 @@ local function ask(target, method, path, options)
   options.headers = options.headers or {}
   options.headers.Authorization = "Bearer " .. tokens[target]
   options.timeout, options.idempotent, options.retries, options.ca_file = TIMEOUT, true, 2, target.ca_file
-  local answer = http.request(method, target.url .. path, options)
+  local sent, answer = pcall(http.request, method, target.url .. path, options)
+  if not sent then
+    local said = tostring(answer)
+    if not said:find "certificate" then error(answer, 0) end
+    errors.raise("refused", said .. "; ca_file (--ca-file) names the authority of its certificate")
+  end
   local ok, reply = pcall(answer.json)
   reply = ok and type(reply) == "table" and reply or {}
   if answer.status == 200 then return reply end

@@ -13,7 +13,7 @@ import unittest
 import zlib
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from serving import EXAMPLE, PROGRAM, Serving, small_model
+from serving import EXAMPLE, PROGRAM, REPOSITORY, Serving, small_model
 
 JSON = {"Content-Type": "application/json"}
 INFER = {"id": "7", "inputs": [{"name": "x", "shape": [2, 3], "datatype": "FP32", "data": [1.5, 3, 40, -2, 23, 18.25]}]}
@@ -201,6 +201,26 @@ class Access(unittest.TestCase):
         self.assertEqual((status, "`params` must be an object" in answer), (400, True))
         status, _, answer = self.project.ask("GET", "/openapi.json")
         self.assertEqual((status, json.loads(answer)["openapi"]), (200, "3.0.3"))
+
+    def test_the_document_says_what_there_is(self):
+        """Each of its operations is answered, no other method is; and each route of the server's table is in it."""
+        document = json.loads(self.project.ask("GET", "/openapi.json")[2])["paths"]
+        self.project.release(small_model(self.project.path("n"), example={"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[9.0, 1, 2.0]]}}))
+        headers = bearer(self.key("--admin"))
+        for path, operations in document.items():
+            at = path.replace("{name}", "fraud")
+            for method in ("GET", "POST"):
+                status, answer = self.status(at, headers, method=method)
+                told = "{version}" in path or status == 409  # nothing is registered here; another version is not told apart
+                self.assertEqual(status == 405, method.lower() not in operations, (method, path, answer))
+                self.assertTrue(status != 404 or told, (method, path, answer))
+            if path.endswith("/unload"):
+                self.assertEqual(self.status("/v2/repository/models/fraud/load", headers)[0], 200)
+        with open(os.path.join(REPOSITORY, "engine", "serve", "api.c")) as f:
+            table = re.search(r"routes\[\] = \{(.*?)\n\};", f.read(), re.S)[1]
+        routes = set(re.findall(r'\{"(/[^"]*)"', table)) - {"/openapi.json"}
+        self.assertGreater(len(routes), 10)
+        self.assertEqual(routes - set(document), set())
 
     def test_the_access_log(self):
         self.project.run("serve", "--stop")

@@ -131,7 +131,7 @@ class Tls(unittest.TestCase):
         for model, ca, code in ((models[0], None, 1), (models[0], self.ca, 0), (models[1], self.ca, 0)):
             here.write("release.lua", RELEASE % (there.port, lua(token), lua(ca), lua(model)))
             out = here.run("run", "release.lua", code=code)
-            self.assertIn("live" if code == 0 else "certificate", out)
+            self.assertIn("live" if code == 0 else "ca_file (--ca-file) names the authority of its certificate", out)
             self.assertNotIn(token, out)
         os.environ["MLENGINE_SERVER_TOKEN"] = token
         try:
@@ -139,6 +139,10 @@ class Tls(unittest.TestCase):
         finally:
             del os.environ["MLENGINE_SERVER_TOKEN"]
         self.assertEqual(self.post_once(EXAMPLE)[1]["X-Model-Deployment"], "3")
+        here.write("unsent.lua", f"""local http = require "mlengine.http"
+            local _, e = pcall(http.request, "POST", "https://localhost:{there.port}/invocations", {{ body = "x", retries = 5 }})
+            print("kind " .. e.kind, e.retryable)""")
+        self.assertIn("kind io\tfalse", here.run("run", "unsent.lua"))  # nothing was sent: not "unknown", and no use in asking again
         server.terminate()
         self.assertEqual(server.wait(60), 0)
 
