@@ -264,6 +264,7 @@ static mle_status add_file(inspector *in, mle_json *row, const mle_data_file *fi
   MLE_TRY(mle_row_hex(row, "key_metadata", file->key_metadata, &in->text, err));
   add_offsets(row, file);
   mle_row_int(row, "sort_order_id", file->sort_order_id);
+  if (in->metadata->format_version >= 3) mle_row_long(row, "first_row_id", file->first_row_id);
   return MLE_OK;
 }
 

@@ -7,8 +7,8 @@
 #include "engine/iceberg/inspect.h"
 #include "engine/iceberg/sql_type.h"
 
-/* Bytes are read as hexadecimal digits, and so are bounds within maps. */
-typedef enum form { PLAIN, HEX, HEX_MAP, PARTITION, METRICS, DATA_FILE } form;
+/* Bytes are read as hexadecimal digits, and so are bounds within maps; V3 is shown of such tables only. */
+typedef enum form { PLAIN, V3, HEX, HEX_MAP, PARTITION, METRICS, DATA_FILE } form;
 
 typedef struct column {
   const char *name, *type;
@@ -52,8 +52,9 @@ static const column manifests[] = {
       {"null_value_counts", "MAP(INTEGER, BIGINT)", PLAIN},                                   \
       {"nan_value_counts", "MAP(INTEGER, BIGINT)", PLAIN}, {"lower_bounds", NULL, HEX_MAP},   \
       {"upper_bounds", NULL, HEX_MAP}, {"key_metadata", NULL, HEX},                           \
-      {"split_offsets", "BIGINT[]", PLAIN}, {"equality_ids", "INTEGER[]", PLAIN}, {           \
-    "sort_order_id", "INTEGER", PLAIN                                                         \
+      {"split_offsets", "BIGINT[]", PLAIN}, {"equality_ids", "INTEGER[]", PLAIN},             \
+      {"sort_order_id", "INTEGER", PLAIN}, {                                                  \
+    "first_row_id", "BIGINT", V3                                                              \
   }
 
 static const column files[] = {
@@ -223,6 +224,7 @@ static mle_status put_metrics_type(const printer *p) {
 static bool is_shown(const printer *p, const column *c, bool partitions_table) {
   if (c->form == PARTITION) return p->num_parts > 0;
   if (c->form == METRICS) return p->metadata->schema->num_fields > 0;
+  if (c->form == V3) return p->metadata->format_version >= 3;
   return p->num_parts > 0 || !partitions_table || strcmp(c->name, "spec_id") != 0;
 }
 
@@ -233,7 +235,8 @@ static mle_status put_column_type(const printer *p, const column *c) {
     case HEX_MAP: return put(p, "MAP(INTEGER, VARCHAR)");
     case PARTITION: return put_partition_type(p);
     case METRICS: return put_metrics_type(p);
-    case PLAIN: return put(p, c->type);
+    case PLAIN:
+    case V3: return put(p, c->type);
     case DATA_FILE: break;
   }
   MLE_TRY(put(p, "STRUCT("));
@@ -310,7 +313,8 @@ static mle_status put_value(const printer *p, const column *c, const char *from)
                                "lambda x: {'key': x.key, 'value': unhex(x.value)}))", from);
     case PARTITION: return put_partition(p, from);
     case METRICS: return put_metrics(p, from);
-    case PLAIN: return put(p, from);
+    case PLAIN:
+    case V3: return put(p, from);
     case DATA_FILE: break;
   }
   for (size_t i = 0; i < COUNT(data_file); i++) {

@@ -121,6 +121,7 @@ struct mle_manifest_reader {
   mle_buffer bytes;           /* of the file, when it was read here */
   mle_avro_reader *avro;      /* NULL until a first file could be opened */
   char *path;                 /* for messages */
+  int64_t next_row_id;        /* of the next data file that has none; MLE_NULL_LONG: no rows have ids */
   const int32_t *only;
   size_t num_only;
 };
@@ -142,6 +143,20 @@ static mle_status inherit(const mle_manifest_file *manifest, mle_manifest_entry 
     return mle_fail(err, MLE_EFORMAT, "the existing file '%s' has no sequence number",
                     entry->file.path);
   return MLE_OK;
+}
+
+/* Spec, "First Row ID Inheritance": of files that have none, one after the other. */
+static mle_status inherit_row_id(mle_manifest_reader *reader, mle_manifest_entry *entry,
+                                 mle_error *err) {
+  mle_data_file *file = &entry->file;
+  if (reader->next_row_id == MLE_NULL_LONG) file->first_row_id = MLE_NULL_LONG;
+  if (reader->next_row_id == MLE_NULL_LONG || entry->status == MLE_ENTRY_DELETED ||
+      file->first_row_id != MLE_NULL_LONG)
+    return MLE_OK;
+  file->first_row_id = reader->next_row_id;
+  if (!__builtin_add_overflow(reader->next_row_id, file->record_count, &reader->next_row_id))
+    return MLE_OK;
+  return mle_fail(err, MLE_EFORMAT, "the row ids of file '%s' overflow", file->path);
 }
 
 static mle_status check_entry(const mle_manifest_entry *entry, mle_error *err) {
@@ -196,6 +211,8 @@ static mle_status begin(mle_manifest_reader *reader, const mle_manifest_file *ma
   mle_free(reader->path);
   reader->path = path;
   reader->manifest = *manifest;
+  reader->next_row_id =
+      manifest->content == MLE_MANIFEST_DATA ? manifest->first_row_id : MLE_NULL_LONG;
   mle_buffer_clear(&reader->bytes);
   return MLE_OK;
 }
@@ -260,6 +277,7 @@ mle_status mle_manifest_next(mle_manifest_reader *reader, mle_manifest_entry *ou
   mle_status status = mle_avro_next(reader->avro, out, found, err);
   if (status == MLE_OK && *found) status = check_entry(out, err);
   if (status == MLE_OK && *found) status = inherit(&reader->manifest, out, err);
+  if (status == MLE_OK && *found) status = inherit_row_id(reader, out, err);
   return status == MLE_OK ? MLE_OK : mle_context(err, "manifest '%s'", reader->path);
 }
 

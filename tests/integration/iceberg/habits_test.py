@@ -48,8 +48,9 @@ def changed(schema, change):
 
 class Habits(OthersTest):
     def table(self, name, version=2, lists=lambda schema: schema, manifests=lambda schema: schema, row=None, entry=None, file=None, meta=None, change=lambda m: None,
-              partition=(), rows=ROWS, columns=None, codec="deflate", only_manifest=None, **how):
-        """One data file. `lists` and `manifests` change the schemas, `row`, `entry` and `file` what stands under them."""
+              partition=(), rows=ROWS, columns=None, codec="deflate", more=(), **how):
+        """One data file. `lists` and `manifests` change the schemas, `row`, `entry` and `file` what stands under them; `more` are pairs of
+        entry and file that stand behind it, with what they have otherwise."""
         folder = self.project.path(f"tables/{len(self.made)}")
         data = self.file(f"{folder}/data/1.parquet", schema=columns, rows=rows)
         os.makedirs(f"{folder}/metadata")
@@ -59,7 +60,7 @@ class Habits(OthersTest):
                   128: [(1, struct.pack("<q", 9)), (2, b"o")], 132: [4], **(file or {})}
         one = {0: 1, 1: 100, 2: values, **(entry or {})}
         meta = {"schema": "{}", "partition-spec": "[]", "partition-spec-id": "0", "format-version": str(version), "content": "data"} if meta is None else meta
-        handmade.write(manifest, manifests(handmade.manifest_schema(version, partition)), [one], meta, codec=codec, **how)
+        handmade.write(manifest, manifests(handmade.manifest_schema(version, partition)), [one, *(one | other | {2: values | its} for other, its in more)], meta, codec=codec, **how)
         listed = {500: f"file://{manifest}", 501: os.path.getsize(manifest), 502: 0, 517: 0, 515: 1, 516: 1, 503: 100, 504: 1, 505: 0, 506: 0, 512: 10, 513: 0, 514: 0,
                   507: [], **(row or {})}
         handmade.write(snap, lists(handmade.list_schema(version)), [listed], {"format-version": str(version)}, codec=codec, **how)
@@ -180,7 +181,50 @@ class Habits(OthersTest):
         self.table("a version 1 manifest in a version 2 list", 2, manifests=lambda s: handmade.manifest_schema(1), row={515: 0, 516: 0})
         self.assert_all()
 
+    # ====== Rows that have ids ======
+
+    def test_first_row_ids_are_inherited(self):
+        """Spec, "First Row ID Inheritance": files without one follow each other, added or existing; others and deleted ones count for nothing."""
+        def at(entry, number, rows, **file):
+            return {0: entry, 1: 100, 3: 1, 4: 1}, {100: f"/t/{number}", 103: rows, **{142: file.get("first")}}
+        more = (at(0, 1, 5), at(1, 2, 7, first=500), at(2, 3, 11), at(1, 4, 13), at(0, 5, 17))
+        for base in (1000, None):
+            self.table(f"ids from {base}", 3, row={520: base}, more=more)
+        found = self.lua("".join(f"""do local files = iceberg.StaticTable.from_metadata("{path}").inspect.files():collect()
+          for i = 1, #files do print("id", files[i].record_count, files[i].first_row_id) end end
+        """ for _, path in self.made))
+        self.assertEqual([line.split()[1:] for line in found.splitlines() if line.startswith("id")],
+                         [["10", "1000"], ["5", "1010"], ["7", "500"], ["13", "1015"], ["17", "1028"],
+                          ["10", "nil"], ["5", "nil"], ["7", "nil"], ["13", "nil"], ["17", "nil"]])
+
     # ====== Metadata ======
+
+    def test_what_is_named_and_not_there(self):
+        def refs(m):
+            m["refs"] = {"main": {"snapshot-id": 100, "type": "branch"}, "gone": {"snapshot-id": 5, "type": "tag"}, "cut": {"snapshot-id": 6, "type": "branch"}}
+            m["snapshot-log"] = [{"snapshot-id": 5, "timestamp-ms": 1600000000000}, {"snapshot-id": 100, "timestamp-ms": 1700000000000}]
+        self.table("refs to snapshots that expired", 2, change=refs)
+        _, path = self.made[0]
+        for option, number in (('snapshot_id = "gone"', 5), ('branch = "cut"', 6), ("snapshot_id = 5", 5), ('snapshot_id = "2021-01-01"', 5)):
+            with self.subTest(option=option):
+                said = self.lua(f'iceberg.StaticTable.from_metadata("{path}"):scan {{ {option} }}', code=1)
+                self.assertRegex(said, rf"\b{number}\b")
+        self.assertIn("expired", self.lua(f"""local t = iceberg.StaticTable.from_metadata("{path}")
+          for _, row in ipairs(t.inspect.refs():collect()) do print(row.name, t.handle:snapshot(row.snapshot_id) and "there" or "expired") end"""))
+
+    def test_a_table_that_was_moved(self):
+        """Everything is found at its new place by the longest prefix; names of files stay what they are in deletes and plans."""
+        folder = self.project.path("tables/0")
+        self.table("moved", 2, row={500: "s3://old/t/metadata/m.avro"}, file={100: "s3://old/t/data/1.parquet"},
+                   change=lambda m: m.update(location="s3://old/t") or m["snapshots"][0].update({"manifest-list": "s3://old/t/metadata/snap.avro"}))
+        os.rename(f"{folder}/data", self.project.path("elsewhere"))
+        out = self.lua(f"""local catalog = iceberg.catalog {{ name = "s", type = "static", uri = "{folder}/metadata/v1.metadata.json",
+            ["location-rewrite"] = {{ ["s3://old/"] = "/nowhere/", ["s3://old/t/"] = "{folder}/", ["s3://old/t/data/"] = "{self.project.path('elsewhere')}/" }} }}
+          local t = catalog:load_table(catalog:list_tables()[1])
+          print("rows", t:scan():count(), t:plan().num_files)
+          for _, file in ipairs(t.inspect.files():collect()) do print("path", file.file_path) end""")
+        self.assertIn("rows\t10\t1", out)
+        self.assertIn("path\ts3://old/t/data/1.parquet", out)
 
     def test_metadata(self):
         def numbers(m):

@@ -130,7 +130,8 @@ def list_schema(version):
     return record("manifest_file", field(500, "manifest_path", "string"), field(501, "manifest_length", "long"), field(502, "partition_spec_id", "int"),
                   *([] if first else [field(517, "content", "int"), field(515, "sequence_number", "long"), field(516, "min_sequence_number", "long")]),
                   field(503, "added_snapshot_id", "long", first), *(field(*count, first) for count in counts),
-                  field(507, "partitions", {"type": "array", "items": summary, "element-id": 508}, True), field(519, "key_metadata", "bytes", True))
+                  field(507, "partitions", {"type": "array", "items": summary, "element-id": 508}, True), field(519, "key_metadata", "bytes", True),
+                  *([field(520, "first_row_id", "long", True)] if version > 2 else []))
 
 
 def manifest_schema(version, partition=()):
@@ -141,6 +142,7 @@ def manifest_schema(version, partition=()):
                   field(109, "value_counts", pairs(119, 120, "long"), True), field(110, "null_value_counts", pairs(121, 122, "long"), True),
                   field(137, "nan_value_counts", pairs(138, 139, "long"), True), field(125, "lower_bounds", pairs(126, 127, "bytes"), True),
                   field(128, "upper_bounds", pairs(129, 130, "bytes"), True), field(131, "key_metadata", "bytes", True),
-                  field(132, "split_offsets", {"type": "array", "items": "long", "element-id": 133}, True), field(140, "sort_order_id", "int", True))
+                  field(132, "split_offsets", {"type": "array", "items": "long", "element-id": 133}, True), field(140, "sort_order_id", "int", True),
+                  *([field(142, "first_row_id", "long", True)] if version > 2 else []))
     return record("manifest_entry", field(0, "status", "int"), field(1, "snapshot_id", "long", not first),
                   *([] if first else [field(3, "sequence_number", "long", True), field(4, "file_sequence_number", "long", True)]), field(2, "data_file", file))
