@@ -56,16 +56,18 @@ end
 local model_files <const> = { "model.ubj", "model.json", "model.xgb" }
 
 local function read_model(path)
+  if path:find "^%a%w+:/" then path = require("mlengine.mlflow").download(path) end
   local info = system.stat(path)
   if not info then raise("not found", ("there is no model at '%s'"):format(path)) end
   if info.kind ~= "folder" then return system.read(path) end
+  if system.stat(path .. "/MLmodel") then return system.read(require("mle.mlflow").read_model(path).data) end
   for _, name in ipairs(model_files) do
     if system.stat(path .. "/" .. name) then return system.read(path .. "/" .. name) end
   end
   return raise("not found", ("the folder '%s' holds no %s"):format(path, table.concat(model_files, ", ")))
 end
 
----Loads a model from a file, a folder or bytes.
+---Loads a model from a file, a folder, bytes, or where MLflow has it: models:/NAME@ALIAS, runs:/RUN/NAME.
 ---@param path_or_bytes string
 ---@return mlengine.xgboost.Booster
 function M.load(path_or_bytes)

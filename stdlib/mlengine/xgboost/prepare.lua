@@ -147,7 +147,6 @@ local function load_start(given)
     if type(given.save_raw) == "function" then return given end
     raise("invalid", "option 'xgb_model' of xgboost.train must be a booster, a path or a model's URI")
   end
-  if given:find "^%a+:/" then given = require("mlengine.mlflow").download(given) end
   return booster.load(given)
 end
 
