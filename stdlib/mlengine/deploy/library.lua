@@ -11,13 +11,21 @@ local function literal(value)
   return ("%.17g::DOUBLE"):format(value)
 end
 
+--- Where the signature declares a column of categories as numbers, the example has their codes; a
+--- frame has their names.
+local function named(value, categories)
+  if not categories or type(value) ~= "number" then return value end
+  return categories[(math.tointeger(value) or -1) + 1] or json.null
+end
+
 --- A frame of the example's rows, in the model's order of columns.
-local function example_frame(report)
+local function example_frame(report, categories)
   local rows = {}
   for i, row in ipairs(report.example) do
     local cells = {}
     for j, name in ipairs(report.columns) do
-      cells[j] = ('%s AS "%s"'):format(literal(row[j]), name:gsub('"', '""'))
+      local value = literal(named(row[j], categories[name]))
+      cells[j] = ('%s AS "%s"'):format(value, name:gsub('"', '""'))
     end
     rows[i] = "SELECT " .. table.concat(cells, ", ")
   end
@@ -37,7 +45,7 @@ end
 function M.compare(folder, report)
   if not comparable(report) then return end
   local booster <close> = require("mlengine.deploy.model").open(folder)
-  local theirs = booster:predict_list(example_frame(report), { library = true })
+  local theirs = booster:predict_list(example_frame(report, booster.categories), { library = true })
   for i, ours in ipairs(report.scores) do
     if theirs[i] ~= ours then
       errors.raise("format", (
