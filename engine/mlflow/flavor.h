@@ -6,6 +6,7 @@
  *     input_example.json          columns and rows, and the same as a request to score:
  *     serving_input_example.json
  *     requirements.txt conda.yaml python_env.yaml     for Python
+ *     categories.json code/mlengine_texts.py          of a model that takes texts: flavor_texts.h
  *
  * Written as mlflow.xgboost.log_model writes it, so that load_model, pyfunc and
  * `mlflow models serve` take it; read from folders that MLflow 2 or 3 wrote, too.
@@ -26,6 +27,7 @@ typedef struct mle_flavor {
   const char *outputs;     /* NULL: what the model's class and objective give */
   const char *example;     /* JSON text {"columns": [...], "data": [[...]]}; NULL: none */
   const char *metadata;    /* JSON text of an object; NULL: none */
+  const char *texts;       /* left NULL: what the model's bytes and `inputs` say; flavor_texts.h */
 } mle_flavor;
 
 /*

@@ -7,6 +7,7 @@
 #include "engine/base/hash.h"
 #include "engine/json/json.h"
 #include "engine/mlflow/flavor.h"
+#include "engine/mlflow/flavor_texts.h"
 #include "engine/mlflow/yaml.h"
 #include "engine/xgboost/model.h"
 
@@ -113,11 +114,13 @@ static void add_example_info(mle_json *doc) {
 static void add_flavors(mle_json *flavors, const mle_flavor *flavor) {
   bool is_booster = strcmp(flavor->model_class, "Booster") == 0;
   mle_json *python = mle_json_add_object(flavors, "python_function");
+  if (flavor->texts != NULL) mle_json_add_text(python, "code", MLE_FLAVOR_TEXTS_CODE);
   mle_json_add_text(python, "data", DATA_FILE);
   mle_json *env = mle_json_add_object(python, "env");
   mle_json_add_text(env, "conda", "conda.yaml");
   mle_json_add_text(env, "virtualenv", "python_env.yaml");
-  mle_json_add_text(python, "loader_module", "mlflow.xgboost");
+  mle_json_add_text(python, "loader_module",
+                    flavor->texts != NULL ? MLE_FLAVOR_TEXTS_LOADER : "mlflow.xgboost");
   mle_json_add_text(python, "python_version", PYTHON);
   mle_json *xgboost = mle_json_add_object(flavors, "xgboost");
   mle_json_add_null(xgboost, "code");
@@ -221,7 +224,11 @@ static mle_status complete(const mle_flavor *given, mle_arena *memory, mle_flavo
   if (status != MLE_OK && status != MLE_EUNSUPPORTED) return status;
   if (out->xgb_version == NULL) out->xgb_version = version_of(model, memory);
   if (out->outputs == NULL) out->outputs = outputs_of(model, out->model_class, memory);
+  status = model != NULL && out->inputs != NULL
+               ? mle_flavor_texts(model, out->inputs, memory, &out->texts, err)
+               : MLE_OK;
   mle_model_free(model);
+  if (status != MLE_OK) return status;
   if (out->xgb_version != NULL && out->outputs != NULL) return MLE_OK;
   return mle_nomem(err, "writing a model");
 }
@@ -236,6 +243,7 @@ mle_status mle_flavor_write(const char *folder, const mle_mlflow_model *model,
   MLE_TRY(complete(flavor, memory, &full, err));
   MLE_TRY(write_file(folder, DATA_FILE, full.bytes, full.len, err));
   MLE_TRY(write_example(folder, full.example, memory, &example_size, err));
+  if (full.texts != NULL) MLE_TRY(mle_flavor_write_texts(folder, full.texts, err));
   MLE_TRY(write_environments(folder, model, &full, memory, err));
   MLE_TRY(write_yaml(folder, "MLmodel", build_mlmodel(model, &full, example_size), err));
   return print_flavors(&full, memory, flavors, err);
