@@ -131,17 +131,14 @@ static mle_status describe_column(duckdb_prepared_statement statement, idx_t i,
   return status;
 }
 
-static mle_status describe(mle_connection *c, const char *sql, mle_frame_column **out,
+static mle_status describe(duckdb_prepared_statement statement, mle_frame_column **out,
                            size_t *out_count, mle_error *err) {
   mle_status status = MLE_OK;
-  duckdb_prepared_statement statement = NULL;
-  MLE_TRY(mle_prepare(c, sql, &statement, err));
   idx_t count = duckdb_prepared_statement_column_count(statement);
   mle_frame_column *columns = mle_calloc(count, sizeof *columns);
-  if (columns == NULL) status = mle_nomem(err, "listing columns");
+  if (columns == NULL) return mle_nomem(err, "listing columns");
   for (idx_t i = 0; status == MLE_OK && i < count; i++)
     status = describe_column(statement, i, &columns[i], err);
-  duckdb_destroy_prepare(&statement);
   if (status != MLE_OK) {
     free_columns(columns, count);
     return status;
@@ -154,9 +151,12 @@ static mle_status describe(mle_connection *c, const char *sql, mle_frame_column 
 /* Under the lock. */
 static mle_status find_columns(mle_frame *frame, mle_error *err) {
   mle_connection *c;
+  duckdb_prepared_statement statement = NULL;
   if (frame->columns != NULL) return MLE_OK;
   MLE_TRY(mle_frame_connect(frame, &c, err));
-  mle_status status = describe(c, frame->sql, &frame->columns, &frame->num_columns, err);
+  mle_status status = mle_prepare(c, frame->sql, &statement, err);
+  if (status == MLE_OK) status = describe(statement, &frame->columns, &frame->num_columns, err);
+  duckdb_destroy_prepare(&statement);
   mle_disconnect(c);
   return status;
 }
@@ -192,9 +192,17 @@ mle_status mle_frame_find_column(mle_frame *frame, const char *name, const mle_f
   return *out != NULL ? MLE_OK : no_such_column(columns, count, name, err);
 }
 
-static mle_status plan(mle_connection *c, const char *sql, mle_error *err) {
+/* Planning a text tells its columns too: then nobody plans it again for them. Types that have no name are
+ * not its business: who asks for the columns is told. */
+static mle_status plan(mle_frame *frame, mle_connection *c, const char *sql, mle_error *err) {
   duckdb_prepared_statement statement = NULL;
   mle_status status = mle_prepare(c, sql, &statement, err);
+  if (status == MLE_OK && sql == frame->sql && frame->like == NULL) {
+    pthread_mutex_lock(&columns_lock);
+    if (frame->columns == NULL)
+      describe(statement, &frame->columns, &frame->num_columns, NULL);
+    pthread_mutex_unlock(&columns_lock);
+  }
   duckdb_destroy_prepare(&statement);
   return status;
 }
@@ -203,9 +211,9 @@ static mle_status plan(mle_connection *c, const char *sql, mle_error *err) {
 mle_status mle_frame_check(mle_frame *frame, mle_error *err) {
   mle_connection *c;
   MLE_TRY(mle_frame_connect(frame, &c, err));
-  mle_status status = plan(c, frame->sql, err);
+  mle_status status = plan(frame, c, frame->sql, err);
   if (status == MLE_OK && frame->positioned != NULL) {
-    status = plan(c, frame->positioned, err);
+    status = plan(frame, c, frame->positioned, err);
     if (status == MLE_EINVAL)
       mle_fail(err, status, "an expression here must give one value per row; frame.sql can aggregate");
   }

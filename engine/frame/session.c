@@ -117,7 +117,10 @@ static mle_status set_up(database *db, mle_error *err) {
   duckdb_connection c = NULL;
   mle_status status = MLE_OK;
   if (duckdb_connect(db->handle, &c) != DuckDBSuccess) return mle_nomem(err, "connecting to DuckDB");
-  if (duckdb_query(c, "SET GLOBAL TimeZone = 'UTC'; CREATE SCHEMA mle", NULL) != DuckDBSuccess)
+  /* A file's footer is read by who looks at its layout, by scans and by their repetitions: once. A file that
+   * was changed since, or less than ten seconds ago, is not taken from there. */
+  if (duckdb_query(c, "SET GLOBAL TimeZone = 'UTC'; SET GLOBAL parquet_metadata_cache = true; "
+                      "CREATE SCHEMA mle", NULL) != DuckDBSuccess)
     status = mle_fail(err, MLE_EIO, "DuckDB refuses its first settings");
   if (status == MLE_OK) status = mle_functions_register(c, err);
   duckdb_disconnect(&c);
