@@ -3,6 +3,7 @@
 #include <duckdb.h>
 #include <string.h>
 
+#include "engine/frame/blame.h"
 #include "engine/frame/recipe.h"
 
 static mle_status append_chunk(duckdb_data_chunk chunk, mle_buffer *out, mle_error *err) {
@@ -86,5 +87,5 @@ done:
   duckdb_destroy_result(&result);
   mle_disconnect(c);
   mle_buffer_release(&sql);
-  return status;
+  return mle_frame_blame(frame, status, err);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/frame/blame.h"
 #include "engine/frame/query.h"
 #include "engine/frame/recipe.h"
 #include "engine/frame/type.h"
@@ -239,5 +240,5 @@ mle_status mle_frame_count(mle_frame *frame, int64_t *out, mle_error *err) {
 done:
   mle_disconnect(c);
   mle_free(sql);
-  return status;
+  return mle_frame_blame(frame, status, err);
 }

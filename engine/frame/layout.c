@@ -6,6 +6,7 @@
 
 #include "engine/base/buffer.h"
 #include "engine/base/hash.h"
+#include "engine/frame/blame.h"
 #include "engine/frame/query.h"
 #include "engine/frame/remote.h"
 #include "engine/frame/source.h"
@@ -156,7 +157,11 @@ static mle_status read_some(mle_session *session, const char *const *paths, size
            "coalesce((repetition_type = 'REPEATED')::BIGINT, 0) FROM parquet_schema(mle_files(%lld))",
            (long long)source->number);
   MLE_GO(mle_connect(session, &connection, err));
-  MLE_GO(mle_query(connection, sql, &r.result, err));
+  status = mle_query(connection, sql, &r.result, err);
+  if (status != MLE_OK) {
+    mle_source_blame(session, source, err);
+    goto done;
+  }
   for (size_t i = 0; i < count; i++) {
     if (!next_row(&r)) MLE_GO(ends_early(err));
     MLE_GO(take_file(&r, c, &of_file[i], err));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/frame/blame.h"
 #include "engine/frame/recipe.h"
 
 /* ====== Pins ====== */
@@ -80,7 +81,7 @@ mle_status mle_frame_pin(mle_frame *frame, mle_frame **out, mle_error *err) {
   pin->splits = frame->splits;
   MLE_GO(copy_columns(pin, frame, err));
   MLE_GO(mle_frame_connect(frame, &c, err));
-  MLE_GO(fill_table(pin, c, numbered ? frame->positioned : frame->sql, err));
+  MLE_GO(mle_frame_blame(frame, fill_table(pin, c, numbered ? frame->positioned : frame->sql, err), err));
   *out = pin;
   pin = NULL;
 done:

@@ -3,6 +3,7 @@
 #include <duckdb.h>
 
 #include "engine/base/alloc.h"
+#include "engine/frame/blame.h"
 #include "engine/frame/query.h"
 #include "engine/frame/recipe.h"
 #include "engine/frame/type.h"
@@ -38,7 +39,8 @@ static mle_status reader_next(mle_stream *stream, mle_batch *out, mle_error *err
     rows = duckdb_data_chunk_get_size(r->chunk);
   }
   const char *message = r->chunk == NULL ? duckdb_result_error(&r->result) : NULL;
-  if (message != NULL && message[0] != '\0') return mle_query_fail(r->connection, message, err);
+  if (message != NULL && message[0] != '\0')
+    return mle_frame_blame(r->frame, mle_query_fail(r->connection, message, err), err);
   for (size_t i = 0; rows > 0 && i < stream->num_columns; i++) {
     duckdb_vector vector = duckdb_data_chunk_get_vector(r->chunk, i);
     r->columns[i].data = duckdb_vector_get_data(vector);
@@ -95,7 +97,8 @@ done:
 static mle_status start(reader *r, const char *sql, mle_error *err) {
   MLE_TRY(mle_prepare(r->connection, sql, &r->statement, err));
   if (duckdb_execute_prepared_streaming(r->statement, &r->result) == DuckDBSuccess) return MLE_OK;
-  return mle_query_fail(r->connection, duckdb_result_error(&r->result), err);
+  mle_status status = mle_query_fail(r->connection, duckdb_result_error(&r->result), err);
+  return mle_frame_blame(r->frame, status, err);
 }
 
 static mle_status open_reader(reader *r, const char *const *expressions, size_t num,

@@ -84,6 +84,33 @@ static mle_status put_place(mle_buffer *sql, const mle_scan *scan, const char *v
 }
 
 /* can_have_nan: otherwise a filter loses NaN rows, depending on the file's statistics. */
+static mle_status put_arguments(mle_buffer *sql, const mle_scan *scan, const mle_scan_group *group,
+                                mle_error *err) {
+  MLE_TRY(mle_buffer_puts(sql, "can_have_nan = true, schema = MAP {", err));
+  MLE_TRY(put_map(sql, scan, group, err));
+  return mle_buffer_puts(sql, "}", err);
+}
+
+/* What blame.c asks a file for. */
+static mle_status describe_source(const mle_scan *scan, mle_source *source, mle_error *err) {
+  const mle_scan_group *group = scan->groups == NULL ? NULL : &scan->groups[source->group];
+  mle_buffer text = MLE_BUFFER(MLE_SQL_MAX);
+  mle_status status = put_arguments(&text, scan, group, err);
+  source->columns_text = status == MLE_OK ? mle_buffer_take(&text) : NULL;
+  mle_buffer_release(&text);
+  if (status != MLE_OK) return status;
+  source->columns = mle_calloc(scan->num_columns + 1, sizeof *source->columns);
+  if (source->columns_text == NULL || source->columns == NULL) return mle_nomem(err, "planning a scan");
+  for (size_t i = 0; i < scan->num_columns; i++) {
+    if (!is_read(group, i)) continue;
+    mle_source_column *column = &source->columns[source->num_columns++];
+    column->field_id = scan->columns[i].field_id;
+    column->name = mle_strdup(scan->columns[i].name);
+    if (column->name == NULL) return mle_nomem(err, "planning a scan");
+  }
+  return MLE_OK;
+}
+
 static mle_status put_source(mle_buffer *sql, const mle_scan *scan, const mle_source *source,
                              bool positioned, mle_error *err) {
   char place[100];
@@ -98,10 +125,8 @@ static mle_status put_source(mle_buffer *sql, const mle_scan *scan, const mle_so
   if (positioned)
     MLE_TRY(mle_buffer_printf(sql, err, ", mle_base(%lld, file_index) + file_row_number AS " MLE_POSITION,
                               number));
-  MLE_TRY(mle_buffer_printf(sql, err, " FROM read_parquet(mle_files(%lld), schema = MAP {", number));
-  MLE_TRY(put_map(sql, scan, group, err));
-  MLE_TRY(mle_buffer_printf(sql, err, "}, explicit_cardinality = %lld, can_have_nan = true)",
-                            (long long)source->rows));
+  MLE_TRY(mle_buffer_printf(sql, err, " FROM read_parquet(mle_files(%lld), explicit_cardinality = %lld, %s)",
+                            number, (long long)source->rows, source->columns_text));
   if (!source->any_dead) return MLE_OK;
   return mle_buffer_printf(sql, err, " WHERE mle_live(%lld, file_index, file_row_number)", number);
 }
@@ -158,6 +183,7 @@ static mle_status make_sources(const mle_scan *scan, mle_source **out, int64_t *
     for (end = first + 1; end < scan->num_files && scan->files[end].group == scan->files[first].group;)
       end++;
     MLE_TRY(mle_source_new(scan, first, end, before, at, err));
+    MLE_TRY(describe_source(scan, *at, err));
     before += (*at)->rows;
     *out_live += (*at)->live;
     at = &(*at)->sibling;

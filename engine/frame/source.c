@@ -68,6 +68,8 @@ static mle_status fill(mle_source *source, const mle_scan_file *files, size_t co
                        int64_t before, mle_error *err) {
   source->num_real = count;
   for (size_t i = 0; i < count; i++) {
+    source->paths[i] = mle_strdup(files[i].path);
+    if (source->paths[i] == NULL) return mle_nomem(err, "planning a scan");
     MLE_TRY(add_path(source, files[i].path, before + source->rows, err));
     MLE_TRY(copy_constants(source, &files[i], i, err));
     source->dead[i] = mle_bitmap_ref(files[i].dead);
@@ -94,12 +96,14 @@ static mle_source *new_source(size_t count, size_t num_constants) {
   mle_source *source = mle_calloc(1, sizeof *source);
   if (source == NULL) return NULL;
   source->num_constants = num_constants;
+  source->paths = mle_calloc(count + 1, sizeof *source->paths);
   source->patterns = mle_calloc(count + 1, sizeof *source->patterns);
   source->bases = mle_calloc(count + 1, sizeof *source->bases);
   source->dead = mle_calloc(count + 1, sizeof *source->dead);
   source->numbers = mle_calloc(count + 1, sizeof *source->numbers);
   source->constants = mle_calloc(count * num_constants + 1, sizeof *source->constants);
-  if (source->patterns && source->bases && source->dead && source->numbers && source->constants)
+  if (source->paths && source->patterns && source->bases && source->dead && source->numbers &&
+      source->constants)
     return source;
   mle_source_free(source);
   return NULL;
@@ -131,10 +135,18 @@ static void delist(const mle_source *source) {
   pthread_mutex_unlock(&lock);
 }
 
+static void free_columns(mle_source *source) {
+  for (size_t i = 0; i < source->num_columns; i++) mle_free(source->columns[i].name);
+  mle_free(source->columns);
+  mle_free(source->columns_text);
+}
+
 void mle_source_free(mle_source *source) {
   while (source != NULL) {
     mle_source *sibling = source->sibling;
     delist(source);
+    free_columns(source);
+    for (size_t i = 0; source->paths != NULL && i < source->num_real; i++) mle_free(source->paths[i]);
     for (size_t i = 0; source->patterns != NULL && i < source->num_files; i++)
       mle_free(source->patterns[i]);
     for (size_t i = 0; source->dead != NULL && i < source->num_real; i++)
@@ -142,6 +154,7 @@ void mle_source_free(mle_source *source) {
     size_t constants = source->num_real * source->num_constants;
     for (size_t i = 0; source->constants != NULL && i < constants; i++)
       mle_free(source->constants[i]);
+    mle_free(source->paths);
     mle_free(source->patterns);
     mle_free(source->bases);
     mle_free(source->dead);

@@ -20,8 +20,15 @@
 #include "engine/frame/frame.h"
 #include "engine/frame/query.h"
 
+/* A column that is read from the files, as c<field_id>. */
+typedef struct mle_source_column {
+  int32_t field_id;
+  char *name; /* as the scan shows it */
+} mle_source_column;
+
 typedef struct mle_source {
   int64_t number;
+  char **paths;         /* of the real ones */
   char **patterns;      /* globs that match exactly the paths */
   int64_t *bases;       /* rows in the files of the scan before this one */
   mle_bitmap **dead;    /* rows that are left out of a file; NULL: none */
@@ -33,6 +40,9 @@ typedef struct mle_source {
   size_t num_files;     /* with the empty one that lets a single file be read by all threads */
   int64_t rows, live;   /* live: without those that are left out */
   bool any_dead;
+  char *columns_text;   /* arguments of read_parquet that name the columns; NULL: only footers are read */
+  mle_source_column *columns;
+  size_t num_columns;
   struct mle_source *sibling; /* the next group of the same scan */
   struct mle_source *next;
 } mle_source;

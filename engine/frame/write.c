@@ -7,6 +7,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
 #include "engine/base/hash.h"
+#include "engine/frame/blame.h"
 #include "engine/frame/recipe.h"
 
 #define ROW_GROUP_ROWS 122880
@@ -217,7 +218,7 @@ static mle_status write_file(mle_frame *frame, const char *path, const char *opt
   char *temporary = mle_format("%s.tmp-%.8s", path, mle_uuid_hex(unique));
   if (temporary == NULL) return mle_nomem(err, "writing a file");
   MLE_GO(mle_frame_connect(frame, &c, err));
-  MLE_GO(copy_with_stats(frame, c, temporary, options, stats, err));
+  MLE_GO(mle_frame_blame(frame, copy_with_stats(frame, c, temporary, options, stats, err), err));
   MLE_GO(give_name(temporary, path, err));
 done:
   mle_disconnect(c);

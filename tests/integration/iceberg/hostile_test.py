@@ -12,7 +12,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import pyarrow as pa
-from deleting import commit, data_files, equality_file, position_file
+import pyarrow.parquet as pq
+from deleting import commit, data_files, equality_file, position_file, vector_file
 from support import rounds
 from tables import IcebergTest
 
@@ -32,15 +33,20 @@ def files_of(folder):
 
 
 class Hostile(IcebergTest):
-    def make(self):
+    copies = 0
+
+    def make(self, vectors=False):
         catalog = self.catalog()
         catalog.create_namespace_if_not_exists("db")
         rows = pa.table({"id": pa.array(range(50), pa.int64()), "name": pa.array([f"name {i}" for i in range(50)], pa.string())})
         table = catalog.create_table("db.t", rows.schema)
         table.append(rows)
         path = data_files(table)[0][0].file_path
-        commit(table, [position_file(table, [(path, 1), (path, 7)])])
-        commit(table, [equality_file(table, pa.table({"id": pa.array([3, 12], pa.int64())}), [1])])
+        if vectors:
+            commit(table, [vector_file(table, path, [1, 7, 30])], version=3)
+        else:
+            commit(table, [position_file(table, [(path, 1), (path, 7)])])
+            commit(table, [equality_file(table, pa.table({"id": pa.array([3, 12], pa.int64())}), [1])])
         self.prefix = table.location()
         self.folder = self.prefix.removeprefix("file://")
         self.metadata = os.path.relpath(table.metadata_location.removeprefix("file://"), self.folder)
@@ -75,7 +81,37 @@ class Hostile(IcebergTest):
         self.assertEqual(len(found["what"].strip().splitlines()), 1, found["what"])
 
     def test_damage_is_named(self):
-        needed, self.copies, chance = self.make(), 0, random.Random(5)
+        self.damage_all(self.make())
+
+    def test_damage_beside_vectors_is_named(self):
+        """A bit of a vector that is wrong is always told: it has a checksum."""
+        needed = [name for name in self.make(vectors=True) if name.startswith("data")]
+        vector = [name for name in needed if name.endswith(".puffin")]
+        self.assertEqual(len(vector), 1, needed)
+        self.damage_all(needed)
+        with open(os.path.join(self.folder, vector[0]), "rb") as f:
+            whole = f.read()
+        ends = whole.rindex(b"PFA1", 4, -4)  # the footer is not needed: the manifest has offset and size
+        copies = [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1:] for at in range(4, ends)]
+        for at, found in enumerate(self.read_all([self.damaged(vector[0], copy) for copy in copies])):
+            self.assertFalse(found["ok"], f"byte {at + 4} of {ends}: {found}")
+            self.assert_named(found, vector[0])
+            self.assertIn("at byte 4", found["what"])
+
+    def test_a_damaged_page_is_placed(self):
+        """By column, row group and byte: what reads the rows says of it no more than that it is wrong."""
+        for name in [name for name in self.make() if name.startswith("data/00000")]:
+            path = os.path.join(self.folder, name)
+            chunk = pq.ParquetFile(path).metadata.row_group(0).column(1)
+            begins = min(at for at in (chunk.dictionary_page_offset, chunk.data_page_offset) if at)
+            with open(path, "rb") as f:
+                whole = f.read()
+            found = self.read_all([self.damaged(name, whole[:begins] + b"\xff" * 8 + whole[begins + 8:])])[0]
+            self.assert_named(found, name)
+            self.assertIn(f"column 'name' of row group 0, from byte {begins} on: ", found["what"])
+
+    def damage_all(self, needed):
+        chance = random.Random(5)
         each = rounds(8, 400, "damages of each kind and file")
         with_damage = refused = 0
         for name in needed:
@@ -83,7 +119,9 @@ class Hostile(IcebergTest):
                 whole = f.read()
             lengths = sorted({0, 1, len(whole) - 1} | set(chance.sample(range(len(whole)), min(each, len(whole)))))
             for length, found in zip(lengths, self.read_all([self.damaged(name, whole[:n]) for n in lengths])):
-                if found["ok"]:  # behind a block a list may end; a metadata file without its last bracket may not
+                if found["ok"] and name.endswith(".puffin"):  # the manifest has offset and size: the footer is not needed
+                    self.assertGreaterEqual(length, whole.rindex(b"PFA1", 4, -4), found)
+                elif found["ok"]:  # behind a block a list may end; a metadata file without its last bracket may not
                     self.assertIn(name, self.lists, f"{name} at {length}: {found}")
                 else:
                     self.assert_named(found, name)
@@ -93,7 +131,10 @@ class Hostile(IcebergTest):
                 with_damage += 1
                 if not found["ok"]:
                     refused += 1
-                    self.assertEqual(len(found["what"].strip().splitlines()), 1, found["what"])
+                    if name.startswith("data"):
+                        self.assert_named(found, name)
+                    else:  # a turned bit in a path of a manifest is about the file that it names then
+                        self.assertEqual(len(found["what"].strip().splitlines()), 1, found["what"])
         print(f"{refused} of {with_damage} turned bits were told", flush=True)
 
 
