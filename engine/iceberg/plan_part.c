@@ -45,6 +45,22 @@ static mle_status check_file(const mle_data_file *file, mle_error *err) {
   return check_format(file, "data", err);
 }
 
+/* Writers that give no ids to the tuple's fields have them in the order of their spec. */
+static mle_status copy_partition(const adding *a, const mle_list *from, mle_list *out,
+                                 mle_error *err) {
+  const mle_partition_spec *spec = mle_metadata_spec(a->request->metadata, a->spec_id);
+  MLE_TRY(mle_tuple_copy(from, a->arena, out, err));
+  bool known = out->count == 0 || ((const mle_datum *)out->items)[0].field_id >= 0;
+  if (known || spec == NULL) return MLE_OK;
+  mle_datum *items = mle_arena_array(a->arena, out->count, sizeof *items);
+  if (items == NULL) return no_memory(err);
+  memcpy(items, out->items, out->count * sizeof *items);
+  for (size_t i = 0; i < out->count && i < spec->num_fields; i++)
+    if (items[i].field_id < 0) items[i].field_id = spec->fields[i].field_id;
+  out->items = items;
+  return MLE_OK;
+}
+
 static mle_status add_file(const adding *a, const mle_manifest_entry *entry, mle_error *err) {
   const mle_data_file *file = &entry->file;
   mle_plan_part *part = a->part;
@@ -60,7 +76,7 @@ static mle_status add_file(const adding *a, const mle_manifest_entry *entry, mle
                            .spec_id = a->spec_id};
   MLE_TRY(mle_arena_copy(a->arena, file->path, &added->path, err));
   MLE_TRY(mle_metadata_uri(a->request->metadata, added->path, a->arena, &added->uri, err));
-  MLE_TRY(mle_tuple_copy(&file->partition, a->arena, &added->partition, err));
+  MLE_TRY(copy_partition(a, &file->partition, &added->partition, err));
   part->num_files++;
   return MLE_OK;
 }
@@ -169,7 +185,7 @@ static mle_status add_delete(const adding *a, const mle_manifest_entry *entry, m
                           .spec_id = a->spec_id};
   MLE_TRY(mle_arena_copy(a->arena, file->path, &to->path, err));
   MLE_TRY(mle_metadata_uri(a->request->metadata, to->path, a->arena, &to->uri, err));
-  MLE_TRY(mle_tuple_copy(&file->partition, a->arena, &to->partition, err));
+  MLE_TRY(copy_partition(a, &file->partition, &to->partition, err));
   MLE_TRY(copy_ids(a->arena, &file->equality_ids, &to->equality_ids, err));
   if (file->content == MLE_FILE_POSITION_DELETES) MLE_TRY(copy_about(a->arena, file, to, err));
   part->num_deletes++;

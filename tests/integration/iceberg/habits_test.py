@@ -11,10 +11,12 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import handmade
+import pyarrow as pa
 from handmade import field, record
-from others import ROWS, OthersTest
+from others import ROWS, OthersTest, arrow, with_id
 
-NUMBERS = {"content": 517, "sequence": 515, "least": 516, "snapshot": 503, "counts": (504, 505, 506, 512, 513, 514)}
+COUNTS = (504, 505, 506, 512, 513, 514)
+POSITIONS = pa.schema([with_id(2147483546, "file_path", pa.string()), with_id(2147483545, "pos", pa.int64())])
 
 
 def without(schema, *numbers):
@@ -48,7 +50,7 @@ def changed(schema, change):
 
 class Habits(OthersTest):
     def table(self, name, version=2, lists=lambda schema: schema, manifests=lambda schema: schema, row=None, entry=None, file=None, meta=None, change=lambda m: None,
-              partition=(), rows=ROWS, columns=None, codec="deflate", more=(), **how):
+              partition=(), rows=ROWS, columns=None, codec="deflate", more=(), deletes=None, **how):
         """One data file. `lists` and `manifests` change the schemas, `row`, `entry` and `file` what stands under them; `more` are pairs of
         entry and file that stand behind it, with what they have otherwise."""
         folder = self.project.path(f"tables/{len(self.made)}")
@@ -63,7 +65,14 @@ class Habits(OthersTest):
         handmade.write(manifest, manifests(handmade.manifest_schema(version, partition)), [one, *(one | other | {2: values | its} for other, its in more)], meta, codec=codec, **how)
         listed = {500: f"file://{manifest}", 501: os.path.getsize(manifest), 502: 0, 517: 0, 515: 1, 516: 1, 503: 100, 504: 1, 505: 0, 506: 0, 512: 10, 513: 0, 514: 0,
                   507: [], **(row or {})}
-        handmade.write(snap, lists(handmade.list_schema(version)), [listed], {"format-version": str(version)}, codec=codec, **how)
+        listed = [listed]
+        if deletes is not None:  # positions of the data file's rows
+            path = f"{folder}/metadata/d.avro"
+            dead = self.file(f"{folder}/data/d.parquet", schema=POSITIONS, rows=[{"file_path": data["file_path"], "pos": at} for at in deletes])
+            values = {134: 1, 100: dead["file_path"], 101: "PARQUET", 102: values[102], 103: dead["record_count"], 104: dead["file_size_in_bytes"]}
+            handmade.write(path, manifests(handmade.manifest_schema(version, partition)), [one | {2: values}], meta | {"content": "deletes"}, codec=codec, **how)
+            listed.append(listed[0] | {500: f"file://{path}", 501: os.path.getsize(path), 517: 1})
+        handmade.write(snap, lists(handmade.list_schema(version)), listed, {"format-version": str(version)}, codec=codec, **how)
         self.put_metadata(name, folder, snap, version, change)
 
     # ====== Names and shapes ======
@@ -158,9 +167,8 @@ class Habits(OthersTest):
     # ====== What is missing ======
 
     def test_what_is_missing(self):
-        counts = NUMBERS["counts"]
-        self.table("version 1, no counts", 1, lists=lambda s: without(s, *counts))
-        self.table("version 1, counts that are null", 1, row={number: None for number in counts})
+        self.table("version 1, no counts", 1, lists=lambda s: without(s, *COUNTS))
+        self.table("version 1, counts that are null", 1, row={number: None for number in COUNTS})
         self.table("version 1, snapshot id in entries alone", 1, row={503: None})
         self.table("version 1, no block size, no metrics", 1, manifests=lambda s: without(s, 105, 108, 109, 110, 137, 125, 128, 131, 132, 140))
         self.table("version 2, no content (data)", 2, lambda s: without(s, 517), lambda s: without(s, 134))
@@ -180,6 +188,32 @@ class Habits(OthersTest):
         self.table("the format in small letters", 2, file={101: "parquet"})
         self.table("a version 1 manifest in a version 2 list", 2, manifests=lambda s: handmade.manifest_schema(1), row={515: 0, 516: 0})
         self.assert_all()
+
+    # ====== Partitions ======
+
+    def test_partition_tuples(self):
+        """The data file lacks the partition's column, as Hive's do, and has position deletes, which its whole tuple must match."""
+        def split(m):
+            m["partition-specs"] = [{"spec-id": 0, "fields": [{"source-id": 1, "field-id": 1000, "name": "id_bucket", "transform": "bucket[4]"},
+                                                              {"source-id": 2, "field-id": 1001, "name": "name", "transform": "identity"}]}]
+
+        def nameless(f):
+            return {"x-id" if key == "field-id" and value in (1000, 1001) else key: value for key, value in f.items()}
+        tuple_ = (field(1000, "id_bucket", "int", True), field(1001, "name", "string", True))
+        columns = arrow().remove(1)
+        cases = (("as the specification has them", lambda s: s, tuple_, {1000: 3, 1001: "x"}),
+                 ("no field ids", lambda s: changed(s, nameless), tuple_, {1000: 3, 1001: "x"}),
+                 ("other names and another order", lambda s: s, (field(1001, "_1", "string", True), field(1000, "_2", "int", True)), {1000: 3, 1001: "x"}),
+                 ("more fields than the spec", lambda s: s, (*tuple_, field(1002, "more", "int", True)), {1000: 3, 1001: "x", 1002: 5}),
+                 ("wide and never null", lambda s: s, (field(1000, "id_bucket", "long"), field(1001, "name", "string")), {1000: 3, 1001: "x"}),
+                 ("null", lambda s: s, tuple_, {1000: None, 1001: None}))
+        for name, manifests, partition, values in cases:
+            self.table(f"partition tuples, {name}", 2, manifests=manifests, partition=partition, file={102: values}, columns=columns, change=split, deletes=[1, 8],
+                       rows=[{key: value for key, value in row.items() if key != "name"} for row in ROWS])
+        wanted = [row for number, row in enumerate(ROWS) if number not in (1, 8)]
+        for number, (name, rows) in enumerate(self.read_all()):
+            self.assertEqual(rows, [row | {"name": cases[number][3][1001]} for row in wanted])
+            print(f"  {name}: {len(rows)} rows, two were deleted", flush=True)
 
     # ====== Rows that have ids ======
 
