@@ -42,6 +42,19 @@ static void count(smtp *s, int more) {
   pthread_mutex_unlock(&mutex);
 }
 
+/* A line of the last connection; NULL begins one. */
+static void keep(smtp *s, const char *line, size_t len) {
+  pthread_mutex_lock(&mutex);
+  if (line == NULL) {
+    s->len = 0;
+    s->got[0] = '\0';
+  } else if (s->len + len < sizeof s->got) {
+    memcpy(s->got + s->len, line, len + 1);
+    s->len += len;
+  }
+  pthread_mutex_unlock(&mutex);
+}
+
 static const char *answer_to(const smtp *s, const char *line, bool *in_text) {
   if (*in_text) {
     if (strcmp(line, ".\r\n") != 0) return NULL;
@@ -75,13 +88,12 @@ static void *serve_one(void *context) {
   const struct timeval idle = {0, s->idle_ms * 1000};
   setsockopt(v.client, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof idle);
   free(context);
-  s->len = 0;
-  s->got[0] = '\0';
+  keep(s, NULL, 0);
   if (!say(v.client, s->greeting != NULL ? s->greeting : "220 test\r\n")) goto done;
   while (len < sizeof line - 1 && recv(v.client, line + len, 1, 0) == 1) {
     if (line[len++] != '\n') continue;
     line[len] = '\0';
-    if (s->len + len < sizeof s->got) memcpy(s->got + s->len, line, len + 1), s->len += len;
+    keep(s, line, len);
     const char *answer = answer_to(s, line, &in_text);
     if (answer != NULL && !say(v.client, answer)) goto done;
     len = 0;
