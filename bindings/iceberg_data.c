@@ -9,6 +9,7 @@
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
 #include "engine/iceberg/changes.h"
+#include "engine/iceberg/implied.h"
 #include "engine/iceberg/read.h"
 #include "engine/iceberg/write.h"
 
@@ -119,6 +120,25 @@ static int l_condition(lua_State *L) {
   return 1;
 }
 
+/* implied(table, what) -> text or nil: what `what.condition` says of single columns; see engine/iceberg/implied.h */
+static int l_implied(lua_State *L) {
+  const mle_table *table = mlb_check(L, 1, &mlb_table_class);
+  const mle_schema *schema = schema_of(L, 2, table->metadata);
+  const mle_condition *condition = mlb_condition(L, 2, schema);
+  mlb_box *box = mlb_push(L, &tree_class);
+  mle_buffer *text = mle_calloc(1, sizeof *text);
+  if (text == NULL) return luaL_error(L, "not enough memory");
+  *text = MLE_BUFFER(CONDITION_MAX);
+  box->object = text;
+  mle_error err;
+  mlb_try(L, mle_condition_implied(condition, schema, text, &err), &err);
+  if (text->len > 0)
+    lua_pushlstring(L, text->data, text->len);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
@@ -126,6 +146,7 @@ static const luaL_Reg functions[] = {
     {"changes", l_changes},
     {"write", l_write},
     {"condition", l_condition},
+    {"implied", l_implied},
     {NULL, NULL},
 };
 

@@ -236,7 +236,7 @@ static mle_status read_operator(reader *r, const mle_json_at *at, bool negated, 
   if (!mle_json_find(at, "children", &children) || !mle_json_first(&children, &first)) return MLE_OK;
   if (strcmp(type, "OPERATOR_NOT") == 0) return read_node(r, &first, !negated, depth + 1, out);
   if (strcmp(type, "COMPARE_IN") == 0) return read_in(r, &children, negated, out);
-  if (strcmp(type, "COMPARE_NOT_IN") == 0) return read_in(r, &children, true, out);
+  if (strcmp(type, "COMPARE_NOT_IN") == 0) return read_in(r, &children, !negated, out);
   bool is_null = strcmp(type, "OPERATOR_IS_NULL") == 0;
   const mle_field *field = find_column(r, &first);
   if ((!is_null && strcmp(type, "OPERATOR_IS_NOT_NULL") != 0) || field == NULL) return MLE_OK;
@@ -300,8 +300,8 @@ mle_status mle_condition_parse(const char *tree, const mle_schema *schema, mle_a
 
 /* ====== Printing ====== */
 
-static mle_status print_value(const mle_type *type, const mle_literal *value, mle_buffer *out,
-                              mle_error *err) {
+mle_status mle_literal_print(const mle_type *type, const mle_literal *value, mle_buffer *out,
+                             mle_error *err) {
   char bytes[16];
   int64_t whole = (int64_t)value->whole;
   if (value->kind == MLE_LITERAL_BYTES) return mle_value_print(type, value->bytes, out, err);
@@ -319,7 +319,7 @@ static mle_status print_in(const mle_condition *c, mle_buffer *out, mle_error *e
   for (size_t i = 0; i < c->num_values; i++) {
     if (i == 5) return mle_buffer_printf(out, err, ", ... %zu values)", c->num_values);
     if (i > 0) MLE_TRY(mle_buffer_puts(out, ", ", err));
-    MLE_TRY(print_value(c->field->type, &c->values[i], out, err));
+    MLE_TRY(mle_literal_print(c->field->type, &c->values[i], out, err));
   }
   return mle_buffer_puts(out, ")", err);
 }
@@ -346,5 +346,5 @@ mle_status mle_condition_print(const mle_condition *c, mle_buffer *out, mle_erro
   MLE_TRY(mle_buffer_puts(out, c->field->name, err));
   if (c->kind == MLE_CONDITION_IN && c->num_values > 1) return print_in(c, out, err);
   MLE_TRY(mle_buffer_puts(out, c->kind == MLE_CONDITION_IN ? " = " : signs[c->kind], err));
-  return c->num_values == 0 ? MLE_OK : print_value(c->field->type, c->values, out, err);
+  return c->num_values == 0 ? MLE_OK : mle_literal_print(c->field->type, c->values, out, err);
 }

@@ -34,6 +34,10 @@ typedef struct mle_condition {
 mle_status mle_condition_parse(const char *tree, const mle_schema *schema, mle_arena *arena,
                                const mle_condition **out, mle_error *err);
 
+/* A value of a column as text. */
+mle_status mle_literal_print(const mle_type *type, const mle_literal *value, mle_buffer *out,
+                             mle_error *err);
+
 mle_status mle_condition_print(const mle_condition *condition, mle_buffer *out, mle_error *err);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/alloc.h"
@@ -9,6 +10,7 @@
 #include "engine/iceberg/deletion_vector.h"
 #include "engine/iceberg/files.h"
 
+#define NONE SIZE_MAX
 #define ROW_MASK (((int64_t)1 << MLE_PLACE_BITS) - 1)
 
 /* Spec, "Reserved Field IDs". */
@@ -21,6 +23,7 @@ typedef struct loader {
   mle_arena arena;
   mle_bitmap **dead;
   size_t *owners;  /* of each delete file: how many data files it applies to */
+  size_t *kind_of; /* of each delete file: which equality, or NONE */
 } loader;
 
 static mle_status no_memory(mle_error *err) { return mle_nomem(err, "reading deletes"); }
@@ -35,10 +38,15 @@ static mle_status add_row(loader *l, size_t file, int64_t row, mle_error *err) {
   return MLE_OK;
 }
 
+static int compare_numbers(const void *a, const void *b) {
+  const size_t *x = a, *y = b;
+  return (*x > *y) - (*x < *y);
+}
+
+/* They are in order (delete_index.c), and may be ten thousand. */
 static bool has_delete(const mle_plan_file *file, size_t number) {
-  for (size_t i = 0; i < file->num_deletes; i++)
-    if (file->deletes[i] == number) return true;
-  return false;
+  return file->num_deletes > 0 && bsearch(&number, file->deletes, file->num_deletes, sizeof number,
+                                          compare_numbers) != NULL;
 }
 
 /* ====== Deletion vectors ====== */
@@ -177,10 +185,12 @@ done:
 typedef struct equality {
   const mle_list *ids;
   bool global;
+  size_t kind;
   int64_t (*of_delete)[2]; /* partition number, sequence number */
   int64_t (*of_data)[2];
-  size_t num_partitions;
+  size_t num_partitions, capacity;
   const mle_delete_file **partitions; /* one delete of each partition */
+  size_t *slots;                      /* 1 + a partition's number, by its hash; 0: free. At most half full */
 } equality;
 
 static bool has_id(const mle_list *ids, int32_t id) {
@@ -205,25 +215,33 @@ static bool is_unpartitioned(const loader *l, const mle_delete_file *one) {
 
 static bool is_of(const loader *l, const mle_delete_file *one, const void *what) {
   const equality *e = what;
-  return one->content == MLE_FILE_EQUALITY_DELETES && same_ids(&one->equality_ids, e->ids) &&
-         is_unpartitioned(l, one) == e->global;
+  return l->kind_of[one - l->plan->deletes] == e->kind;
 }
 
-static int64_t partition_number(equality *e, int32_t spec_id, const mle_list *partition) {
-  if (e->global) return 0;
-  for (size_t i = 0; i < e->num_partitions; i++)
-    if (e->partitions[i]->spec_id == spec_id &&
-        mle_tuple_equal(&e->partitions[i]->partition, partition))
-      return (int64_t)i;
-  return -1;
+/* Where the partition is, or has its place. */
+static size_t find_slot(const equality *e, int32_t spec_id, const mle_list *partition) {
+  size_t at = (size_t)mle_tuple_hash(spec_id, partition) & (e->capacity - 1);
+  for (; e->slots[at] != 0; at = (at + 1) & (e->capacity - 1)) {
+    const mle_delete_file *one = e->partitions[e->slots[at] - 1];
+    if (one->spec_id == spec_id && mle_tuple_equal(&one->partition, partition)) break;
+  }
+  return at;
+}
+
+/* -1: no delete is of it. */
+static int64_t partition_number(const equality *e, int32_t spec_id, const mle_list *partition) {
+  return e->global ? 0 : (int64_t)e->slots[find_slot(e, spec_id, partition)] - 1;
 }
 
 static void number_partitions(const loader *l, equality *e) {
   for (size_t i = 0; i < l->plan->num_deletes; i++) {
     const mle_delete_file *one = &l->plan->deletes[i];
-    if (l->owners[i] == 0 || !is_of(l, one, e)) continue;
-    if (!e->global && partition_number(e, one->spec_id, &one->partition) < 0)
+    if (!is_of(l, one, e)) continue;
+    size_t at = e->global ? 0 : find_slot(e, one->spec_id, &one->partition);
+    if (!e->global && e->slots[at] == 0) {
       e->partitions[e->num_partitions++] = one;
+      e->slots[at] = e->num_partitions;
+    }
     e->of_delete[i][0] = partition_number(e, one->spec_id, &one->partition);
     e->of_delete[i][1] = one->sequence_number;
   }
@@ -240,8 +258,8 @@ static mle_status list_data(loader *l, equality *e, mle_files_item **out, size_t
   for (size_t i = 0; i < plan->num_files; i++) {
     const mle_plan_file *file = &plan->files[i];
     bool any = false;
-    for (size_t j = 0; j < file->num_deletes; j++)
-      any |= is_of(l, &plan->deletes[file->deletes[j]], e);
+    for (size_t j = 0; j < file->num_deletes && !any; j++)
+      any = l->kind_of[file->deletes[j]] == e->kind;
     if (!any) continue;
     e->of_data[i][0] = partition_number(e, file->spec_id, &file->partition);
     e->of_data[i][1] = file->sequence_number;
@@ -310,7 +328,10 @@ static mle_status make_equality(loader *l, equality *e, mle_error *err) {
   e->of_delete = mle_arena_array(&l->arena, l->plan->num_deletes, sizeof *e->of_delete);
   e->of_data = mle_arena_array(&l->arena, l->plan->num_files, sizeof *e->of_data);
   e->partitions = mle_arena_array(&l->arena, l->plan->num_deletes, sizeof *e->partitions);
-  if (e->of_delete == NULL || e->of_data == NULL || e->partitions == NULL) return no_memory(err);
+  for (e->capacity = 16; e->capacity < 2 * l->plan->num_deletes;) e->capacity *= 2;
+  e->slots = mle_arena_array(&l->arena, e->capacity, sizeof *e->slots);
+  if (e->of_delete == NULL || e->of_data == NULL || e->partitions == NULL || e->slots == NULL)
+    return no_memory(err);
   number_partitions(l, e);
   return MLE_OK;
 }
@@ -344,22 +365,35 @@ done:
   return status;
 }
 
-/* Whether an earlier delete file is of the same kind, and so was read with it. */
-static bool was_read(const loader *l, size_t number) {
-  const mle_delete_file *one = &l->plan->deletes[number];
-  const equality e = {.ids = &one->equality_ids, .global = is_unpartitioned(l, one)};
-  for (size_t i = 0; i < number; i++)
-    if (l->owners[i] > 0 && is_of(l, &l->plan->deletes[i], &e)) return true;
-  return false;
+/* Each delete file's kind: the same columns, of all partitions or each of its own. */
+static mle_status sort_out(loader *l, equality **out, size_t *out_count, mle_error *err) {
+  const mle_plan *plan = l->plan;
+  equality *kinds = NULL;
+  size_t count = 0;
+  for (size_t i = 0; i < plan->num_deletes; i++) {
+    const mle_delete_file *one = &plan->deletes[i];
+    l->kind_of[i] = NONE;
+    if (l->owners[i] == 0 || one->content != MLE_FILE_EQUALITY_DELETES) continue;
+    bool global = is_unpartitioned(l, one);
+    for (size_t k = 0; k < count && l->kind_of[i] == NONE; k++)
+      if (kinds[k].global == global && same_ids(&one->equality_ids, kinds[k].ids)) l->kind_of[i] = k;
+    if (l->kind_of[i] != NONE) continue;
+    equality *grown = mle_arena_grow(&l->arena, kinds, count, sizeof *grown);
+    if (grown == NULL) return no_memory(err);
+    kinds = grown;
+    l->kind_of[i] = count;
+    kinds[count++] = (equality){.ids = &one->equality_ids, .global = global, .kind = l->kind_of[i]};
+  }
+  *out = kinds;
+  *out_count = count;
+  return MLE_OK;
 }
 
 static mle_status read_equalities(loader *l, const mle_json *mapping, mle_error *err) {
-  for (size_t i = 0; i < l->plan->num_deletes; i++) {
-    const mle_delete_file *one = &l->plan->deletes[i];
-    if (l->owners[i] == 0 || one->content != MLE_FILE_EQUALITY_DELETES || was_read(l, i)) continue;
-    equality e = {.ids = &one->equality_ids, .global = is_unpartitioned(l, one)};
-    MLE_TRY(read_equality(l, &e, mapping, err));
-  }
+  equality *kinds = NULL;
+  size_t count = 0;
+  MLE_TRY(sort_out(l, &kinds, &count, err));
+  for (size_t k = 0; k < count; k++) MLE_TRY(read_equality(l, &kinds[k], mapping, err));
   return MLE_OK;
 }
 
@@ -370,7 +404,8 @@ static mle_status load(loader *l, mle_error *err) {
   mle_status status;
   l->owners = mle_arena_array(&l->arena, l->plan->num_deletes, sizeof *l->owners);
   l->dead = mle_calloc(l->plan->num_files + 1, sizeof(mle_bitmap *));
-  if (l->owners == NULL || l->dead == NULL) return no_memory(err);
+  l->kind_of = mle_arena_array(&l->arena, l->plan->num_deletes, sizeof *l->kind_of);
+  if (l->owners == NULL || l->kind_of == NULL || l->dead == NULL) return no_memory(err);
   for (size_t i = 0; i < l->plan->num_files; i++)
     for (size_t j = 0; j < l->plan->files[i].num_deletes; j++)
       l->owners[l->plan->files[i].deletes[j]]++;

@@ -138,10 +138,12 @@ end
 
 ---The rows for which a SQL predicate is true.
 ---@param predicate string
+---@param implied? string for the library itself: what follows from it and lets the reader leave out more
 ---@return mlengine.Frame
-function Frame:where(predicate)
+function Frame:where(predicate, implied)
   check.type(predicate, "string", "the predicate of where")
-  return derived(self, self.handle:where(predicate), { op = "where", predicate = predicate })
+  local text = implied and ("(%s\n) AND %s"):format(predicate, implied) or predicate
+  return derived(self, self.handle:where(text), { op = "where", predicate = predicate })
 end
 
 ---Rows by SQL terms, `"amount desc, age"`; equal ones keep their order.

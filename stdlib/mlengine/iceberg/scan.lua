@@ -34,10 +34,12 @@ end
 ---@param columns? string[]
 ---@param where? string
 ---@return mlengine.Frame
+---@return string? implied what the condition says of single columns, in SQL: row groups are left out by it
 function M.read(table_, what, columns, where)
   local frames = require "mlengine.frame" -- first: it says how DuckDB is to be opened
-  local handle, rows = require("mle.iceberg_data").read(table_.handle, M.narrowed(what, where), columns)
-  return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(table_, what, columns, where) })
+  local data, narrowed = require "mle.iceberg_data", M.narrowed(what, where)
+  local handle, rows = data.read(table_.handle, narrowed, columns)
+  return frames.wrap(handle, { rows = rows, recipe = tracking.recipe(table_, what, columns, where) }), where and data.implied(table_.handle, narrowed)
 end
 
 --- In a job it is recorded which snapshot that was.
@@ -78,9 +80,9 @@ end
 function M.scan(table_, options)
   options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil", branch = "string|nil" }, "table:scan")
   local range = scanned_range(table_, options)
-  local frame = M.read(table_, range, not options.where and options.columns or nil, options.where)
+  local frame, implied = M.read(table_, range, not options.where and options.columns or nil, options.where)
   if options.where then
-    frame = frame:where(options.where)
+    frame = frame:where(options.where, implied)
     if options.columns then frame = frame:select(M.quoted(options.columns)) end
   end
   frame.tags = tracking.tags(table_, range, frame.rows)

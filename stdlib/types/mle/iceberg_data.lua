@@ -27,4 +27,10 @@ function M.write(table, frame) end
 ---@return string
 function M.condition(predicate) end
 
+---What `what.condition` says of each column by itself, as SQL; nil where the reader sees that without help.
+---@param table mle.iceberg.Table
+---@param what { schema_id?: integer, condition: string }|mlengine.iceberg.Range
+---@return string?
+function M.implied(table, what) end
+
 return M

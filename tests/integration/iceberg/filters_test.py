@@ -126,7 +126,12 @@ class Filters(IcebergTest):
             update.rename_column("id", "number")
         whole = self.spoil(path, spared=7)
         for where, keep in (("number >= 700 and number < 790", lambda r: r["id"] < 790), ("number between 700 and 799 and n > 3", lambda r: (r["n"] or 0) > 3),
-                            ("number in (703, 750, 799)", lambda r: r["id"] in (703, 750, 799))):
+                            ("number in (703, 750, 799)", lambda r: r["id"] in (703, 750, 799)),
+                            ("number in (703, 750) or number = 799", lambda r: r["id"] in (703, 750, 799)),
+                            ("number between 700 and 709 or number between 790 and 799", lambda r: r["id"] < 710 or r["id"] >= 790),
+                            ("number in (5, 703) and n is null and number > 99 or number in (704, 705) and n > 3 or number >= 797 and number < 800",
+                             lambda r: r["id"] == 703 and r["n"] is None or r["id"] in (704, 705) and (r["n"] or 0) > 3 or r["id"] >= 797),
+                            ("not (number not in (701, 702) and number < 798 or number > 799)", lambda r: r["id"] in (701, 702, 798, 799))):
             with self.subTest(where=where):
                 wanted = [row["id"] for row in rows.slice(700, 100).to_pylist() if keep(row)]
                 ours = self.lua(f"""for _, r in ipairs(c:load_table "db.t":scan {{ where = "{where}" }}:collect()) do print("id", r.number) end""")
