@@ -33,6 +33,14 @@ static mle_status find_list(const mle_json_at *at, const char *key, mle_json_at 
   return mle_json_is_array(out) ? MLE_OK : mle_json_fail(out, err, "must be an array");
 }
 
+/* Lists of what there is one of at least: version 1 may have a single member instead, and an empty list beside it. */
+static mle_status find_versions(const mle_metadata *m, const mle_json_at *at, const char *key,
+                                mle_json_at *out, mle_error *err) {
+  MLE_TRY(find_list(at, key, out, err));
+  if (m->format_version == 1 && out->node != NULL && mle_json_count(out) == 0) out->node = NULL;
+  return MLE_OK;
+}
+
 static bool first_of(const mle_json_at *list, mle_json_at *item) {
   return list->node != NULL && mle_json_first(list, item);
 }
@@ -88,7 +96,7 @@ static mle_status parse_schemas(mle_metadata *m, const mle_json_at *root, mle_er
   mle_json_at list, item;
   int current = 0;
   size_t i = 0;
-  MLE_TRY(find_list(root, "schemas", &list, err));
+  MLE_TRY(find_versions(m, root, "schemas", &list, err));
   if (list.node == NULL) { /* version 1 may have one schema only */
     m->num_schemas = 1;
     m->schemas = mle_arena_array(&m->arena, 1, sizeof *m->schemas);
@@ -138,7 +146,7 @@ static mle_status parse_specs(mle_metadata *m, const mle_json_at *root, mle_erro
   mle_partition_spec *specs;
   int current = 0;
   size_t i = 0;
-  MLE_TRY(find_list(root, "partition-specs", &list, err));
+  MLE_TRY(find_versions(m, root, "partition-specs", &list, err));
   bool old = list.node == NULL; /* version 1 may have one spec only, without an id */
   if (old) MLE_TRY(find_list(root, "partition-spec", &fields, err));
   MLE_TRY(make_items(m, &list, sizeof *specs, &m->num_specs, &specs, err));

@@ -186,6 +186,8 @@ class Habits(OthersTest):
         self.table("a manifest that says nothing of itself", 2, meta={})
         self.table("a manifest of an unknown length", 2, row={501: 0})
         self.table("the format in small letters", 2, file={101: "parquet"})
+        self.table("a size that is not the file's", 2, file={104: 1})
+        self.table("a list of version 1 in an upgraded table", 2, lists=lambda s: handmade.list_schema(1), row={503: None}, entry={3: 0, 4: 0})
         self.table("a version 1 manifest in a version 2 list", 2, manifests=lambda s: handmade.manifest_schema(1), row={515: 0, 516: 0})
         self.assert_all()
 
@@ -305,7 +307,20 @@ class Habits(OthersTest):
                 f |= {"doc": None}
             m["schemas"][0]["fields"][3]["type"] = "decimal(9,2)"
 
-        for name, change, version in (("properties that are no texts", numbers, 2), ("sort orders that nobody knows", orders, 2), ("statistics that are gone", statistics, 2),
+        def no_schema(m):
+            m["snapshots"][0]["schema-id"] = 9
+
+        def dropped(m):
+            m["partition-specs"].append({"spec-id": 1, "fields": [{"source-id": 99, "field-id": 1000, "name": "gone", "transform": "identity"},
+                                                                  {"source-id": 1, "field-id": 1001, "name": "v", "transform": "void"}]})
+            m["default-spec-id"] = 1
+
+        def both(m):
+            m |= {"schemas": [], "partition-specs": [], "sort-orders": []}
+            del m["current-schema-id"], m["default-spec-id"]
+
+        for name, change, version in (("a snapshot of a schema that is gone", no_schema, 2), ("a partition of a column that is gone", dropped, 2),
+                                      ("version 1, new members empty", both, 1), ("properties that are no texts", numbers, 2), ("sort orders that nobody knows", orders, 2), ("statistics that are gone", statistics, 2),
                                       ("a tag whose snapshot expired", refs, 2), ("a location with a slash at its end, file:/path", places, 2), ("paths without a scheme", bare, 2),
                                       ("version 1, manifests in the snapshot", first, 1), ("version 1, new members alone", only_new, 1),
                                       ("version 2, upgraded: no sequence number", upgraded, 2), ("documentation that is null, decimal(9,2)", documented, 2),
@@ -313,6 +328,22 @@ class Habits(OthersTest):
                                       ("a parent that is -1", lambda m: m["snapshots"][0].update({"parent-snapshot-id": -1}), 1)):
             self.table(name, version, change=change)
         self.assert_all()
+
+    def test_a_snapshot_of_nothing(self):
+        self.table("a list without manifests", 2)
+        self.table("a manifest without entries", 2, row={501: 0, 504: 0, 512: 0})
+        self.table("a manifest without entries, by its counts", 2, row={501: 0})
+        self.table("a list of no bytes but its header, with an empty block", 2)
+        for number, (name, path) in enumerate(self.made):
+            folder = os.path.dirname(path)
+            if number in (1, 2):
+                handmade.write(f"{folder}/m.avro", handmade.manifest_schema(2), [])
+            else:
+                handmade.write(f"{folder}/snap.avro", handmade.list_schema(2), [])
+        with open(f"{folder}/snap.avro", "ab") as f:
+            f.write(handmade.number(0) + handmade.number(0) + handmade.SYNC)
+        for name, rows in self.read_all():
+            self.assertEqual(rows, [], name)
 
     def test_a_table_without_a_snapshot(self):
         for number in (-1, None, "absent"):
