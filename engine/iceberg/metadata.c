@@ -82,7 +82,8 @@ static mle_status parse_pairs(mle_metadata *m, const mle_json_at *object, const 
   *out = pairs;
   *out_count = 0;
   for (bool more = first_of(object, &item); more; more = mle_json_next(&item)) {
-    if ((except != NULL && strcmp(item.key, except) == 0) || mle_json_is_null(&item)) continue;
+    bool excepted = except != NULL && item.key[0] == except[0] && strcmp(item.key, except) == 0;
+    if (excepted || mle_json_is_null(&item)) continue;
     mle_property *pair = &pairs[(*out_count)++];
     pair->key = item.key;
     MLE_TRY(parse_value(m, &item, &pair->value, err));
