@@ -24,8 +24,9 @@ static bool is(const char *name, const char *wanted) { return strcasecmp(name, w
 static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                    const char *value, size_t value_len) {
   mle_head *head = cls;
-  (void)kind, (void)value_len;
-  if (value == NULL) value = "";
+  (void)kind;
+  if (value == NULL) value = "", value_len = 0;
+  head->bad_text |= memchr(value, '\r', value_len) != NULL || memchr(value, '\0', value_len) != NULL;
   switch (name_len) {
     case 4: head->hosts += is(name, "Host"); break;
     case 6:
@@ -52,13 +53,15 @@ static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const cha
   return MHD_YES;
 }
 
-void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection, mle_head *out) {
-  *out = (mle_head){"", "", "", "", "", "", 0, 0, 0, false};
+void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection, const char *version, mle_head *out) {
+  *out = (mle_head){"", "", "", "", "", "", .is_old = strcmp(version, "HTTP/1.0") == 0};
   mhd->get_connection_values_n(connection, MHD_HEADER_KIND, read_header, out);
 }
 
 const char *mle_head_ambiguity(const mle_head *head) {
   if (head->lengths + head->codings > 1) return "the request says the length of its body more than once";
+  if (head->codings > 0 && head->is_old) return "HTTP/1.0 has no Transfer-Encoding";
+  if (head->bad_text) return "a header has a CR or a NUL within its value";
   if (head->bad_value) return "the request does not say the length of its body as HTTP/1.1 does";
   if (head->hosts > 1) return "the request has more than one Host";
   return NULL;

@@ -2,7 +2,7 @@
  * head.h -- what the head of a request says that the server itself needs, read in one pass.
  *
  *     mle_head head;
- *     mle_head_read(mhd, connection, &head);
+ *     mle_head_read(mhd, connection, version, &head);
  *     if (mle_head_ambiguity(&head) != NULL) ...    400
  */
 #ifndef MLE_HTTP_HEAD_H
@@ -17,9 +17,12 @@ typedef struct mle_head {
   const char *content_type, *content_length, *content_encoding, *request_id, *authorization, *expect;
   int lengths, codings, hosts;
   bool bad_value;
+  bool bad_text; /* a CR or a NUL within a value, where others see a line's end */
+  bool is_old;   /* HTTP/1.0, which has no codings */
 } mle_head;
 
-void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection, mle_head *out);
+/* `version` as the request line has it. */
+void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection, const char *version, mle_head *out);
 
 /* RFC 9112, 6.3: where a body's length can be read in two ways, another server in front of this one may have read it in
  * the other; such a request is refused and its connection closed. NULL: it cannot. */

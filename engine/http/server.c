@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -178,6 +179,15 @@ static enum MHD_Result send_bad_encoding(mle_http_server *server, exchange *e,
   return send_refusal(server, e->handle, status, err->message);
 }
 
+/* RFC 9112, 3.2.2: a request line may name scheme and host too. */
+static const char *path_of(const char *target) {
+  if (*target == '/') return target;
+  size_t scheme = strncasecmp(target, "http://", 7) == 0 ? 7 : strncasecmp(target, "https://", 8) == 0 ? 8 : 0;
+  if (scheme == 0) return target;
+  const char *path = strchr(target + scheme, '/');
+  return path == NULL ? "/" : path;
+}
+
 /* All of the request is there. */
 static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
                                    const char *path, const char *method, exchange *e) {
@@ -186,7 +196,7 @@ static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connectio
     return send_bad_encoding(server, e, &err);
   mle_http_call call = {
       .method = method,
-      .path = path,
+      .path = path_of(path),
       .content_type = e->head.content_type,
       .request_id = e->head.request_id,
       .authorization = e->head.authorization,
@@ -276,9 +286,9 @@ static enum MHD_Result refuse_length(mle_http_server *server, struct MHD_Connect
 }
 
 static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
-                                  exchange *e) {
+                                  const char *version, exchange *e) {
   e->headers_seen = true;
-  mle_head_read(mhd, connection, &e->head);
+  mle_head_read(mhd, connection, version, &e->head);
   const char *ambiguity = mle_head_ambiguity(&e->head);
   if (ambiguity == NULL && e->has_nul) ambiguity = "the path or the query has a NUL";
   if (ambiguity != NULL)
@@ -315,9 +325,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
                                   size_t *upload_len, void **state) {
   mle_http_server *server = cls;
   exchange *e = *state;
-  (void)version;
   if (e == NULL) return MHD_NO;
-  if (!e->headers_seen) return on_headers(server, connection, e);
+  if (!e->headers_seen) return on_headers(server, connection, version, e);
   if (*upload_len > 0) {
     take_upload(e, upload, *upload_len);
     *upload_len = 0;

@@ -142,7 +142,7 @@ static void ambiguous_lengths_are_refused(void **state) {
       "Content-Length: 4\r\nContent-Length: 30",         "Content-Length: +4",
       "Content-Length: 4, 4",                            "Transfer-Encoding: xchunked",
       "Transfer-Encoding: chunked, identity",            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-      "Host: other",
+      "Host: other", "X: a\rTransfer-Encoding: chunked",
   };
   for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
     char request[512];
@@ -164,6 +164,16 @@ static void a_trickling_client_is_cut_off(void **state) {
     usleep(200000);
   }
   expect_close(fd, 3000);
+  close(fd);
+}
+
+/* RFC 9112, 6.1: HTTP/1.0 knows no chunks, and who forwards it may not have read any. */
+static void chunks_of_http_1_0_are_refused(void **state) {
+  (void)state;
+  int fd = connect_to_server();
+  send_text(fd, "POST /x HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: h\r\n\r\n");
+  expect(fd, " 400 ");
+  expect_close(fd, 5000);
   close(fd);
 }
 
@@ -249,6 +259,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_connection_is_kept, start, stop),
       cmocka_unit_test_setup_teardown(limits_have_statuses, start, stop),
       cmocka_unit_test_setup_teardown(ambiguous_lengths_are_refused, start, stop),
+      cmocka_unit_test_setup_teardown(chunks_of_http_1_0_are_refused, start, stop),
       cmocka_unit_test_setup_teardown(a_trickling_client_is_cut_off, start, stop),
       cmocka_unit_test_setup_teardown(a_silent_client_is_cut_off, start, stop),
       cmocka_unit_test_setup_teardown(a_drain_finishes_what_runs, start, stop),

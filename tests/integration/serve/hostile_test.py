@@ -94,6 +94,14 @@ class Hostile(unittest.TestCase):
             "a folded length": request(BODY + hidden, headers=[b"Content-Length: 1\r\n %d" % len(BODY)], length=False),
             "a header that begins with a space": request(chunked, headers=[b" Transfer-Encoding: chunked"]),
             "two hosts": request(BODY, headers=[b"Host: other"]),
+            "chunks of HTTP/1.0": request(chunked, headers=[b"Connection: keep-alive", b"Transfer-Encoding: chunked"], length=False, close=False).replace(b"HTTP/1.1", b"HTTP/1.0", 1),
+            "a CR in a header": request(b"%x\r\n%s\r\n%s" % (len(BODY), BODY, chunked), headers=[b"X: a\rTransfer-Encoding: chunked"], length=False),
+            "quotes around the coding": request(chunked, headers=[b'Transfer-Encoding: "chunked"'], length=False),
+            "a coding with a parameter": request(chunked, headers=[b"Transfer-Encoding: chunked;q=1"], length=False),
+            "a comma after the coding": request(chunked, headers=[b"Transfer-Encoding: chunked,"], length=False),
+            "no coding's name": request(BODY + hidden, headers=[b"Transfer-Encoding: "]),
+            "no length's digits": request(BODY + hidden, headers=[b"Content-Length: "], length=False),
+            "a header without a colon": request(chunked, headers=[b"Transfer-Encoding chunked"]),
             "a NUL in a header": request(chunked, headers=[b"X: a\0\r\nTransfer-Encoding: chunked"]),
         }
         for name, sent in shapes.items():
@@ -109,7 +117,8 @@ class Hostile(unittest.TestCase):
         whole = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY)
         for sent in (whole, b"".join(b"1;x=y\r\n%c\r\n" % c for c in BODY) + b"0\r\n\r\n", whole[:-2] + b"X-Trailer: t\r\n\r\n"):
             self.assertEqual(self.statuses(chunked(sent))[0], [200])
-        for sent in (b"zz\r\n", b"-1\r\nx\r\n0\r\n\r\n", b"ffffffffffffffff1\r\nx\r\n", b"5\r\nhello world\r\n0\r\n\r\n", b"5 \0\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n"):
+        for sent in (b"zz\r\n", b"-1\r\nx\r\n0\r\n\r\n", b"ffffffffffffffff1\r\nx\r\n", b"5\r\nhello world\r\n0\r\n\r\n", b"5 \0\r\nhello\r\n0\r\n\r\n", b"0x5\r\nhello\r\n0\r\n\r\n",
+                     b"10000000000000005\r\nhello\r\n0\r\n\r\n", b"5 \r\nhello\r\n0\r\n\r\n", b"5;a\nb\r\nhello\r\n0\r\n\r\n", b"5\r\nhello0\r\n\r\n", b"5\nhello\n0\n\n"):
             statuses, got = self.statuses(chunked(sent))
             self.assertIn(statuses, ([], [400], [413]), got)
 
@@ -120,6 +129,12 @@ class Hostile(unittest.TestCase):
         statuses, got = self.statuses(b"POST /invocations HTTP/1.1\r\nHost: h\r\nX: a\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /version HTTP/1.1\r\nHost: h\r\n\r\n")
         self.assertLessEqual(len(statuses), 1, got)
         self.assertNotIn(200, statuses)
+
+    def test_a_request_line_with_the_host(self):
+        """RFC 9112, 3.2.2: taken for its path."""
+        for target in (b"http://h/version", b"HTTPS://other:1/version"):
+            self.assertEqual(self.statuses(b"GET " + target + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")[0], [200])
+        self.assertEqual(self.statuses(b"GET ftp://h/version HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")[0], [404])
 
     def test_request_lines(self):
         for line in (b"", b"\r\n\r\n\r\n", b"GET\r\n\r\n", b"GET /ping\r\n\r\n", b"GET /ping HTTP/9.9\r\nHost: h\r\n\r\n", b"\0\1\2\3\r\n\r\n", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
