@@ -1,11 +1,11 @@
 #include "engine/base/hash.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+
+#include "engine/base/crypto.h"
 
 void mle_hex(const void *from, size_t len, char *out) {
   static const char digits[] = "0123456789abcdef";
@@ -19,8 +19,10 @@ void mle_hex(const void *from, size_t len, char *out) {
 
 mle_status mle_sha256_hex(const void *bytes, size_t len, char out[MLE_SHA256_HEX], mle_error *err) {
   unsigned char digest[32];
+  const mle_crypto *crypto;
   out[0] = '\0';
-  if (EVP_Digest(bytes, len, digest, NULL, EVP_sha256(), NULL) != 1)
+  MLE_TRY(mle_crypto_open(&crypto, err));
+  if (crypto->EVP_Digest(bytes, len, digest, NULL, crypto->EVP_sha256(), NULL) != 1)
     return mle_nomem(err, "computing a SHA-256");
   mle_hex(digest, sizeof digest, out);
   return MLE_OK;
@@ -29,7 +31,9 @@ mle_status mle_sha256_hex(const void *bytes, size_t len, char out[MLE_SHA256_HEX
 mle_status mle_hmac_sha256(const void *key, size_t key_len, const void *bytes, size_t len,
                            unsigned char out[MLE_SHA256_BYTES], mle_error *err) {
   unsigned int size;
-  if (HMAC(EVP_sha256(), key, (int)key_len, bytes, len, out, &size) == NULL)
+  const mle_crypto *crypto;
+  MLE_TRY(mle_crypto_open(&crypto, err));
+  if (crypto->HMAC(crypto->EVP_sha256(), key, (int)key_len, bytes, len, out, &size) == NULL)
     return mle_nomem(err, "computing an HMAC");
   return MLE_OK;
 }

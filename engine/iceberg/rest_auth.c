@@ -1,11 +1,11 @@
 #include "engine/iceberg/rest_auth.h"
 
-#include <openssl/evp.h>
 #include <string.h>
 #include <strings.h>
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+#include "engine/base/crypto.h"
 #include "engine/base/line.h"
 #include "engine/base/percent.h"
 #include "engine/iceberg/catalog_class.h"
@@ -63,7 +63,9 @@ static mle_status basic_line(mle_arena *memory, const char *user, const char *pa
   size_t len = plain == NULL ? 0 : strlen(plain);
   char *coded = plain == NULL ? NULL : mle_arena_alloc(memory, len / 3 * 4 + 8);
   if (coded == NULL) return mle_nomem(err, "reading credentials");
-  EVP_EncodeBlock((unsigned char *)coded, (const unsigned char *)plain, (int)len);
+  const mle_crypto *crypto;
+  MLE_TRY(mle_crypto_open(&crypto, err));
+  crypto->EVP_EncodeBlock((unsigned char *)coded, (const unsigned char *)plain, (int)len);
   *out = mle_arena_format(memory, "Authorization: Basic %s", coded);
   return *out == NULL ? mle_nomem(err, "reading credentials") : MLE_OK;
 }
@@ -194,12 +196,13 @@ static int64_t expiry_of(const char *token) {
   unsigned char plain[3 * (sizeof text / 4) + 1];
   int64_t seconds = 0;
   mle_json *doc = NULL;
-  if (len == 0 || len > 4096) return 0;
+  const mle_crypto *crypto;
+  if (len == 0 || len > 4096 || mle_crypto_open(&crypto, NULL) != MLE_OK) return 0;
   for (size_t i = 0; i < len; i++)
     text[i] = start[i + 1] == '-' ? '+' : start[i + 1] == '_' ? '/' : start[i + 1];
   size_t padded = (len + 3) / 4 * 4;
   memset(text + len, 'A', padded - len); /* what these add is cut off again */
-  int got = EVP_DecodeBlock(plain, (const unsigned char *)text, (int)padded);
+  int got = crypto->EVP_DecodeBlock(plain, (const unsigned char *)text, (int)padded);
   if (got < 0) return 0;
   if (mle_json_parse((const char *)plain, (size_t)got - (padded - len), &doc, NULL) != MLE_OK)
     return 0;

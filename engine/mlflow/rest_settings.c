@@ -1,11 +1,11 @@
 #include "engine/mlflow/rest_settings.h"
 
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "engine/base/buffer.h"
+#include "engine/base/crypto.h"
 #include "engine/base/file.h"
 #include "engine/base/percent.h"
 
@@ -119,7 +119,9 @@ static mle_status basic(const credentials *who, mle_arena *memory, const char **
   if (len > SECRET_MAX) return mle_fail(err, MLE_EINVAL, "the tracking user or password is too long");
   char *coded = plain == NULL ? NULL : mle_arena_alloc(memory, len / 3 * 4 + 8);
   if (coded == NULL) return mle_nomem(err, "reading credentials");
-  EVP_EncodeBlock((unsigned char *)coded, (const unsigned char *)plain, (int)len);
+  const mle_crypto *crypto;
+  MLE_TRY(mle_crypto_open(&crypto, err));
+  crypto->EVP_EncodeBlock((unsigned char *)coded, (const unsigned char *)plain, (int)len);
   *out = mle_arena_format(memory, "Authorization: Basic %s", coded);
   return *out != NULL ? MLE_OK : mle_nomem(err, "reading credentials");
 }
