@@ -24,7 +24,7 @@ from support import PROGRAM, Project  # noqa: E402
 RUNS = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
 JOBS = int(sys.argv[2]) if len(sys.argv) > 2 else 10_000
 PER_FILE, ROUNDS, GOAL_MS = 1000, 9, 200
-MIDDLE, LOGGED, LINES = RUNS // 2, 1, 100_000  # run LOGGED has so many lines
+MIDDLE, LOGGED, LINES = RUNS // 2, RUNS + 2, 100_000  # run LOGGED has so many lines
 COMMANDS = ("jobs", "jobs --json", "jobs p3.lua", "history", "history --limit 1000", "history --json --limit 1000",
             "history --job J5 --state failed", "history --state timed-out", "history --state reused", "history --job none",
             f"history {MIDDLE}", f"history --compare {MIDDLE} {MIDDLE + 1}", f"logs {LOGGED}", "watermark show", "deployments")
@@ -56,7 +56,7 @@ def forget_checksums(path):
 
 
 def fill(project):
-    project.run("run", "p0.lua", "--job", "J0")
+    project.run("run", "p0.lua", "--job", "J1")
     db = sqlite3.connect(project.path(".mlengine", "state.db"))
     sha256 = db.execute("select sha256 from scripts").fetchone()[0]
     now = int(time.time() * 1000)
@@ -75,16 +75,24 @@ def fill(project):
     db.execute("pragma wal_checkpoint(truncate)")
     db.close()
     forget_checksums(project.path(".mlengine", "state.db"))
+    project.run("run", "p0.lua", "--job", "J0")
 
 
-def median_ms(what, call):
-    took = []
+def median_ms(what, call, used):
+    """One row; `used` says how many seconds of a processor were used so far, which a busy machine does not change."""
+    took, before = [], used()
     for _ in range(ROUNDS):
         begun = time.perf_counter()
         call()
         took.append((time.perf_counter() - begun) * 1000)
     took.sort()
-    print(f"| {what} | {statistics.median(took):.1f} ms | {took[-1]:.1f} ms | {'yes' if took[-1] <= GOAL_MS else 'NO'} |", flush=True)
+    each = (used() - before) / ROUNDS * 1000
+    print(f"| {what} | {statistics.median(took):.1f} ms | {took[-1]:.1f} ms | {each:.0f} ms | {'yes' if took[-1] <= GOAL_MS else 'NO'} |", flush=True)
+
+
+def used_by_children():
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def command(project, *args):
@@ -153,11 +161,11 @@ def main():
         up, took = start_up(project)
         print(f"up is ready in {took:.2f} s, holds {resident(up.pid):.1f} MB\n")
         project.run("trigger", "P0", "J1", "--wait")
-        print(f"| | median of {ROUNDS} | worst | <= {GOAL_MS} ms |\n| --- | --- | --- | --- |")
+        print(f"| | median of {ROUNDS} | worst | processor | <= {GOAL_MS} ms |\n| --- | --- | --- | --- | --- |")
         for line in COMMANDS:
-            median_ms("mlengine " + line, command(project, *line.split()))
+            median_ms("mlengine " + line, command(project, *line.split()), used_by_children)
         for path in PATHS:
-            median_ms("GET " + path, get(project, path))
+            median_ms("GET " + path, get(project, path), lambda: cpu_seconds(up.pid))
         print(f"\nafterwards up holds {resident(up.pid):.1f} MB")
         begun = cpu_seconds(up.pid)
         time.sleep(10)
