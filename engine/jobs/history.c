@@ -46,18 +46,24 @@ static const char *trigger_condition(const char *trigger) {
   return "exists (select 1 from triggers t where t.pipeline_run = r.pipeline_run and t.source = ?7)";
 }
 
-/* Only the conditions that were given are written down, so that an index can serve them. */
+/* A job has fewer runs than a state has: the + keeps the state's index out of it. */
+static const char *state_condition(const mle_history_filter *filter) {
+  if (filter->run_state == NULL) return "?3 is null";
+  if (strcmp(filter->run_state, "reused") == 0) return "r.reused is not null and ?3 = 'reused'";
+  return filter->job != NULL ? "+r.state = ?3" : "r.state = ?3";
+}
+
+/* Only the conditions that were given are written down, so that an index can serve them. Which runs it is comes first:
+ * what is said of them would else be put together before they are sorted. */
 mle_status mle_history_json(mle_state *state, const mle_history_filter *filter, int64_t limit, char **out,
                             mle_error *err) {
   *out = NULL;
-  char *sql = mle_format("select json_group_array(json(item)) from (select json_object(" SUMMARY
-                         ") as item from runs r where %s and %s and %s and %s and %s and %s and %s"
-                         " order by r.id desc limit ?6)",
+  char *sql = mle_format("select json_group_array(json(item)) from (select json_object(" SUMMARY ") as item"
+                         " from (select r.id as chosen from runs r where %s and %s and %s and %s and %s and %s and %s"
+                         "   order by r.id desc limit ?6) cross join runs r on r.id = chosen order by chosen desc)",
                          filter->pipeline != NULL ? "r.pipeline = ?1" : "?1 is null",
                          filter->job != NULL ? "r.job = ?2" : "?2 is null",
-                         filter->run_state == NULL                  ? "?3 is null"
-                         : strcmp(filter->run_state, "reused") == 0 ? "r.reused is not null and ?3 = 'reused'"
-                                                                    : "r.state = ?3",
+                         state_condition(filter),
                          filter->before != 0 ? "r.id < ?4" : "?4 = 0",
                          filter->pipeline_run != 0 ? "r.pipeline_run = ?5" : "?5 = 0",
                          trigger_condition(filter->trigger),
@@ -83,12 +89,14 @@ mle_status mle_history_last_json(mle_state *state, const char *pipeline, const c
   "(select distinct pipeline, job from run_counts"     \
   "  union select pipeline, job from runs where state in ('starting', 'running'))"
 
+/* One look into the index and one at the row for each; and their texts are only put together. */
 mle_status mle_history_last_runs(mle_state *state, char **out, mle_error *err) {
   return mle_db_get_text(mle_state_db(state), out, err,
-                         "select json_group_array(json_array(r.pipeline, r.job, r.id, r.state, r.reason, r.created,"
-                         " r.started, r.ended, r.reused)) from (select (select id from runs indexed by runs_job"
-                         "   where pipeline = j.pipeline and job = j.job and rehearsal is null order by id desc limit 1)"
-                         " as last from " JOBS_THAT_RAN " j) l cross join runs r on r.id = l.last",
+                         "select '[' || ifnull(group_concat(last, ','), '') || ']' from (select (select"
+                         " json_array(pipeline, job, id, state, reason, created, started, ended, reused)"
+                         "   from runs indexed by runs_job where pipeline = j.pipeline and job = j.job"
+                         "   and rehearsal is null order by id desc limit 1) as last from " JOBS_THAT_RAN " j)"
+                         " where last is not null",
                          "");
 }
 

@@ -176,6 +176,14 @@ static mle_status add_reused(mle_db *db, mle_error *err) {
                        err);
 }
 
+/* A job's runs whatever its pipeline, and the rare ones that were reused, newest first without a look at the others. */
+static mle_status add_history_indexes(mle_db *db, mle_error *err) {
+  return mle_db_script(db,
+                       "create index runs_of_job on runs (job, id);"
+                       "create index runs_that_reused on runs (id) where reused is not null;",
+                       err);
+}
+
 /* Step N leads from version N - 1 to version N. */
 static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     make_tables,
@@ -187,6 +195,7 @@ static mle_status (*const steps[])(mle_db *db, mle_error *err) = {
     add_range_attempts,
     add_trigger_index,
     add_reused,
+    add_history_indexes,
 };
 
 #define VERSION ((int64_t)(sizeof steps / sizeof *steps))

@@ -28,7 +28,7 @@ MIDDLE, LOGGED, LINES = RUNS // 2, RUNS + 2, 100_000  # run LOGGED has so many l
 COMMANDS = ("jobs", "jobs --json", "jobs p3.lua", "history", "history --limit 1000", "history --json --limit 1000",
             "history --job J5 --state failed", "history --state timed-out", "history --state reused", "history --job none",
             f"history {MIDDLE}", f"history --compare {MIDDLE} {MIDDLE + 1}", f"logs {LOGGED}", "watermark show", "deployments")
-PATHS = ("/api/v1", "/api/v1/openapi.json", "/api/v1/runs", "/api/v1/runs?limit=1000", "/api/v1/runs?pipeline=P3&job=J17",
+PATHS = ("/api/v1", "/api/v1/openapi.json", "/api/v1/runs", "/api/v1/runs?limit=1000", "/api/v1/runs?pipeline=P3&job=J17", "/api/v1/runs?pipeline=P3",
          "/api/v1/runs?state=timed-out&limit=1000", "/api/v1/runs?state=reused", "/api/v1/runs?job=none", "/api/v1/runs?trigger=schedule",
          "/api/v1/runs?trigger=terminal", "/api/v1/runs?pipeline_run=1", f"/api/v1/runs?before={MIDDLE}", f"/api/v1/runs/{MIDDLE}",
          f"/api/v1/runs/{LOGGED}/logs", f"/api/v1/runs/{LOGGED}/logs/find?text=99999", f"/api/v1/runs/{MIDDLE}/lineage",
@@ -71,7 +71,8 @@ def fill(project):
     with db:
         db.executemany("insert into runs (pipeline, job, script, sha256, consumer, attempt, params, state, outputs, created, started, ended)"
                        " values (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)", rows())
-        db.execute("insert into notes (run, kind, data, at) select id, 'model', '{\"text\": \"models:/M/1\"}', created from runs where id % 5 = 0")
+        db.execute("insert into notes (run, kind, data, at) select id, 'model', json_object('text', 'models:/M/' || id, 'name', 'M', 'version', id,"
+                   " 'uri', 'models:/M/' || id), created from runs where id % 5 = 0")
     db.execute("pragma wal_checkpoint(truncate)")
     db.close()
     forget_checksums(project.path(".mlengine", "state.db"))

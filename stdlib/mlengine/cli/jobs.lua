@@ -32,58 +32,76 @@ local function last_runs(state)
   return found
 end
 
-local function last_of(run)
-  if not run then return json.null end
-  return { run = run[3], state = run[4], reason = run[5], created = run[6], started = run[7], ended = run[8], reused = run[9] }
-end
-
-local function add_rows(rows, entry, runs, due)
-  for _, job in ipairs(entry.data and entry.data.jobs or {}) do
-    local name, after, text, cron, zone = table.unpack(job, 1, 5)
-    local next_s = cron ~= json.null and due(entry.name, name, text, cron, zone)
-    rows[#rows + 1] = {
-      pipeline = entry.name, file = entry.file, job = name, after = after, schedule = text,
-      next = next_s and next_s * 1000 or json.null, last_run = last_of(runs[name]),
-    }
+--- Calls `each(entry, job, run, next)` for all: `job` as remembered.brief has it, `run` as the state does.
+local function for_each(entries, state, each)
+  local runs, due = last_runs(state), clock_of(state)
+  for _, entry in ipairs(entries) do
+    local of_it = runs[entry.name] or {}
+    for _, job in ipairs(entry.data and entry.data.jobs or {}) do
+      local cron = job[4] ~= json.null
+      each(entry, job, of_it[job[1]], cron and due(entry.name, job[1], job[3], job[4], job[5]) or nil)
+    end
   end
 end
+
+local function print_json(entries, state)
+  local rows = json.array {}
+  for_each(entries, state, function(entry, job, run, next_s)
+    rows[#rows + 1] = {
+      pipeline = entry.name, file = entry.file, job = job[1], after = job[2], schedule = job[3], next = next_s and next_s * 1000 or json.null,
+      last_run = run and {
+        run = run[3], state = run[4], reason = run[5], created = run[6], started = run[7], ended = run[8], reused = run[9],
+      } or json.null,
+    }
+  end)
+  print(json.encode(rows))
+end
+
+-- ====== As a table ======
 
 local function moment(ms)
   local text = system.time_text(ms)
   return text:sub(1, 10) .. " " .. text:sub(12, 16)
 end
 
-local function last_text(last)
-  if last == json.null then return "never" end
-  local took = last.ended ~= json.null and " in " .. report.duration(math.max(0, last.ended - last.created)) or ""
-  return ("run %d %s%s, %s"):format(last.run, last.reused ~= json.null and "reused" or last.state, took, moment(last.created))
+local function last_text(run)
+  if not run then return "never" end
+  local created, ended = run[6], run[8]
+  local took = ended ~= json.null and " in " .. report.duration(math.max(0, ended - created)) or ""
+  return ("run %d %s%s, %s"):format(run[3], run[9] ~= json.null and "reused" or run[4], took, moment(created))
 end
 
 --- How it is started: its own schedule, and the jobs it follows.
-local function start_text(row)
-  if #row.after == 0 then return row.schedule end
-  local follows = "after " .. table.concat(row.after, ", ")
-  return row.schedule == "manual" and follows or row.schedule .. "; " .. follows
+local function start_text(after, when)
+  if #after == 0 then return when end
+  local follows = "after " .. table.concat(after, ", ")
+  return when == "manual" and follows or when .. "; " .. follows
 end
 
-local function width(cell) return utf8.len(cell) or #cell end
-
-local function print_table(rows)
-  local cells, widths = { { "JOB", "STARTS", "NEXT (UTC)", "LAST RUN (UTC)" } }, { 0, 0, 0 }
-  for _, row in ipairs(rows) do
-    cells[#cells + 1] = {
-      row.pipeline .. "/" .. row.job, start_text(row), row.next ~= json.null and moment(row.next) or "-", last_text(row.last_run),
-    }
-  end
-  for _, row in ipairs(cells) do
-    for i = 1, 3 do widths[i] = math.max(widths[i], width(row[i])) end
-  end
-  local lines = {}
-  for n, row in ipairs(cells) do
-    for i = 1, 3 do row[i] = row[i] .. (" "):rep(widths[i] + 2 - width(row[i])) end
-    lines[n] = table.concat(row)
+---@param columns string[][] each as long as the others
+local function print_columns(columns)
+  local lines = columns[#columns]
+  for i = #columns - 1, 1, -1 do
+    local cells, widths, widest = columns[i], {}, 0
+    for n, cell in ipairs(cells) do
+      widths[n] = utf8.len(cell) or #cell
+      widest = math.max(widest, widths[n])
+    end
+    local blanks = (" "):rep(widest + 2)
+    for n, cell in ipairs(cells) do lines[n] = cell .. blanks:sub(widths[n] + 1) .. lines[n] end
   end
   print(table.concat(lines, "\n"))
+end
+
+local function print_table(entries, state)
+  local names, starts, times, last = { "JOB" }, { "STARTS" }, { "NEXT (UTC)" }, { "LAST RUN (UTC)" }
+  for_each(entries, state, function(entry, job, run, next_s)
+    local n = #names + 1
+    names[n], starts[n] = entry.name .. "/" .. job[1], start_text(job[2], job[3])
+    times[n], last[n] = next_s and moment(next_s * 1000) or "-", last_text(run)
+  end)
+  if #names == 1 then return print "there is no pipeline in this project; mlengine new DIR makes one" end
+  print_columns { names, starts, times, last }
 end
 
 return {
@@ -97,10 +115,7 @@ return {
     local known = pipelines.new(#files > 0 and files or pipelines.find())
     local state <close> = require("mlengine.jobs.state").open() -- before: what was loaded is kept in its folder
     known:load(#files > 0, true)
-    local rows, runs, due = {}, last_runs(state), clock_of(state)
-    for _, entry in ipairs(known.entries) do add_rows(rows, entry, runs[entry.name] or {}, due) end
-    if given.json then return print(json.encode(json.array(rows))) end
-    if #rows == 0 then return print "there is no pipeline in this project; mlengine new DIR makes one" end
-    print_table(rows)
+    local show = given.json and print_json or print_table
+    show(known.entries, state)
   end,
 }
