@@ -57,7 +57,7 @@ mle_status mle_consumed_schema_json(mle_state *state, const mle_watermark_key *k
 mle_status mle_watermarks_json(mle_state *state, char **out, mle_error *err) {
   return mle_db_get_text(
       mle_state_db(state), out, err,
-      "with waiting as (select g.* from ranges g join runs r on r.id = g.run"
+      "with waiting as (select g.* from ranges g cross join runs r on r.id = g.run"
       "   where g.held = 'waiting' and r.state = 'succeeded'),"
       " keys as (select consumer, table_uuid, branch, table_name from watermarks union"
       "   select consumer, table_uuid, branch, table_name from waiting),"
