@@ -59,8 +59,8 @@ local function print_table(rows)
   end
 end
 
-local function print_runs(runs)
-  if #runs == 0 then return print "nothing has run yet; mlengine run FILE.lua" end
+local function print_runs(runs, asked)
+  if #runs == 0 then return print(asked and "no run is like that" or "nothing has run yet; mlengine run FILE.lua") end
   local rows = { { "RUN", "JOB", "STATE", "STARTED (UTC)", "TOOK", "ROWS", "" } }
   for _, run in ipairs(runs) do
     rows[#rows + 1] = { tostring(run.run), name_of(run), state_of(run), moment(run.created), took(run), rows_of(run), remark(run) }
@@ -151,6 +151,14 @@ local function prune(state, given)
   print(("%d old runs and triggers were removed"):format(removed))
 end
 
+--- The runs that are asked for. A job is named as the table names it, PIPELINE/JOB, or by its own name.
+local function find(state, limit, given)
+  local text = state:history(limit, { job = given.job, state = given.state })
+  local pipeline, job = (given.job or ""):match "^(.-)/(.+)$"
+  if text == "[]" and pipeline then text = state:history(limit, { pipeline = pipeline, job = job, state = given.state }) end
+  return text
+end
+
 local function number(text, what)
   local value = math.tointeger(tonumber(text))
   if value and value > 0 then return value end
@@ -172,7 +180,8 @@ return {
   summary = "what ran, how it ended, what it read",
   usage = usage,
   details = [[
---compare shows what differs: script, parameters, rows, outputs, and MLflow's parameters and metrics.
+--job takes JOB, of all pipelines, or PIPELINE/JOB. --state: succeeded, failed, timed-out, stopped, skipped, reused, lost,
+running, starting. --compare shows what differs: script, parameters, rows, outputs, and MLflow's parameters and metrics.
 --prune forgets runs older than --days (365) and all but the newest --runs (1000000), with their logs; 0 is no
 limit. What a next run needs to know stays: the last success of each job, the last range of each consumer.
 mlengine up does so by itself. The defaults are `history` of mlengine.conf.lua.]],
@@ -190,7 +199,8 @@ mlengine up does so by itself. The defaults are `history` of mlengine.conf.lua.]
       if given.json then print(run) else print_run(json.decode(run)) end
       return
     end
-    local runs = state:history(given.limit and number(given.limit, "--limit") or LIMIT, { job = given.job, state = given.state })
-    if given.json then print(runs) else print_runs(json.decode(runs)) end
+    require("mlengine.jobs.states").check(given.state)
+    local runs = find(state, given.limit and number(given.limit, "--limit") or LIMIT, given)
+    if given.json then print(runs) else print_runs(json.decode(runs), given.job or given.state) end
   end,
 }

@@ -48,7 +48,7 @@ local function print_json(entries, state)
   local rows = json.array {}
   for_each(entries, state, function(entry, job, run, next_s)
     rows[#rows + 1] = {
-      pipeline = entry.name, file = entry.file, job = job[1], after = job[2], schedule = job[3], next = next_s and next_s * 1000 or json.null,
+      pipeline = entry.name, file = entry.file, job = job[1], after = job[2], schedule = job[3], enabled = job[6], next = next_s and next_s * 1000 or json.null,
       last_run = run and {
         run = run[3], state = run[4], reason = run[5], created = run[6], started = run[7], ended = run[8], reused = run[9],
       } or json.null,
@@ -72,10 +72,10 @@ local function last_text(run)
 end
 
 --- How it is started: its own schedule, and the jobs it follows.
-local function start_text(after, when)
-  if #after == 0 then return when end
-  local follows = "after " .. table.concat(after, ", ")
-  return when == "manual" and follows or when .. "; " .. follows
+local function start_text(after, when, enabled)
+  local follows = #after > 0 and "after " .. table.concat(after, ", ")
+  local text = not follows and when or when == "manual" and follows or when .. "; " .. follows
+  return enabled and text or text .. " (not enabled)"
 end
 
 ---@param columns string[][] each as long as the others
@@ -97,7 +97,7 @@ local function print_table(entries, state)
   local names, starts, times, last = { "JOB" }, { "STARTS" }, { "NEXT (UTC)" }, { "LAST RUN (UTC)" }
   for_each(entries, state, function(entry, job, run, next_s)
     local n = #names + 1
-    names[n], starts[n] = entry.name .. "/" .. job[1], start_text(job[2], job[3])
+    names[n], starts[n] = entry.name .. "/" .. job[1], start_text(job[2], job[3], job[6])
     times[n], last[n] = next_s and moment(next_s * 1000) or "-", last_text(run)
   end)
   if #names == 1 then return print "there is no pipeline in this project; mlengine new DIR makes one" end

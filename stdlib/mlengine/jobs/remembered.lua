@@ -34,7 +34,7 @@ local function brief(pipeline)
     local parents, s = {}, job.schedule
     for n, parent in ipairs(job.after) do parents[n] = parent.name .. (parent.on == "success" and "" or " (" .. parent.on .. ")") end
     local cron = s and s.kind == "cron" and job.enabled ~= false and s
-    jobs[i] = json.array { job.name, json.array(parents), schedules.text(s), cron and cron.cron or json.null, cron and cron.timezone or json.null }
+    jobs[i] = json.array { job.name, json.array(parents), schedules.text(s), cron and cron.cron or json.null, cron and cron.timezone or json.null, job.enabled ~= false }
   end
   return { name = pipeline.name, jobs = json.array(jobs) }
 end

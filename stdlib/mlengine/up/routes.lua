@@ -8,6 +8,7 @@ local reading = require "mlengine.up.reading"
 local schedules = require "mlengine.jobs.schedule"
 local specs_of = require "mlengine.jobs.spec"
 local start = require "mlengine.up.start"
+local states_of = require "mlengine.jobs.states"
 local system = require "mle.system"
 local triggers = require "mle.triggers"
 
@@ -108,7 +109,7 @@ end
 
 --- Whether a job is as it was asked for: by a part of its name, and how it ran last.
 local function filter_of(call)
-  local find, state = text(call, "find"), text(call, "state")
+  local find, state = text(call, "find"), states_of.check(text(call, "state"), "never")
   local states = state and last_states(call)
   find = find and find:lower()
   return function(entry, job)
@@ -146,7 +147,7 @@ local function list_runs(call)
   local before, trigger_source = integer(call, "before", 0, 1, math.maxinteger), text(call, "trigger")
   local floor = trigger_source and floor_of(call, before) or 0
   local body = call.up.state:history(limit(call), {
-    pipeline = text(call, "pipeline"), job = text(call, "job"), state = text(call, "state"), trigger = trigger_source, floor = floor,
+    pipeline = text(call, "pipeline"), job = text(call, "job"), state = states_of.check(text(call, "state")), trigger = trigger_source, floor = floor,
     before = before, pipeline_run = integer(call, "pipeline_run", 0, 1, math.maxinteger),
   })
   return { body = body, headers = floor > 0 and { ["X-Next-Before"] = ("%d"):format(floor + 1) } or nil }

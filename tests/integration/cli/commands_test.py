@@ -70,6 +70,22 @@ class Commands(unittest.TestCase):
         self.assertEqual([r["run"] for r in self.project.history()], [3, 2])
         self.assertEqual(sorted(os.listdir(self.project.path(".mlengine", "runs"))), ["2", "3"])
 
+    def test_history_finds_a_job_and_a_state(self):
+        self.project.write("a.lua", "")
+        self.project.write("p.lua", 'return require("mlengine.pipeline").new { name = "P", jobs = {\n'
+                                    '  { name = "A", script = "a.lua" }, { name = "B C", script = "a.lua", enabled = false } } }\n')
+        self.call("run", "p.lua")
+        for job, state, runs in (("A", None, ["P/A"]), ("P/A", None, ["P/A"]), ("P/B C", None, ["P/B C"]), ("B C", "skipped", ["P/B C"]),
+                                 ("P/A", "failed", []), ("Q/A", None, []), (None, "succeeded", ["P/A"]), (None, "reused", [])):
+            args = [*(["--job", job] if job else []), *(["--state", state] if state else [])]
+            found = [f"{run['pipeline']}/{run['job']}" for run in self.project.json("history", "--json", *args)]
+            self.assertEqual(found, runs, args)
+            if not runs:
+                self.assertEqual(self.call("history", *args)[0], "no run is like that\n")
+        _, err = self.call("history", "--state", "suceeded", code=1)
+        self.assertIn("there is no state 'suceeded' (did you mean 'succeeded'?); there are: starting, running,", err)
+        self.assertRegex(self.call("jobs")[0], r"(?m)^P/B C +manual \(not enabled\) +- +run 2 skipped")
+
     # ====== mistakes ======
 
     def test_unknown_commands_name_the_nearest(self):

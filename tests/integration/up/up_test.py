@@ -325,6 +325,7 @@ class Api(Case):
         path = "/api/v1/pipelines/Slow/jobs/A/trigger"
         cases = [
             ("GET", "/api/v1/runs/77", None, 404), ("GET", "/api/v1/runs/x", None, 404),
+            ("GET", "/api/v1/runs?state=suceeded", None, 400), ("GET", "/api/v1/jobs?state=none", None, 400),
             ("GET", "/api/v1/runs?limit=0", None, 400), ("GET", "/api/v1/runs?limit=x", None, 400),
             ("DELETE", "/api/v1/runs", None, 405), ("POST", "/api/v1/pipelines", {}, 405), ("PUT", path, {}, 405),
             ("POST", "/api/v1/pipelines/Slwo/trigger", {}, 404), ("POST", "/api/v1/pipelines/Slow/jobs/C/trigger", {}, 404),
