@@ -8,10 +8,12 @@
 #include "bindings/iceberg.h"
 #include "bindings/modules.h"
 #include "engine/base/alloc.h"
+#include "engine/frame/row_groups.h"
 #include "engine/iceberg/changes.h"
 #include "engine/iceberg/implied.h"
 #include "engine/iceberg/read.h"
 #include "engine/iceberg/write.h"
+#include "engine/store/store.h"
 
 static void release_plan(void *plan) {
   mle_plan_release(plan);
@@ -139,6 +141,53 @@ static int l_implied(lua_State *L) {
   return 1;
 }
 
+static void push_row_groups(lua_State *L, const mle_row_groups *counts) {
+  const struct {
+    const char *name;
+    int64_t value;
+  } facts[] = {{"groups", counts->groups}, {"rows", counts->rows},
+               {"groups_left", counts->groups_left}, {"rows_left", counts->rows_left}};
+  lua_createtable(L, 0, 4);
+  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
+    lua_pushinteger(L, facts[i].value);
+    lua_setfield(L, -2, facts[i].name);
+  }
+}
+
+/* Where the files of a plan are, in `arena`; NULL when out of memory. */
+static mle_status paths_of(const mle_plan *plan, mle_arena *arena, const char ***out, mle_error *err) {
+  *out = mle_arena_array(arena, plan->num_files + 1, sizeof **out);
+  if (*out == NULL) return mle_nomem(err, "planning a scan");
+  for (size_t i = 0; i < plan->num_files; i++)
+    MLE_TRY(mle_store_data_path(plan->files[i].uri, &(*out)[i], err));
+  return MLE_OK;
+}
+
+/* row_groups(table, what) -> { groups, rows, groups_left, rows_left }: reads the footers of the files that are left */
+static int l_row_groups(lua_State *L) {
+  const mle_table *table = mlb_check(L, 1, &mlb_table_class);
+  const mle_schema *schema = schema_of(L, 2, table->metadata);
+  mle_increment range;
+  mle_error err;
+  bool any = mlb_range(L, 2, table->metadata, &range);
+  const mle_condition *condition = mlb_condition(L, 2, schema);
+  mlb_box *holder = mlb_push(L, &plan_class), *box = mlb_push(L, &tree_class);
+  mle_plan *plan = mle_calloc(1, sizeof *plan);
+  holder->object = plan;
+  mle_buffer *left = mle_calloc(1, sizeof *left);
+  if (left != NULL) *left = MLE_BUFFER(CONDITION_MAX);
+  box->object = left;
+  if (plan == NULL || left == NULL) return luaL_error(L, "not enough memory");
+  if (any) mlb_try(L, mle_increment_plan(table->metadata, &range, condition, plan, &err), &err);
+  const char **paths;
+  mle_row_groups counts;
+  mlb_try(L, paths_of(plan, &plan->arena, &paths, &err), &err);
+  mlb_try(L, mle_condition_left(condition, schema, left, &err), &err);
+  mlb_try(L, mle_row_groups_count(mlb_session(L), paths, plan->num_files, left->data, &counts, &err), &err);
+  push_row_groups(L, &counts);
+  return 1;
+}
+
 static const luaL_Reg no_methods[] = {{NULL, NULL}};
 
 static const luaL_Reg functions[] = {
@@ -147,6 +196,7 @@ static const luaL_Reg functions[] = {
     {"write", l_write},
     {"condition", l_condition},
     {"implied", l_implied},
+    {"row_groups", l_row_groups},
     {NULL, NULL},
 };
 

@@ -259,6 +259,47 @@ static mle_status put_field(const mle_condition *c, const mle_field *field, mle_
   return (is_points(&found) ? put_points : put_ends)(out, field, &found, err);
 }
 
+/* ====== Of row groups ====== */
+
+static mle_status put_bound(mle_buffer *out, const mle_field *field, const char *bound, const char *sign,
+                            const mle_literal *value, mle_error *err) {
+  if (value == NULL) return mle_buffer_puts(out, "true", err);
+  MLE_TRY(mle_buffer_printf(out, err, "TRY_CAST(%s AS ", bound));
+  MLE_TRY(mle_sql_type_print(field->type, out, err));
+  MLE_TRY(mle_buffer_printf(out, err, ") %s ", sign));
+  return put_value(out, field, value, err);
+}
+
+/* WHEN its id THEN whether a range and the group's have something in common */
+static mle_status put_left(const mle_condition *c, const mle_field *field, mle_arena *arena, mle_buffer *out,
+                           mle_error *err) {
+  ranges found;
+  if (!is_ordered(field->type)) return MLE_OK;
+  MLE_TRY(of(c, field, arena, &found, err));
+  if (found.all) return MLE_OK;
+  merge(&found);
+  MLE_TRY(mle_buffer_printf(out, err, "%s WHEN %d THEN false", out->len == 0 ? "CASE field_id" : "", (int)field->id));
+  for (size_t i = 0; i < found.count; i++) {
+    MLE_TRY(mle_buffer_puts(out, " OR ", err));
+    MLE_TRY(put_bound(out, field, "high", ">=", found.items[i].low, err));
+    MLE_TRY(mle_buffer_puts(out, " AND ", err));
+    MLE_TRY(put_bound(out, field, "low", "<=", found.items[i].high, err));
+  }
+  return MLE_OK;
+}
+
+mle_status mle_condition_left(const mle_condition *condition, const mle_schema *schema,
+                              mle_buffer *out, mle_error *err) {
+  mle_arena arena = MLE_ARENA;
+  mle_status status = MLE_OK;
+  if (condition == NULL) return MLE_OK;
+  for (size_t i = 0; status == MLE_OK && i < schema->num_fields; i++)
+    status = put_left(condition, &schema->fields[i], &arena, out, err);
+  if (status == MLE_OK && out->len > 0) status = mle_buffer_puts(out, " END", err);
+  mle_arena_release(&arena);
+  return status;
+}
+
 mle_status mle_condition_implied(const mle_condition *condition, const mle_schema *schema,
                                  mle_buffer *out, mle_error *err) {
   mle_arena arena = MLE_ARENA;

@@ -16,4 +16,8 @@
 mle_status mle_condition_implied(const mle_condition *condition, const mle_schema *schema,
                                  mle_buffer *out, mle_error *err);
 
+/* The same of the bounds of a row group, as engine/frame/row_groups.h wants it; nothing where it leaves all. */
+mle_status mle_condition_left(const mle_condition *condition, const mle_schema *schema,
+                              mle_buffer *out, mle_error *err);
+
 #endif

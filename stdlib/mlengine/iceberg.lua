@@ -223,6 +223,9 @@ end
 ---@field snapshot_id? integer|string a snapshot, a tag or a time, with the columns of then; the current one
 ---@field branch? string        whose newest snapshot, or whose time, is meant; main
 
+---@class mlengine.iceberg.PlanOptions: mlengine.iceberg.ScanOptions
+---@field row_groups? boolean   count row groups too: the footers of the files that are left are read
+
 ---All rows of a snapshot, without those that were deleted.
 ---
 ---     trx:scan { columns = { "amount" }, where = "amount > 100" }
@@ -243,7 +246,7 @@ function Table:changes(options) return changes.scan(self, options) end
 ---What that scan would read, from metadata alone, and what its condition leaves out.
 ---
 ---     for _, skipped in ipairs(trx:plan({ where = "amount > 100" }).skipped) do print(skipped.path, skipped.by, skipped.why) end
----@param options? mlengine.iceberg.ScanOptions
+---@param options? mlengine.iceberg.PlanOptions
 ---@return mlengine.iceberg.Plan
 function Table:plan(options) return scans.plan(self, options) end
 

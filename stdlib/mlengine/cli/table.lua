@@ -10,7 +10,7 @@ local text = require "mlengine.iceberg.text"
 
 local usage <const> = "mlengine table show|snapshots|history|refs|manifests|entries|files|partitions|plan|increment|orphans"
   .. "|create|drop|rename|register|list|namespaces [CATALOG.]NAMESPACE.TABLE [--from POINT] [--to POINT] [--branch NAME]"
-  .. " [--snapshot ID] [--where SQL] [--columns COLUMNS] [--partition-by TERMS] [--json]"
+  .. " [--snapshot ID] [--where SQL] [--row-groups] [--columns COLUMNS] [--partition-by TERMS] [--json]"
 
 -- ====== Finding the table ======
 
@@ -113,14 +113,20 @@ local function print_skipped(plan)
   text.rows({ "left out", "by", "because nothing there has" }, rows)
 end
 
+local function print_row_groups(found)
+  print(("%s of %s row groups are read, with %s of %s rows; bounds in the files rule out the others"):format(
+    format.number(found.groups_left), format.number(found.groups), format.number(found.rows_left), format.number(found.rows)))
+end
+
 local function show_plan(table_, given)
-  local plan = table_:plan { snapshot_id = given.snapshot, branch = given.branch, where = given.where }
+  local plan = table_:plan { snapshot_id = given.snapshot, branch = given.branch, where = given.where, row_groups = given.row_groups }
   if given.json then
-    local shown = { rows = plan.rows, bytes = plan.bytes, condition = plan.condition }
+    local shown = { rows = plan.rows, bytes = plan.bytes, condition = plan.condition, row_groups = plan.row_groups }
     shown.files, shown.skipped = json.array(plan.files), json.array(plan.skipped)
     return print(json.encode(shown, true))
   end
   print_files(plan.files, table_.location)
+  if plan.row_groups then print_row_groups(plan.row_groups) end
   if not given.where then return end
   print(("\nprunes by: %s"):format(plan.condition or "nothing; each row is tested"))
   print_skipped(plan)
@@ -152,14 +158,14 @@ end
 --- Which options an action takes, besides --json.
 local takes <const> = {
   manifests = { "snapshot" }, entries = { "snapshot" }, files = { "snapshot" }, partitions = { "snapshot" },
-  plan = { "snapshot", "branch", "where" }, increment = { "from", "to", "branch" }, create = { "columns", "partition-by" },
+  plan = { "snapshot", "branch", "where", "row-groups" }, increment = { "from", "to", "branch" }, create = { "columns", "partition-by" },
 }
 
 local function check_options(action, given)
-  for _, name in ipairs { "from", "to", "branch", "snapshot", "where", "columns", "partition-by" } do
+  for _, name in ipairs { "from", "to", "branch", "snapshot", "where", "row-groups", "columns", "partition-by" } do
     local known = false
     for _, taken in ipairs(takes[action] or {}) do known = known or taken == name end
-    if given[name] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
+    if given[(name:gsub("-", "_"))] and not known then errors.raise("usage", ("table %s takes no --%s; usage: %s"):format(action, name, usage)) end
   end
 end
 
@@ -194,7 +200,8 @@ return {
   entries     what stands in them: files added, existing and deleted
   files       live files, deletes too; with --json also metrics and bounds of each column
   partitions  rows, files and deletes of each partition
-  plan        the data files that a full scan reads; with --where also what the condition leaves out, and why
+  plan        the data files that a full scan reads; with --where also what the condition leaves out, and why;
+              with --row-groups the row groups in them, too: it reads their footers
   increment   what was appended after --from, up to --to (default: all, up to now)
   orphans     files in the table's folder that no version of it knows
 
@@ -211,6 +218,7 @@ CATALOG is a name of mlengine.conf.lua; without it, "default". Instead of a name
   run = function(args)
     local given, names = arguments.parse(args, {
       ["--json"] = "flag", ["--from"] = "POINT", ["--to"] = "POINT", ["--branch"] = "NAME", ["--snapshot"] = "ID", ["--where"] = "SQL",
+      ["--row-groups"] = "flag",
       ["--columns"] = "COLUMNS", ["--partition-by"] = "TERMS",
     }, usage, { 1, 3 })
     local action = actions[names[1]]

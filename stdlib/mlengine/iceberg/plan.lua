@@ -10,6 +10,7 @@ local PIECE <const> = 1000
 ---@field num_files integer
 ---@field num_skipped integer manifests and files that the condition left out
 ---@field condition? string   what of the filter decides about files
+---@field row_groups? { groups: integer, rows: integer, groups_left: integer, rows_left: integer } of its files, where they were asked for
 ---@field files { path: string, rows: integer, bytes: integer, snapshot_id: integer, deletes: integer }[] made when first asked for
 ---@field skipped { path: string, by: string, why: string }[] likewise
 local Plan = {}

@@ -91,12 +91,16 @@ function M.scan(table_, options)
 end
 
 ---@param table_ mlengine.iceberg.Table
----@param options? mlengine.iceberg.ScanOptions
+---@param options? mlengine.iceberg.PlanOptions
 ---@return mlengine.iceberg.Plan
 function M.plan(table_, options)
-  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil", branch = "string|nil" }, "table:plan")
-  if options.where then require "mlengine.frame" end -- it says how DuckDB is to be opened
-  return plans.wrap(table_.handle:plan(M.narrowed(scanned_range(table_, options), options.where)))
+  options = check.options(options, { columns = "table|nil", where = "string|nil", snapshot_id = "integer|string|nil", branch = "string|nil",
+    row_groups = "boolean|nil" }, "table:plan")
+  if options.where or options.row_groups then require "mlengine.frame" end -- it says how DuckDB is to be opened
+  local narrowed = M.narrowed(scanned_range(table_, options), options.where)
+  local plan = plans.wrap(table_.handle:plan(narrowed))
+  if options.row_groups then plan.row_groups = require("mle.iceberg_data").row_groups(table_.handle, narrowed) end
+  return plan
 end
 
 return M

@@ -33,4 +33,10 @@ function M.condition(predicate) end
 ---@return string?
 function M.implied(table, what) end
 
+---The row groups of the files that a scan reads, and those that bounds in footers leave of them.
+---@param table mle.iceberg.Table
+---@param what { snapshot_id?: integer, condition?: string }|mlengine.iceberg.Range
+---@return { groups: integer, rows: integer, groups_left: integer, rows_left: integer }
+function M.row_groups(table, what) end
+
 return M

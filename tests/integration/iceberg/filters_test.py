@@ -136,6 +136,11 @@ class Filters(IcebergTest):
                 wanted = [row["id"] for row in rows.slice(700, 100).to_pylist() if keep(row)]
                 ours = self.lua(f"""for _, r in ipairs(c:load_table "db.t":scan {{ where = "{where}" }}:collect()) do print("id", r.number) end""")
                 self.assertEqual([int(line.split()[1]) for line in ours.splitlines() if line.startswith("id")], wanted)
+                found = self.project.json("table", "plan", "db.t", "--where", where, "--row-groups", "--json")["row_groups"]
+                self.assertEqual(found, {"groups": 10, "rows": 1000, "groups_left": 1, "rows_left": 100})
+        self.assertIn("10 of 10 row groups are read, with 1,000 of 1,000 rows", self.project.run("table", "plan", "db.t", "--row-groups"))
+        text = self.project.run("table", "plan", "db.t", "--row-groups", "--where", "number > 899 or number in (1, 2) or n is null and number = 3")
+        self.assertIn("2 of 10 row groups are read, with 200 of 1,000 rows; bounds in the files rule out the others", text)
         self.lua('c:load_table "db.t":scan { where = "number >= 600" }:collect()', code=1)
         with open(path, "wb") as f:
             f.write(whole)
