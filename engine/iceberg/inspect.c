@@ -342,6 +342,8 @@ static mle_status read_manifest(inspector *in, const mle_manifest_file *manifest
   for (;;) {
     MLE_GO(mle_manifest_next(reader, &entry, &found, err));
     if (!found) break;
+    MLE_GO(mle_tuple_identify(&entry.file.partition, mle_metadata_spec(in->metadata, mle_manifest_spec(reader)),
+                              &in->once, err));
     MLE_GO(see(in, &entry, mle_manifest_spec(reader), err));
   }
 done:

@@ -223,6 +223,7 @@ mle_status mle_manifest_reopen_bytes(mle_manifest_reader *reader, mle_bytes byte
   MLE_TRY(begin(reader, manifest, err));
   mle_status status = open_bytes(reader, bytes, err);
   if (status != MLE_OK) return mle_context(err, "manifest '%s'", reader->path);
+  if (from > 0) reader->next_row_id = MLE_NULL_LONG; /* what stands before is not known */
   mle_avro_window(reader->avro, from, to);
   return MLE_OK;
 }

@@ -162,10 +162,8 @@ static mle_status read_list(void *context, unsigned worker, size_t i, mle_error 
 
 /* ====== Manifests ====== */
 
-/* Rows of version 3 inherit their ids from the entries before: such a manifest is one piece. */
 static size_t count_pieces(const planning *p, const mle_manifest_file *manifest) {
-  if (p->threads < 2 || manifest->first_row_id != MLE_NULL_LONG) return 1;
-  if (manifest->length < 2 * PART_BYTES) return 1;
+  if (p->threads < 2 || manifest->length < 2 * PART_BYTES) return 1;
   int64_t pieces = manifest->length / PART_BYTES;
   return pieces > PIECES_MAX ? PIECES_MAX : (size_t)pieces;
 }

@@ -45,20 +45,11 @@ static mle_status check_file(const mle_data_file *file, mle_error *err) {
   return check_format(file, "data", err);
 }
 
-/* Writers that give no ids to the tuple's fields have them in the order of their spec. */
 static mle_status copy_partition(const adding *a, const mle_list *from, mle_list *out,
                                  mle_error *err) {
   const mle_partition_spec *spec = mle_metadata_spec(a->request->metadata, a->spec_id);
   MLE_TRY(mle_tuple_copy(from, a->arena, out, err));
-  bool known = out->count == 0 || ((const mle_datum *)out->items)[0].field_id >= 0;
-  if (known || spec == NULL) return MLE_OK;
-  mle_datum *items = mle_arena_array(a->arena, out->count, sizeof *items);
-  if (items == NULL) return no_memory(err);
-  memcpy(items, out->items, out->count * sizeof *items);
-  for (size_t i = 0; i < out->count && i < spec->num_fields; i++)
-    if (items[i].field_id < 0) items[i].field_id = spec->fields[i].field_id;
-  out->items = items;
-  return MLE_OK;
+  return mle_tuple_identify(out, spec, a->arena, err);
 }
 
 static mle_status add_file(const adding *a, const mle_manifest_entry *entry, mle_error *err) {

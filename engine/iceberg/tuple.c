@@ -74,6 +74,19 @@ mle_status mle_tuple_copy(const mle_list *tuple, mle_arena *arena, mle_list *out
   return MLE_OK;
 }
 
+mle_status mle_tuple_identify(mle_list *tuple, const mle_partition_spec *spec, mle_arena *arena,
+                              mle_error *err) {
+  bool known = tuple->count == 0 || ((const mle_datum *)tuple->items)[0].field_id >= 0;
+  if (known || spec == NULL) return MLE_OK;
+  mle_datum *items = mle_arena_array(arena, tuple->count, sizeof *items);
+  if (items == NULL) return mle_nomem(err, "reading a partition");
+  memcpy(items, tuple->items, tuple->count * sizeof *items);
+  for (size_t i = 0; i < tuple->count && i < spec->num_fields; i++)
+    if (items[i].field_id < 0) items[i].field_id = spec->fields[i].field_id;
+  tuple->items = items;
+  return MLE_OK;
+}
+
 /* ====== As bounds hold it ====== */
 
 static mle_status keep(const void *bytes, size_t len, mle_arena *arena, mle_bytes *out,

@@ -7,7 +7,7 @@
 #ifndef MLE_ICEBERG_TUPLE_H
 #define MLE_ICEBERG_TUPLE_H
 
-#include "engine/iceberg/avro.h"
+#include "engine/iceberg/metadata.h"
 #include "engine/iceberg/types.h"
 
 /* Null equals null, NaN equals NaN; fields are found by id, whatever their order. */
@@ -16,6 +16,11 @@ uint64_t mle_tuple_hash(int spec_id, const mle_list *tuple);
 
 /* A copy in `arena`. */
 mle_status mle_tuple_copy(const mle_list *tuple, mle_arena *arena, mle_list *out, mle_error *err);
+
+/* Writers that give no ids to a tuple's fields have them in the order of their spec (NULL: unknown). The values stay
+ * where they are. */
+mle_status mle_tuple_identify(mle_list *tuple, const mle_partition_spec *spec, mle_arena *arena,
+                              mle_error *err);
 
 /* The field's value; NULL when the tuple has none. */
 const mle_datum *mle_tuple_find(const mle_list *tuple, int field_id);

@@ -216,6 +216,14 @@ class Habits(OthersTest):
         for number, (name, rows) in enumerate(self.read_all()):
             self.assertEqual(rows, [row | {"name": cases[number][3][1001]} for row in wanted])
             print(f"  {name}: {len(rows)} rows, two were deleted", flush=True)
+        shown = self.lua("".join(f"""local t = iceberg.StaticTable.from_metadata("{path}")
+          for _, kind in ipairs {{ "files", "partitions" }} do
+            local partition = t.inspect[kind]():collect()[1].partition
+            print(kind, partition.id_bucket, partition.name)
+          end
+        """ for _, path in self.made[:2]))
+        self.assertEqual(shown.count("files\t3\tx"), 2, shown)
+        self.assertEqual(shown.count("partitions\t3\tx"), 2, shown)
 
     # ====== Rows that have ids ======
 

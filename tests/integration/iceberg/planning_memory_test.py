@@ -30,7 +30,7 @@ class PlanningMemory(OthersTest):
         folder = self.project.path(f"tables/{len(self.made)}")
         os.makedirs(f"{folder}/metadata")
         template, rows, made = f"{folder}/metadata/template", [], min(entries, MADE)
-        handmade.write(template, handmade.manifest_schema(2), [self.entry(number) for number in range(made)], {"partition-spec-id": "0"}, each=100)
+        handmade.write(template, handmade.manifest_schema(3), [self.entry(number) for number in range(made)], {"partition-spec-id": "0"}, each=100)
         with open(template, "rb") as f:
             template = f.read()
         head = template.index(handmade.SYNC) + len(handmade.SYNC)
@@ -40,9 +40,9 @@ class PlanningMemory(OthersTest):
             with open(path, "wb") as f:
                 f.write(template.replace(b"MMMM", b"%04d" % number))
             rows.append({500: f"file://{path}", 501: os.path.getsize(path), 502: 0, 517: 0, 515: 1, 516: 1, 503: 100, 504: entries, 505: 0, 506: 0, 512: 10 * entries, 513: 0,
-                         514: 0, 507: []})
-        handmade.write(f"{folder}/metadata/snap.avro", handmade.list_schema(2), rows)
-        self.put_metadata("many files", folder, f"{folder}/metadata/snap.avro")
+                         514: 0, 507: [], 520: 10 * entries * number})
+        handmade.write(f"{folder}/metadata/snap.avro", handmade.list_schema(3), rows)
+        self.put_metadata("many files", folder, f"{folder}/metadata/snap.avro", version=3)
         return sum(row[501] for row in rows) / 2**20
 
     def peak(self, number, what):
