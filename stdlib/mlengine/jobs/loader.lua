@@ -44,7 +44,7 @@ local function load_one(file, input)
   local environment = input.environment
   if not input.strict and #value.environments == 0 then environment = nil end
   local data = value:data(environment)
-  if seen.pure then remembered.keep(input, file, seen.files, data) end
+  if require("mlengine.jobs.pure").is_all(seen) then remembered.keep(input, file, seen.files, data) end
   return data
 end
 

@@ -16,6 +16,8 @@ local functions_of_math <const> = { "random", "randomseed" }
 ---@class mlengine.jobs.Seen
 ---@field pure boolean
 ---@field files { path: string, text: string }[] what it required
+---@field package { path: string } the script's own
+---@field path string             where it looked at first
 
 local function watch_library(env, name, seen)
   local library = env[name]
@@ -60,7 +62,7 @@ end
 ---@param env table of mlengine.script
 ---@return mlengine.jobs.Seen
 function M.watch(env)
-  local seen = { pure = true, files = {} }
+  local seen = { pure = true, files = {}, package = env.package, path = env.package.path }
   for _, name in ipairs(functions) do watch_function(env, name, seen) end
   for _, name in ipairs(functions_of_math) do watch_function(env.math, name, seen) end
   for _, name in ipairs(libraries) do watch_library(env, name, seen) end
@@ -76,5 +78,10 @@ function M.required(seen, path, text)
   if path:find "/init%.lua$" then seen.pure = false end
   seen.files[#seen.files + 1] = { path = path, text = text }
 end
+
+---Whether nothing else was looked at. A path of the script's own may begin at the working folder.
+---@param seen mlengine.jobs.Seen
+---@return boolean
+function M.is_all(seen) return seen.pure and seen.package.path == seen.path end
 
 return M
