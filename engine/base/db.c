@@ -238,16 +238,31 @@ static mle_status open_rows(mle_db *db, mle_db_rows *rows, const char *sql, cons
   return MLE_OK;
 }
 
-mle_status mle_db_run(mle_db *db, mle_error *err, const char *sql, const char *types, ...) {
+static mle_status run(mle_db *db, const char *sql, const char *types, va_list *args, mle_error *err) {
   mle_db_rows rows;
-  va_list args;
-  va_start(args, types);
-  mle_status status = open_rows(db, &rows, sql, types, &args, err);
-  va_end(args);
+  mle_status status = open_rows(db, &rows, sql, types, args, err);
   rows.found = true;
   while (status == MLE_OK && rows.found) status = mle_db_next(&rows, err);
   mle_db_end(&rows);
   return status;
+}
+
+mle_status mle_db_run(mle_db *db, mle_error *err, const char *sql, const char *types, ...) {
+  va_list args;
+  va_start(args, types);
+  mle_status status = run(db, sql, types, &args, err);
+  va_end(args);
+  return status;
+}
+
+mle_status mle_db_run_unsynced(mle_db *db, mle_error *err, const char *sql, const char *types, ...) {
+  va_list args;
+  MLE_TRY(mle_db_script(db, "pragma synchronous = normal", err));
+  va_start(args, types);
+  mle_status status = run(db, sql, types, &args, err);
+  va_end(args);
+  mle_status restored = mle_db_script(db, "pragma synchronous = full", status == MLE_OK ? err : NULL);
+  return status == MLE_OK ? restored : status;
 }
 
 int64_t mle_db_changes(const mle_db *db) { return sqlite3_changes(db->handle); }

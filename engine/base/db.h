@@ -41,6 +41,12 @@ mle_status mle_db_script(mle_db *db, const char *sql, mle_error *err);
 /* Runs one statement; rows it gives are ignored. */
 mle_status mle_db_run(mle_db *db, mle_error *err, const char *sql, const char *types, ...);
 
+/*
+ * The same outside a transaction, of a database with a write-ahead log, without waiting for the disk: a loss of power
+ * may take it back until the next transaction, which brings it along. For what nobody was told of yet.
+ */
+mle_status mle_db_run_unsynced(mle_db *db, mle_error *err, const char *sql, const char *types, ...);
+
 /* Rows the last mle_db_run changed; the rowid it inserted. */
 int64_t mle_db_changes(const mle_db *db);
 int64_t mle_db_inserted(const mle_db *db);

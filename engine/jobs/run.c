@@ -111,9 +111,11 @@ static mle_status fail_ended(mle_state *state, int64_t run, mle_error *err) {
   return status;
 }
 
+/* Not waited for: that it was to start is on the disk, and one that was starting is as lost as one that ran. What it
+ * then means to do it writes down in transactions of its own, which bring this along. */
 mle_status mle_run_start(mle_state *state, int64_t run, int64_t pid, mle_error *err) {
   mle_db *db = mle_state_db(state);
-  MLE_TRY(mle_db_run(
+  MLE_TRY(mle_db_run_unsynced(
       db, err,
       "update runs set state = 'running', pid = ?, started = ? where id = ? and state = 'starting'",
       "iii", pid, mle_now_ms(), run));
@@ -174,9 +176,9 @@ mle_status mle_run_note(mle_state *state, int64_t run, const char *kind, const c
                     kind, data, mle_now_ms());
 }
 
+/* Not waited for: how it ended is on the disk already, and whatever comes next brings this along. */
 mle_status mle_run_used(mle_state *state, int64_t run, const char *usage, mle_error *err) {
-  return mle_db_run(mle_state_db(state), err, "update runs set usage = ? where id = ?", "si", usage,
-                    run);
+  return mle_db_run_unsynced(mle_state_db(state), err, "update runs set usage = ? where id = ?", "si", usage, run);
 }
 
 /* ====== The commit ====== */

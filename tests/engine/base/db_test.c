@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "engine/base/db.h"
@@ -17,6 +18,14 @@ static const mle_db_options options = {.create = true, .wal = true, .mode = 0600
 static char folder[] = "/tmp/mlengine-db-XXXXXX";
 static char path[64];
 static mle_db *db;
+
+static int num_syncs;
+
+/* SQLite's, too: the program's own comes before the C library's. */
+int fdatasync(int fd) {
+  num_syncs++;
+  return (int)syscall(SYS_fdatasync, fd);
+}
 
 static void must(mle_status status, const mle_error *err) {
   if (status != MLE_OK) fail_msg("%s", err->message);
@@ -150,6 +159,33 @@ static void a_kept_statement_keeps_nobody_out(void **unused) {
   mle_db_end(&rows);
 }
 
+static int64_t pragma(const char *sql) {
+  int64_t value;
+  mle_error err;
+  must(mle_db_get_int(db, -1, &value, &err, sql, ""), &err);
+  return value;
+}
+
+static void what_is_not_synced_is_seen_and_comes_with_the_next(void **unused) {
+  (void)unused;
+  enum { FULL = 2 };
+  mle_error err;
+  mle_db *other;
+  num_syncs = 0;
+  must(mle_db_run_unsynced(db, &err, "update t set at = ? where name = ?", "is", (int64_t)7, "a"), &err);
+  assert_int_equal(mle_db_changes(db), 1);
+  assert_int_equal(num_syncs, 0);
+  assert_int_equal(at_of("a"), 7);
+  must(mle_db_open(path, &options, &other, &err), &err);
+  must(mle_db_run(other, &err, "update t set at = at + 1", ""), &err); /* it has seen the 7 */
+  assert_true(num_syncs > 0);
+  mle_db_close(other);
+  assert_int_equal(at_of("a"), 8);
+  assert_int_equal(mle_db_run_unsynced(db, &err, "update t set nothing = 1", ""), MLE_EIO);
+  assert_non_null(strstr(err.message, "nothing"));
+  assert_int_equal(pragma("pragma synchronous"), FULL); /* also after an error */
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void) {
@@ -160,6 +196,7 @@ int main(void) {
       TEST(a_changed_table_is_seen),
       TEST(after_an_error_it_works_again),
       TEST(a_kept_statement_keeps_nobody_out),
+      TEST(what_is_not_synced_is_seen_and_comes_with_the_next),
   };
   if (mkdtemp(folder) == NULL) return 1;
   snprintf(path, sizeof path, "%s/t.db", folder);
