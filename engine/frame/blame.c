@@ -105,7 +105,7 @@ static bool is_guilty(const suspect *s, const char *path, mle_error *err) {
     mle_context(err, "the footer of the Parquet file '%s'", path);
     return true;
   }
-  if (s->source->columns_text == NULL || is_sound(s, NULL, 0, INT64_MAX)) return false;
+  if (s->source->columns_text[0] == '\0' || is_sound(s, NULL, 0, INT64_MAX)) return false;
   const mle_source_column *column = find_column(s);
   if (column == NULL || !find_piece(s, column, &at)) {
     mle_context(err, "the Parquet file '%s'", path);

@@ -25,6 +25,7 @@ mle_status mle_function_add(duckdb_connection c, const char *name, const duckdb_
 
 mle_status mle_functions_register(duckdb_connection c, mle_error *err) {
   MLE_TRY(mle_source_functions(c, err));
+  MLE_TRY(mle_columns_functions(c, err));
   MLE_TRY(mle_lookup_functions(c, err));
   MLE_TRY(mle_bucket_functions(c, err));
   return mle_split_functions(c, err);

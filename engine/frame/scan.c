@@ -22,36 +22,6 @@ static mle_status put_default(mle_buffer *sql, const char *text, mle_error *err)
   return mle_sql_text(sql, text, strlen(text), err);
 }
 
-static mle_status put_entry(mle_buffer *sql, const mle_scan_column *column,
-                            const mle_scan_stored *stored, bool by_name, mle_error *err) {
-  const char *type = stored->type != NULL ? stored->type : column->type;
-  if (by_name)
-    MLE_TRY(mle_sql_text(sql, stored->name, strlen(stored->name), err));
-  else
-    MLE_TRY(mle_buffer_printf(sql, err, "%d", (int)column->field_id));
-  MLE_TRY(mle_buffer_printf(sql, err, ": {name: 'c%d', type: ", (int)column->field_id));
-  MLE_TRY(mle_sql_text(sql, type, strlen(type), err));
-  MLE_TRY(mle_buffer_puts(sql, ", default_value: ", err));
-  MLE_TRY(put_default(sql, stored->type == NULL ? column->initial_default : NULL, err));
-  return mle_buffer_puts(sql, "}", err);
-}
-
-/* DuckDB's names are case-insensitive, Iceberg's are not: inside a scan columns are c<id>. An empty
- * map is refused: then there is one column that nothing has, and nobody asks for. */
-static mle_status put_map(mle_buffer *sql, const mle_scan *scan, const mle_scan_group *group,
-                          mle_error *err) {
-  bool any = false, by_name = group != NULL && group->by_name;
-  for (size_t i = 0; i < scan->num_columns; i++) {
-    if (!is_read(group, i)) continue;
-    if (any) MLE_TRY(mle_buffer_puts(sql, ", ", err));
-    MLE_TRY(put_entry(sql, &scan->columns[i], stored_in(group, i), by_name, err));
-    any = true;
-  }
-  if (any) return MLE_OK;
-  return mle_buffer_printf(sql, err, "%s: {name: 'none', type: 'BOOLEAN', default_value: NULL::VARCHAR}",
-                           by_name ? "'\x01none'" : "2147483647");
-}
-
 static mle_status put_column(mle_buffer *sql, const mle_scan_column *column,
                              const mle_scan_stored *stored, bool read, int64_t source,
                              mle_error *err) {
@@ -83,30 +53,34 @@ static mle_status put_place(mle_buffer *sql, const mle_scan *scan, const char *v
   return mle_sql_name(sql, scan->place, err);
 }
 
-/* can_have_nan: otherwise a filter loses NaN rows, depending on the file's statistics. */
-static mle_status put_arguments(mle_buffer *sql, const mle_scan *scan, const mle_scan_group *group,
-                                mle_error *err) {
-  MLE_TRY(mle_buffer_puts(sql, "can_have_nan = true, schema = MAP {", err));
-  MLE_TRY(put_map(sql, scan, group, err));
-  return mle_buffer_puts(sql, "}", err);
+static mle_status copy_text(const char *text, char **out, mle_error *err) {
+  *out = text == NULL ? NULL : mle_strdup(text);
+  return text == NULL || *out != NULL ? MLE_OK : mle_nomem(err, "planning a scan");
 }
 
-/* What blame.c asks a file for. */
+/* A type that files have, not the table, gets its default from the expression over it. */
+static mle_status describe_column(const mle_scan_column *from, const mle_scan_stored *stored,
+                                  bool by_name, mle_source_column *out, mle_error *err) {
+  out->field_id = from->field_id;
+  MLE_TRY(copy_text(from->name, &out->name, err));
+  MLE_TRY(copy_text(by_name ? stored->name : NULL, &out->stored, err));
+  MLE_TRY(copy_text(stored->type != NULL ? stored->type : from->type, &out->type, err));
+  return copy_text(stored->type == NULL ? from->initial_default : NULL, &out->default_value, err);
+}
+
+/* DuckDB's names are case-insensitive, Iceberg's are not: inside a scan columns are c<id>. can_have_nan: otherwise
+ * a filter loses NaN rows, depending on the file's statistics. */
 static mle_status describe_source(const mle_scan *scan, mle_source *source, mle_error *err) {
   const mle_scan_group *group = scan->groups == NULL ? NULL : &scan->groups[source->group];
-  mle_buffer text = MLE_BUFFER(MLE_SQL_MAX);
-  mle_status status = put_arguments(&text, scan, group, err);
-  source->columns_text = status == MLE_OK ? mle_buffer_take(&text) : NULL;
-  mle_buffer_release(&text);
-  if (status != MLE_OK) return status;
+  bool by_name = group != NULL && group->by_name;
+  snprintf(source->columns_text, sizeof source->columns_text, "can_have_nan = true, schema = %s(%lld)",
+           by_name ? "mle_names" : "mle_columns", (long long)source->number);
   source->columns = mle_calloc(scan->num_columns + 1, sizeof *source->columns);
-  if (source->columns_text == NULL || source->columns == NULL) return mle_nomem(err, "planning a scan");
+  if (source->columns == NULL) return mle_nomem(err, "planning a scan");
   for (size_t i = 0; i < scan->num_columns; i++) {
     if (!is_read(group, i)) continue;
     mle_source_column *column = &source->columns[source->num_columns++];
-    column->field_id = scan->columns[i].field_id;
-    column->name = mle_strdup(scan->columns[i].name);
-    if (column->name == NULL) return mle_nomem(err, "planning a scan");
+    MLE_TRY(describe_column(&scan->columns[i], stored_in(group, i), by_name, column, err));
   }
   return MLE_OK;
 }

@@ -136,9 +136,13 @@ static void delist(const mle_source *source) {
 }
 
 static void free_columns(mle_source *source) {
-  for (size_t i = 0; i < source->num_columns; i++) mle_free(source->columns[i].name);
+  for (size_t i = 0; i < source->num_columns; i++) {
+    mle_free(source->columns[i].name);
+    mle_free(source->columns[i].stored);
+    mle_free(source->columns[i].type);
+    mle_free(source->columns[i].default_value);
+  }
   mle_free(source->columns);
-  mle_free(source->columns_text);
 }
 
 void mle_source_free(mle_source *source) {
@@ -176,7 +180,7 @@ static const mle_source *find(int64_t number) {
   return source;
 }
 
-static const mle_source *source_of(duckdb_function_info info, duckdb_data_chunk input) {
+const mle_source *mle_source_of(duckdb_function_info info, duckdb_data_chunk input) {
   const int64_t *numbers = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 0));
   const mle_source *source = duckdb_data_chunk_get_size(input) > 0 ? find(numbers[0]) : NULL;
   if (source == NULL) duckdb_scalar_function_set_error(info, "the files of this scan are gone");
@@ -185,7 +189,7 @@ static const mle_source *source_of(duckdb_function_info info, duckdb_data_chunk 
 
 /* mle_files(number) -> VARCHAR[] */
 static void files_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
-  const mle_source *source = source_of(info, input);
+  const mle_source *source = mle_source_of(info, input);
   if (source == NULL) return;
   idx_t rows = duckdb_data_chunk_get_size(input), files = source->num_files;
   duckdb_list_entry *lists = duckdb_vector_get_data(output);
@@ -199,7 +203,7 @@ static void files_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_
 
 /* mle_base(number, file_index) -> BIGINT */
 static void base_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
-  const mle_source *source = source_of(info, input);
+  const mle_source *source = mle_source_of(info, input);
   if (source == NULL) return;
   idx_t rows = duckdb_data_chunk_get_size(input);
   const uint64_t *index = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 1));
@@ -214,7 +218,7 @@ static const uint64_t *file_indexes(duckdb_data_chunk input, idx_t argument) {
 
 /* mle_file(number, file_index) -> BIGINT */
 static void file_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
-  const mle_source *source = source_of(info, input);
+  const mle_source *source = mle_source_of(info, input);
   if (source == NULL) return;
   const uint64_t *index = file_indexes(input, 1);
   int64_t *files = duckdb_vector_get_data(output);
@@ -229,7 +233,7 @@ static void set_null(duckdb_vector output, idx_t row) {
 
 /* mle_constant(number, slot, file_index) -> VARCHAR */
 static void constant_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
-  const mle_source *source = source_of(info, input);
+  const mle_source *source = mle_source_of(info, input);
   if (source == NULL) return;
   const int64_t *slots = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 1));
   const uint64_t *index = file_indexes(input, 2);
@@ -246,7 +250,7 @@ static void constant_of(duckdb_function_info info, duckdb_data_chunk input, duck
 
 /* mle_live(number, file_index, file_row_number) -> BOOLEAN. Rows of one file come together. */
 static void live_of(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output) {
-  const mle_source *source = source_of(info, input);
+  const mle_source *source = mle_source_of(info, input);
   if (source == NULL) return;
   const uint64_t *index = file_indexes(input, 1);
   const int64_t *rows = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, 2));

@@ -5,6 +5,7 @@
  * stays short for 10,000 files, and no path is ever part of a SQL text.
  *
  *     mle_files(number)                      the paths
+ *     mle_columns(number), mle_names(number) read_parquet's map of columns, by field id or by name
  *     mle_base(number, file_index)           rows in the files before this one
  *     mle_file(number, file_index)           the number that the scan gave it
  *     mle_constant(number, slot, file_index) a text, or null
@@ -23,7 +24,10 @@
 /* A column that is read from the files, as c<field_id>. */
 typedef struct mle_source_column {
   int32_t field_id;
-  char *name; /* as the scan shows it */
+  char *name;          /* as the scan shows it */
+  char *stored;        /* in the files, where they are read by name, else NULL */
+  char *type;
+  char *default_value; /* of files that lack it; NULL: null */
 } mle_source_column;
 
 typedef struct mle_source {
@@ -40,7 +44,7 @@ typedef struct mle_source {
   size_t num_files;     /* with the empty one that lets a single file be read by all threads */
   int64_t rows, live;   /* live: without those that are left out */
   bool any_dead;
-  char *columns_text;   /* arguments of read_parquet that name the columns; NULL: only footers are read */
+  char columns_text[64]; /* arguments of read_parquet that name the columns; "": only footers are read */
   mle_source_column *columns;
   size_t num_columns;
   struct mle_source *sibling; /* the next group of the same scan */
@@ -52,6 +56,10 @@ mle_status mle_source_new(const mle_scan *scan, size_t first, size_t end, int64_
                           mle_source **out, mle_error *err);
 void mle_source_free(mle_source *source); /* with its siblings; NULL is ignored */
 
+/* What a function of it is asked about; NULL, and an error of the function, if it is gone. */
+const mle_source *mle_source_of(duckdb_function_info info, duckdb_data_chunk input);
+
 mle_status mle_source_functions(duckdb_connection c, mle_error *err);
+mle_status mle_columns_functions(duckdb_connection c, mle_error *err);
 
 #endif
