@@ -121,23 +121,31 @@ def processor_us(pid):
     return total / 1000
 
 
-def profile(pid, url, script, connections):
-    """{where: processor time of a request in us}: by library, while so many connections ask."""
-    data, begun = script + ".perf", processor_us(pid)
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS + 1}s", "-s", script, url]
-    load = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+def sample(pid, data):
+    """{where: share} of the processor time of a process within some seconds, by library."""
     record = ["perf", "record", "-q", "-F", "2000", "-e", "cpu-clock", "-p", str(pid), "-o", data, "--", "sleep", str(SECONDS)]
     subprocess.run(record, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    requests = int(re.search(r"(\d+) requests in", load.communicate()[0])[1])
-    each = (processor_us(pid) - begun) / requests
     report = ["perf", "report", "-i", data, "--stdio", "-t", "|", "-q", "--sort", "dso"]
     lines = subprocess.run(report, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout.splitlines()
     shares = {}
     for share, where in [line.split("|") for line in lines if "%" in line]:
         name = re.sub(r"\[kernel.*|\[guest.*", "the kernel", re.sub(r"\.so.*", "", where.strip()))
         name = name if name in ("the kernel", "libmicrohttpd", "libc", "mlengine") else "other"
-        shares[name] = shares.get(name, 0) + float(share.strip().rstrip("%")) / 100 * each
-    return shares | {"all": each}
+        shares[name] = shares.get(name, 0) + float(share.strip().rstrip("%")) / 100
+    return shares
+
+
+def profile(pid, url, script, connections):
+    """{where: processor time of a request in us}: by library, while so many connections ask."""
+    for attempt in range(3):  # a machine in use may leave the sampler without a sample
+        begun = processor_us(pid)
+        load = subprocess.Popen(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS + 1}s", "-s", script, url], stdout=subprocess.PIPE, text=True)
+        shares = sample(pid, f"{script}-{pid}-{attempt}.perf")
+        requests = int(re.search(r"(\d+) requests in", load.communicate()[0])[1])
+        each = (processor_us(pid) - begun) / requests
+        if shares:
+            return {name: share * each for name, share in shares.items()} | {"all": each}
+    raise SystemExit(f"perf has no samples of process {pid}")
 
 
 def rate_table(figures, names):
@@ -147,7 +155,7 @@ def rate_table(figures, names):
             cells = [f"{figures[rows, connections, n][0]:,.0f} ({figures[rows, connections, n][1]:,.0f} us)" for n in names]
             mine, bare, mlflow = (figures[rows, connections, n][0] for n in ("mlengine", "bare", "mlflow"))
             title = f"{rows:,} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''}"
-            lines.append(f"| {title} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / mlflow:.0f} |")
+            lines.append(f"| {title} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / max(mlflow, 1):.0f} |")
     return lines
 
 
@@ -178,7 +186,7 @@ def plot(figures, names, path):
     bar = inner / (len(names) + 1)
 
     def y(value):
-        return height - bottom - max(0.0, math.log10(value)) / high * (height - top - bottom)
+        return height - bottom - math.log10(max(1.0, value)) / high * (height - top - bottom)
 
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="11">', f'<rect width="{width}" height="{height}" fill="#fff"/>',
            f'<text x="{left}" y="16" font-size="13">Requests per second, logarithmic</text>']
@@ -201,7 +209,7 @@ def serve(work, project, python, mlserver_python, free_port, show):
     scripts = bodies(work)
     folder = project.json("deployments", "--json")[0]["folder"]
     ours = f"http://127.0.0.1:{project.port}/invocations"
-    workers = max(1, os.cpu_count() or 1)
+    workers, busy = max(1, os.cpu_count() or 1), os.getloadavg()[0]
     env = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true", PATH=os.path.dirname(python) + os.pathsep + os.environ["PATH"])
     ports = [free_port() for _ in range(4 + len(ROWS))]
     mlflow = [python, "-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", str(ports[0])]
@@ -231,7 +239,8 @@ def serve(work, project, python, mlserver_python, free_port, show):
             for name, its_pid in (("mlengine", pid), ("bare", bare_pids[rows])):
                 title = f"{rows:,} row{'s' if rows > 1 else ''}, 8 connections: {name}"
                 profiles[title] = profile(its_pid, servers[rows][name][0], scripts["mlflow", rows], 8)
-        lines = [f"{workers} cores, {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "", *rate_table(figures, list(COLORS)), "", *time_table(profiles)]
+        lines = ["![Requests per second of each, at 1, 8 and 64 connections](serving.svg)", "",
+                 f"{workers} cores, load average {busy:.1f} at the start; medians of {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "", *rate_table(figures, list(COLORS)), "", *time_table(profiles)]
         print("\n" + "\n".join(lines), flush=True)
         write_figures(lines)
         plot(figures, list(COLORS), SVG)
