@@ -20,16 +20,26 @@
 #define LONG_DIGITS 19 /* of 64 bits */
 #define PADDING 8
 
+/* Not an arena of base/: a node is written once, not zeroed a block at a time before. */
+typedef struct slab {
+  struct slab *older;
+  cJSON nodes[];
+} slab;
+
+#define SLAB_NODES 16 /* of the first; later ones double */
+#define SLAB_NODES_MAX 1024
+
 typedef struct document {
   cJSON root;
-  mle_arena arena; /* of all other nodes */
+  slab *slabs;       /* of all other nodes, and the texts of long integers */
+  size_t used, room; /* of the newest */
   char *copy;
 } document;
 
 typedef struct parser {
   const char *text; /* the original, for messages */
   char *copy, *at;
-  mle_arena *arena;
+  document *doc;
   mle_error *err;
   int depth;
 } parser;
@@ -40,6 +50,21 @@ static mle_status bad(const parser *p) {
   int line = 1;
   for (const char *at = p->text; at < p->text + (p->at - p->copy); at++) line += *at == '\n';
   return mle_fail(p->err, MLE_EFORMAT, "not JSON: line %d, near '%.20s'", line, p->at);
+}
+
+static cJSON *new_node(document *doc) {
+  if (doc->used == doc->room) {
+    size_t room = doc->room == 0 ? SLAB_NODES : doc->room < SLAB_NODES_MAX ? 2 * doc->room : doc->room;
+    slab *newest = mle_alloc(sizeof *newest + room * sizeof(cJSON));
+    if (newest == NULL) return NULL;
+    newest->older = doc->slabs;
+    doc->slabs = newest;
+    doc->room = room;
+    doc->used = 0;
+  }
+  cJSON *node = &doc->slabs->nodes[doc->used++];
+  *node = (cJSON){0};
+  return node;
 }
 
 static void skip_space(parser *p) {
@@ -56,19 +81,8 @@ static mle_status duplicate(const char *key, mle_error *err) {
   return mle_fail(err, MLE_EFORMAT, "the key \"%s\" stands twice in one object", key);
 }
 
-/* Most objects are small, and comparing each with each is quicker than sorting. */
-static mle_status check_few_keys(const cJSON *object, mle_error *err) {
-  for (const cJSON *item = object->child; item != NULL; item = item->next)
-    for (const cJSON *other = item->next; other != NULL; other = other->next)
-      if (mle_json_same_key(item->string, other->string))
-        return duplicate(item->string, err);
-  return MLE_OK;
-}
-
-/* Duplicate keys make two readers of one text disagree; metadata may not have them. */
-static mle_status check_keys(const cJSON *object, mle_error *err) {
+static mle_status check_many_keys(const cJSON *object, mle_error *err) {
   size_t count = (size_t)object->valueint, i = 0;
-  if (count <= FEW_KEYS) return check_few_keys(object, err);
   const char **keys = mle_alloc(count * sizeof *keys);
   if (keys == NULL) return mle_nomem(err, "parsing JSON");
   for (const cJSON *item = object->child; item != NULL; item = item->next) keys[i++] = item->string;
@@ -78,6 +92,18 @@ static mle_status check_keys(const cJSON *object, mle_error *err) {
     if (strcmp(keys[i - 1], keys[i]) == 0) status = duplicate(keys[i], err);
   mle_free(keys);
   return status;
+}
+
+/* Equal keys have equal bits, others rarely. */
+static uint64_t key_bit(const char *key, size_t len) {
+  unsigned first = (unsigned char)key[0], last = len == 0 ? 0 : (unsigned char)key[len - 1];
+  return UINT64_C(1) << ((13 * len + 7 * first + 3 * last) & 63);
+}
+
+static bool has_key(const cJSON *object, const char *key) {
+  for (const cJSON *item = object->child; item != NULL; item = item->next)
+    if (mle_json_same_key(item->string, key)) return true;
+  return false;
 }
 
 /* ====== Strings ====== */
@@ -154,7 +180,7 @@ static mle_status unescape(parser *p, char **to) {
 }
 
 /* What an escape becomes is shorter than it: it fits before what is still to be read. */
-static mle_status parse_string(parser *p, char **out) {
+static mle_status parse_string(parser *p, char **out, size_t *out_len) {
   if (*p->at != '"') return bad(p);
   char *to = *out = ++p->at;
   for (;;) {
@@ -169,6 +195,7 @@ static mle_status parse_string(parser *p, char **out) {
     MLE_TRY(unescape(p, &to));
   }
   *to = '\0';
+  *out_len = (size_t)(to - *out);
   return MLE_OK;
 }
 
@@ -214,8 +241,9 @@ static mle_status parse_number(parser *p, cJSON *node) {
     node->valuedouble = strtod(p->at, NULL);
   }
   if (whole && count > SAFE_DIGITS && count <= LONG_DIGITS) {
-    node->valuestring = mle_arena_text(p->arena, p->at, (size_t)(end - p->at));
-    if (node->valuestring == NULL) return no_memory(p);
+    cJSON *room = new_node(p->doc); /* larger than any such text */
+    if (room == NULL) return no_memory(p);
+    node->valuestring = memcpy(room, p->at, (size_t)(end - p->at)); /* its zeros end it */
   }
   p->at += end - p->at;
   return MLE_OK;
@@ -241,8 +269,14 @@ static mle_status parse_word(parser *p, cJSON *node) {
 
 static mle_status parse_value(parser *p, cJSON *node);
 
-static mle_status parse_key(parser *p, cJSON *item) {
-  MLE_TRY(parse_string(p, &item->string));
+/* Duplicate keys make two readers of one text disagree; metadata may not have them. */
+static mle_status parse_key(parser *p, const cJSON *object, cJSON *item, uint64_t *seen) {
+  size_t len;
+  MLE_TRY(parse_string(p, &item->string, &len));
+  uint64_t bit = key_bit(item->string, len);
+  if (object->valueint <= FEW_KEYS && (*seen & bit) != 0 && has_key(object, item->string))
+    return duplicate(item->string, p->err);
+  *seen |= bit;
   skip_space(p);
   if (*p->at != ':') return bad(p);
   p->at++;
@@ -263,12 +297,13 @@ static void append(cJSON *to, cJSON *item) {
 }
 
 static mle_status parse_items(parser *p, cJSON *node, char close) {
+  uint64_t seen = 0;
   p->at++;
   skip_space(p);
   for (bool first = true; *p->at != close || !first; first = false) {
-    cJSON *item = mle_arena_alloc(p->arena, sizeof *item);
+    cJSON *item = new_node(p->doc);
     if (item == NULL) return no_memory(p);
-    if (close == '}') MLE_TRY(parse_key(p, item));
+    if (close == '}') MLE_TRY(parse_key(p, node, item, &seen));
     MLE_TRY(parse_value(p, item));
     append(node, item);
     skip_space(p);
@@ -278,13 +313,14 @@ static mle_status parse_items(parser *p, cJSON *node, char close) {
     skip_space(p);
   }
   p->at++;
-  return close == '}' ? check_keys(node, p->err) : MLE_OK;
+  return close == '}' && node->valueint > FEW_KEYS ? check_many_keys(node, p->err) : MLE_OK;
 }
 
 static mle_status parse_value(parser *p, cJSON *node) {
   mle_status status;
+  size_t len;
   switch (*p->at) {
-    case '"': node->type = cJSON_String; return parse_string(p, &node->valuestring);
+    case '"': node->type = cJSON_String; return parse_string(p, &node->valuestring, &len);
     case '{':
     case '[':
       if (p->depth == DEPTH_MAX)
@@ -308,7 +344,7 @@ static size_t mark_length(const char *text) { return strncmp(text, "\xEF\xBB\xBF
 
 static mle_status parse_root(document *doc, const char *text, size_t len, mle_error *err) {
   if (len > TEXT_MAX) return mle_fail(err, MLE_EREFUSED, "JSON of more than %zu bytes", TEXT_MAX);
-  parser p = {.text = text, .arena = &doc->arena, .err = err};
+  parser p = {.text = text, .doc = doc, .err = err};
   p.copy = doc->copy = mle_alloc(len + PADDING);
   if (p.copy == NULL) return no_memory(&p);
   if (len > 0) memcpy(p.copy, text, len);
@@ -324,7 +360,6 @@ mle_status mle_json_parse_text(const char *text, size_t len, cJSON **out, mle_er
   *out = NULL;
   document *doc = mle_calloc(1, sizeof *doc);
   if (doc == NULL) return mle_nomem(err, "parsing JSON");
-  doc->arena = MLE_ARENA;
   mle_status status = parse_root(doc, text, len, err);
   doc->root.type |= MLE_JSON_PARSED;
   if (status == MLE_OK)
@@ -336,7 +371,10 @@ mle_status mle_json_parse_text(const char *text, size_t len, cJSON **out, mle_er
 
 void mle_json_parsed_free(cJSON *root) {
   document *doc = (document *)(void *)root; /* its first member */
-  mle_arena_release(&doc->arena);
+  for (slab *at = doc->slabs, *older; at != NULL; at = older) {
+    older = at->older;
+    mle_free(at);
+  }
   mle_free(doc->copy);
   mle_free(doc);
 }

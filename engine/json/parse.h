@@ -2,7 +2,7 @@
  * parse.h -- JSON text to nodes; internal to json.c.
  *
  * The nodes are cJSON's, so that what was parsed and what was built print alike, but those of a document
- * lie in one arena, with the texts they point to: freed together, and ten times as quick as one by one.
+ * lie together, and so do the texts they point to: made and freed as one.
  */
 #ifndef MLE_JSON_PARSE_H
 #define MLE_JSON_PARSE_H
@@ -11,9 +11,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "engine/base/arena.h"
+#include "engine/base/error.h"
 
-#define MLE_JSON_PARSED (1 << 16) /* in the type of a document's root: it and all below are of an arena */
+#define MLE_JSON_PARSED (1 << 16) /* in the type of a document's root: it and all below lie together */
 
 /* RFC 8259, no key twice in an object. Of integers longer than 15 digits `valuestring` is the text; of arrays
  * and objects `valueint` is the count. */
