@@ -313,6 +313,14 @@ static bool exact_numbers(cJSON *node) {
   return true;
 }
 
+/* Whether it prints exactly as it is: whole numbers that were added are texts already. */
+static bool is_exact(const cJSON *node) {
+  if (cJSON_IsNumber(node)) return false;
+  for (const cJSON *item = node->child; item != NULL; item = item->next)
+    if (!is_exact(item)) return false;
+  return true;
+}
+
 /* One of nodes of its own, whatever it is a copy of. */
 static cJSON *exact_copy(const cJSON *value) {
   pthread_once(&hooked, hook_allocator);
@@ -329,6 +337,7 @@ mle_json *mle_json_add_copy(mle_json *to, const char *key, const mle_json *value
 
 char *mle_json_print(const mle_json *doc, bool pretty) {
   if (doc == NULL || !is_complete(doc)) return NULL;
+  if (is_exact(doc)) return pretty ? cJSON_Print(doc) : cJSON_PrintUnformatted(doc);
   cJSON *copy = exact_copy(doc);
   if (copy == NULL) return NULL;
   char *text = pretty ? cJSON_Print(copy) : cJSON_PrintUnformatted(copy);
