@@ -15,23 +15,27 @@ static const mle_filter_attribute run_attributes[] = {
     {"run_id", "run_uuid", MLE_FILTER_LISTED},       {"run_name", "name", MLE_FILTER_TEXT},
     {"status", "status", MLE_FILTER_TEXT},           {"user_id", "user_id", MLE_FILTER_TEXT},
     {"artifact_uri", "artifact_uri", MLE_FILTER_TEXT}, {"start_time", "start_time", MLE_FILTER_NUMBER},
-    {"end_time", "end_time", MLE_FILTER_NUMBER},     {NULL, NULL, MLE_FILTER_TEXT},
+    {"end_time", "end_time", MLE_FILTER_NUMBER},     {"created", "start_time", MLE_FILTER_NUMBER},
+    {"Created", "start_time", MLE_FILTER_NUMBER},    {"run name", "name", MLE_FILTER_TEXT},
+    {"Run name", "name", MLE_FILTER_TEXT},           {"Run Name", "name", MLE_FILTER_TEXT},
+    {NULL, NULL, MLE_FILTER_TEXT},
 };
 static const mle_filter_attribute experiment_attributes[] = {
     {"name", "name", MLE_FILTER_TEXT},
     {"creation_time", "creation_time", MLE_FILTER_NUMBER},
     {"last_update_time", "last_update_time", MLE_FILTER_NUMBER},
-    {"experiment_id", "experiment_id", MLE_FILTER_ORDER_ONLY},
+    {"experiment_id", "experiment_id", MLE_FILTER_LISTED},
     {NULL, NULL, MLE_FILTER_TEXT},
 };
 static const mle_filter_attribute model_attributes[] = {
-    {"name", "name", MLE_FILTER_TEXT},
+    {"name", "name", MLE_FILTER_LISTED},
+    {"timestamp", "last_updated_time", MLE_FILTER_ORDER_ONLY},
     {"creation_timestamp", "creation_time", MLE_FILTER_ORDER_ONLY},
     {"last_updated_timestamp", "last_updated_time", MLE_FILTER_ORDER_ONLY},
     {NULL, NULL, MLE_FILTER_TEXT},
 };
 static const mle_filter_attribute version_attributes[] = {
-    {"name", "name", MLE_FILTER_TEXT},
+    {"name", "name", MLE_FILTER_LISTED},
     {"version_number", "version", MLE_FILTER_NUMBER},
     {"run_id", "run_id", MLE_FILTER_LISTED},
     {"source_path", "source", MLE_FILTER_TEXT},
@@ -45,6 +49,11 @@ static const mle_filter_attribute logged_attributes[] = {
     {"model_id", "model_id", MLE_FILTER_LISTED},
     {"model_type", "model_type", MLE_FILTER_LISTED},
     {"source_run_id", "source_run_id", MLE_FILTER_LISTED},
+    {"experiment_id", "experiment_id", MLE_FILTER_LISTED},
+    {"artifact_location", "artifact_location", MLE_FILTER_LISTED},
+    {"status", "status", MLE_FILTER_LISTED}, /* a number there: '2' is READY */
+    {"status_message", "status_message", MLE_FILTER_LISTED},
+    {"lifecycle_stage", "lifecycle_stage", MLE_FILTER_LISTED},
     {"creation_timestamp", "creation_timestamp_ms", MLE_FILTER_NUMBER},
     {"creation_time", "creation_timestamp_ms", MLE_FILTER_NUMBER},
     {"last_updated_timestamp", "last_updated_timestamp_ms", MLE_FILTER_NUMBER},
@@ -61,7 +70,7 @@ const mle_filter_subject mle_filter_runs = {
     run_attributes, "run_id, run_name, status, user_id, artifact_uri, start_time or end_time",
     ATTRIBUTES | METRICS | PARAMS | TAGS | BIT(MLE_FILTER_DATASET), ATTRIBUTES | METRICS | PARAMS | TAGS};
 const mle_filter_subject mle_filter_experiments = {
-    experiment_attributes, "name, creation_time or last_update_time", ATTRIBUTES | TAGS, ATTRIBUTES};
+    experiment_attributes, "name, experiment_id, creation_time or last_update_time", ATTRIBUTES | TAGS, ATTRIBUTES};
 const mle_filter_subject mle_filter_models = {model_attributes, "name", ATTRIBUTES | TAGS, ATTRIBUTES};
 const mle_filter_subject mle_filter_versions = {
     version_attributes, "name, version_number, run_id or source_path", ATTRIBUTES | TAGS, ATTRIBUTES};
@@ -108,9 +117,10 @@ static mle_status copy_piece(reader *r, const char *start, const char **out) {
   return copy != NULL ? MLE_OK : mle_nomem(r->err, "reading a search");
 }
 
-/* A text between two `quote`s; there is no escape. */
+/* A text between two `quote`s. One that is doubled ends nothing, and stays doubled, as in MLflow. */
 static mle_status read_quoted(reader *r, char quote, const char **out) {
   const char *start = r->at + 1, *end = strchr(start, quote);
+  while (end != NULL && end[1] == quote) end = strchr(end + 2, quote);
   if (end == NULL) return fail_at(r, "a quote is not closed");
   r->at = end;
   MLE_TRY(copy_piece(r, start, out));
@@ -212,11 +222,15 @@ static mle_status read_operator(reader *r, mle_filter_condition *c) {
       c->operator = words[i];
       return MLE_OK;
     }
+  if (take_word(r, "NOT")) {
+    c->operator = "NOT IN";
+    return take_word(r, "IN") ? MLE_OK : fail_at(r, "NOT is followed by IN");
+  }
   if (take_word(r, "IS")) {
     c->operator = take_word(r, "NOT") ? "IS NOT NULL" : "IS NULL";
     return take_word(r, "NULL") ? MLE_OK : fail_at(r, "IS is followed by NULL or NOT NULL");
   }
-  return fail_at(r, "a comparison is missing (= != > >= < <= LIKE ILIKE IN IS)");
+  return fail_at(r, "a comparison is missing (= != > >= < <= LIKE ILIKE IN NOT IN IS)");
 }
 
 static mle_status read_number(reader *r, mle_filter_condition *c) {
@@ -246,6 +260,8 @@ static mle_status read_texts(reader *r, mle_filter_condition *c) {
   if (*r->at != '(') return fail_at(r, "IN needs a list in parentheses");
   do {
     r->at++;
+    skip_spaces(r);
+    if (*r->at == ')' && c->num_texts > 0) break; /* a comma behind the last: Python's tuple of one */
     MLE_TRY(read_text(r, c));
     skip_spaces(r);
   } while (*r->at == ',');
@@ -254,16 +270,20 @@ static mle_status read_texts(reader *r, mle_filter_condition *c) {
   return MLE_OK;
 }
 
+/* Of logged models params and tags do, too. */
+static bool takes_list(const reader *r, const mle_filter_condition *c) {
+  if (c->attribute != NULL) return c->attribute->kind == MLE_FILTER_LISTED;
+  return c->entity == MLE_FILTER_DATASET || r->subject == &mle_filter_logged_models;
+}
+
 static mle_status read_value(reader *r, mle_filter_condition *c) {
   bool is_keyed = c->entity == MLE_FILTER_PARAM || c->entity == MLE_FILTER_TAG;
   if (strncmp(c->operator, "IS", 2) == 0)
     return is_keyed ? MLE_OK : fail_at(r, "only params and tags are compared with NULL");
   if (compares_numbers(c)) return read_number(r, c);
   if (strpbrk(c->operator, "<>") != NULL) return fail_at(r, "texts have no order here");
-  if (strcmp(c->operator, "IN") != 0) return read_text(r, c);
-  if (c->attribute == NULL || c->attribute->kind != MLE_FILTER_LISTED)
-    return fail_at(r, "this takes no IN");
-  return read_texts(r, c);
+  if (strstr(c->operator, "IN") == NULL) return read_text(r, c);
+  return takes_list(r, c) ? read_texts(r, c) : fail_at(r, "this takes no IN");
 }
 
 static mle_status read_condition(reader *r, mle_filter_condition *c) {

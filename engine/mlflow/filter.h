@@ -6,7 +6,8 @@
  * Conditions are joined by `and` only. A name is ENTITY.KEY, an attribute may
  * stand alone; odd keys stand in back-quotes or double quotes. Metrics and times
  * compare with numbers (= != > >= < <=), all else with quoted texts (= != LIKE
- * ILIKE), ids also IN ('a', 'b'); params and tags also IS NULL, IS NOT NULL.
+ * ILIKE), ids, datasets and names of the registry also IN ('a', 'b') and NOT IN; params
+ * and tags also IS NULL, IS NOT NULL.
  */
 #ifndef MLE_MLFLOW_FILTER_H
 #define MLE_MLFLOW_FILTER_H
@@ -46,11 +47,11 @@ typedef struct mle_filter_condition {
   mle_filter_entity entity;
   const char *key;
   const mle_filter_attribute *attribute; /* NULL: of another entity */
-  const char *operator; /* "=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "IS NULL",
-                           "IS NOT NULL" */
+  const char *operator; /* "=", "!=", ">", ">=", "<", "<=", "LIKE", "ILIKE", "IN", "NOT IN",
+                           "IS NULL", "IS NOT NULL" */
   bool is_number;
   double number;
-  size_t num_texts; /* 1, or those of an IN */
+  size_t num_texts; /* 1, or those of a list */
   const char **text;
 } mle_filter_condition;
 

@@ -11,13 +11,12 @@
 
 #define COLUMN_MAX 40
 
-/* A NaN is kept as 0, but no number: as in MLflow 3 it compares with none. */
-#define TAGS_IN(table) {table, "key", "value", "", ""}
-#define NONE {NULL, NULL, NULL, NULL, NULL}
+#define TAGS_IN(table) {table, "key", "value", false, ""}
+#define NONE {NULL, NULL, NULL, false, NULL}
 
 const mle_sqlite_subject mle_sqlite_runs = {
     &mle_filter_runs, "x.run_uuid = r.run_uuid", TAGS_IN("tags"), TAGS_IN("params"),
-    {"latest_metrics", "key", "value", " and x.is_nan = 0", ""},
+    {"latest_metrics", "key", "value", true, ""},
     "r.start_time desc", "r.start_time desc, r.run_uuid"};
 const mle_sqlite_subject mle_sqlite_experiments = {
     &mle_filter_experiments, "x.experiment_id = r.experiment_id", TAGS_IN("experiment_tags"), NONE, NONE,
@@ -30,9 +29,9 @@ const mle_sqlite_subject mle_sqlite_versions = {
     NONE, NONE, "r.last_updated_time desc", "r.name asc, r.version desc"};
 const mle_sqlite_subject mle_sqlite_logged_models = {
     &mle_filter_logged_models, "x.model_id = r.model_id",
-    {"logged_model_tags", "tag_key", "tag_value", "", ""},
-    {"logged_model_params", "param_key", "param_value", "", ""},
-    {"logged_model_metrics", "metric_name", "metric_value", "",
+    {"logged_model_tags", "tag_key", "tag_value", false, ""},
+    {"logged_model_params", "param_key", "param_value", false, ""},
+    {"logged_model_metrics", "metric_name", "metric_value", false,
      " order by x.metric_timestamp_ms desc, x.metric_step desc, x.run_id limit 1"},
     "r.creation_timestamp_ms desc", "r.creation_timestamp_ms desc, r.model_id"};
 
@@ -71,20 +70,26 @@ static const mle_sqlite_keyed *keyed_of(const mle_sqlite_subject *subject,
   return entity == MLE_FILTER_PARAM ? &subject->params : &subject->tags;
 }
 
-static mle_status put_keyed(mle_buffer *sql, const mle_sqlite_subject *subject,
+/* A NaN is no number: as in MLflow 3 it differs from each, and compares with none else. */
+static mle_status put_value(mle_buffer *sql, const mle_sqlite_keyed *in,
                             const mle_filter_condition *c, mle_error *err) {
   char column[COLUMN_MAX];
+  bool differs = strcmp(c->operator, "!=") == 0;
+  snprintf(column, sizeof column, "x.%s", in->value);
+  MLE_TRY(mle_buffer_puts(sql, !in->has_nan ? " and (" : differs ? " and (x.is_nan = 1 or " : " and (x.is_nan = 0 and ", err));
+  MLE_TRY(put_comparison(sql, column, c, err));
+  return mle_buffer_puts(sql, ")", err);
+}
+
+static mle_status put_keyed(mle_buffer *sql, const mle_sqlite_subject *subject,
+                            const mle_filter_condition *c, mle_error *err) {
   const mle_sqlite_keyed *in = keyed_of(subject, c->entity);
   MLE_TRY(mle_buffer_printf(sql, err, "%sexists (select 1 from %s x where %s and x.%s = ",
                             strcmp(c->operator, "IS NULL") == 0 ? "not " : "", in->table,
                             subject->join, in->key));
   MLE_TRY(put_text(sql, c->key, err));
-  if (strncmp(c->operator, "IS ", 3) != 0) {
-    snprintf(column, sizeof column, "x.%s", in->value);
-    MLE_TRY(mle_buffer_puts(sql, " and ", err));
-    MLE_TRY(put_comparison(sql, column, c, err));
-  }
-  return mle_buffer_printf(sql, err, "%s)", in->counts);
+  if (strncmp(c->operator, "IS ", 3) != 0) MLE_TRY(put_value(sql, in, c, err));
+  return mle_buffer_puts(sql, ")", err);
 }
 
 static mle_status put_dataset(mle_buffer *sql, const mle_filter_condition *c, mle_error *err) {
@@ -124,7 +129,18 @@ mle_status mle_sqlite_put_experiments(mle_buffer *sql, const char *const *ids, m
 
 /* ====== Order ====== */
 
-/* What lacks the value comes last, in either direction. */
+/* "(select COLUMN of the pair) DIRECTION nulls last, " */
+static mle_status put_order_by(mle_buffer *sql, const mle_sqlite_subject *subject,
+                               const mle_filter_order *order, const char *column,
+                               const char *direction, mle_error *err) {
+  const mle_sqlite_keyed *in = keyed_of(subject, order->entity);
+  MLE_TRY(mle_buffer_printf(sql, err, "(select x.%s from %s x where %s and x.%s = ", column,
+                            in->table, subject->join, in->key));
+  MLE_TRY(put_text(sql, order->key, err));
+  return mle_buffer_printf(sql, err, "%s) %s nulls last, ", in->newest, direction);
+}
+
+/* What lacks the value comes last, in either direction; NaN just before. */
 static mle_status put_order(mle_buffer *sql, const mle_sqlite_subject *subject, const char *text,
                             mle_arena *memory, mle_error *err) {
   mle_filter_order order;
@@ -133,10 +149,8 @@ static mle_status put_order(mle_buffer *sql, const mle_sqlite_subject *subject, 
   if (order.entity == MLE_FILTER_ATTRIBUTE)
     return mle_buffer_printf(sql, err, "r.%s %s nulls last, ", order.attribute->column, direction);
   const mle_sqlite_keyed *in = keyed_of(subject, order.entity);
-  MLE_TRY(mle_buffer_printf(sql, err, "(select x.%s from %s x where %s and x.%s = ", in->value,
-                            in->table, subject->join, in->key));
-  MLE_TRY(put_text(sql, order.key, err));
-  return mle_buffer_printf(sql, err, "%s) %s nulls last, ", in->newest, direction);
+  if (in->has_nan) MLE_TRY(put_order_by(sql, subject, &order, "is_nan", "asc", err));
+  return put_order_by(sql, subject, &order, in->value, direction, err);
 }
 
 static mle_status put_orders(mle_buffer *sql, const mle_sqlite_subject *subject,

@@ -12,6 +12,8 @@
 #ifndef MLE_MLFLOW_SQLITE_SEARCH_H
 #define MLE_MLFLOW_SQLITE_SEARCH_H
 
+#include <stdbool.h>
+
 #include "engine/base/buffer.h"
 #include "engine/mlflow/filter.h"
 #include "engine/mlflow/sqlite.h"
@@ -22,7 +24,7 @@
 /* Where pairs of a kind are kept. */
 typedef struct mle_sqlite_keyed {
   const char *table, *key, *value;
-  const char *counts; /* what else holds of those that count, from " and " on */
+  bool has_nan;       /* a NaN is kept as 0 with is_nan = 1 */
   const char *newest; /* of several with one key, from " order by " on */
 } mle_sqlite_keyed;
 

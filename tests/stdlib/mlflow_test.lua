@@ -253,7 +253,7 @@ function TestMlflow:test_experiments_and_pages()
   found = mlflow.search_experiments { filter_string = "tags.parity = 'odd'", order_by = "name DESC", max_results = 2, page_token = found.token }
   lu.assertEquals({ found[1].name, #found, found.token }, { "e1", 1, nil })
   lu.assertErrorMsgContains("page token", mlflow.search_experiments, { page_token = "x" })
-  lu.assertErrorMsgContains("an attribute is name, creation_time", mlflow.search_experiments, { filter_string = "metrics.a > 1" })
+  lu.assertErrorMsgContains("an attribute is name, experiment_id, creation_time", mlflow.search_experiments, { filter_string = "metrics.a > 1" })
   lu.assertErrorMsgContains("invalid option 'SOME'", mlflow.search_experiments, { view_type = "SOME" })
 end
 

@@ -94,6 +94,24 @@ static void filters_are_parsed(void **state) {
   mle_arena_release(&memory);
 }
 
+static void lists_are_parsed_and_doubled_quotes_kept(void **state) {
+  (void)state;
+  mle_arena memory = MLE_ARENA;
+  mle_filter f;
+  const char *text = "dataset.digest NOT  IN ('a', 'b',) and `Run name` = 'it''s' and Created > 1 and params.x = ''";
+  assert_int_equal(mle_filter_parse(&mle_filter_runs, text, &memory, &f, NULL), MLE_OK);
+  assert_int_equal(f.count, 4);
+  assert_string_equal(f.condition[0].operator, "NOT IN");
+  assert_int_equal(f.condition[0].num_texts, 2);
+  assert_string_equal(f.condition[1].attribute->column, "name");
+  assert_string_equal(f.condition[1].text[0], "it''s");
+  assert_string_equal(f.condition[2].attribute->column, "start_time");
+  assert_string_equal(f.condition[3].text[0], "");
+  text = "params.x IN ('a') and status NOT IN ('2')";
+  assert_int_equal(mle_filter_parse(&mle_filter_logged_models, text, &memory, &f, NULL), MLE_OK);
+  mle_arena_release(&memory);
+}
+
 static void bad_filters_are_refused_where_they_are_wrong(void **state) {
   (void)state;
   static const char *const bad[] = {
@@ -101,7 +119,8 @@ static void bad_filters_are_refused_where_they_are_wrong(void **state) {
       "metrics.a > 1 or metrics.b > 2",      "nonsense = 'x'",    "params.a =",
       "params.a = 'x",   "status IN ('a')",  "run_id IN ('a'",    "metrics. = 1",
       "dataset.x = 'y'", "metrics.a > 1x",   "a",                 "metrics.a > 1 and",
-      "metrics.a > 1e999", "metrics.a < -inf",  "metrics.a = nan"};
+      "metrics.a > 1e999", "metrics.a < -inf",  "metrics.a = nan",
+      "params.a IN ('b')", "run_id NOT LIKE 'a'", "run_id IN ()", "run_id IN (,)", "run_id = 'a''"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
     mle_arena memory = MLE_ARENA;
     mle_filter f;
@@ -133,6 +152,7 @@ int main(void) {
       cmocka_unit_test(aliases_and_names_have_their_rules),
       cmocka_unit_test(run_names_are_like_mlflows),
       cmocka_unit_test(filters_are_parsed),
+      cmocka_unit_test(lists_are_parsed_and_doubled_quotes_kept),
       cmocka_unit_test(bad_filters_are_refused_where_they_are_wrong),
       cmocka_unit_test(orders_are_parsed),
   };

@@ -137,6 +137,27 @@ class Access(WithEnvironment):
         self.assertIn("tracking URI postgresql://... is not spoken", said)
         self.no_secret({"said": said, **self.files(project.path())}, CANARY)
 
+    def test_what_waits_to_be_sent_tells_no_secret(self):
+        """The metrics that a server away was not sent lie on the disk."""
+        away = threading.Event()
+        away.set()
+        proxy = Proxy(self.server.port, lambda method, path, nth: "drop" if away.is_set() and path.endswith("/runs/log-batch") else None)
+        self.addCleanup(proxy.close)
+        project = self.project(scripts=None)
+        self.set(MLFLOW_TRACKING_URI=proxy.url.replace("//", f"//admin:{ADMIN['MLFLOW_TRACKING_PASSWORD'].replace(' ', '%20')}@"), MLFLOW_TRACKING_TOKEN=CANARY + "token")
+        said = self.touch(project, code=1)
+        self.assertIn("'mlengine mlflow flush' sends them", said)
+        here = self.files(project.path())
+        spooled = [text for path, text in here.items() if "/spool/" in path]
+        self.assertEqual(len(spooled), 1)
+        self.assertIn('"metrics"', spooled[0])
+        said += project.run("history", "--json") + project.run("logs", "1")
+        self.no_secret({"said": said, **here}, CANARY, BASIC.split()[1])
+        away.clear()
+        said = project.run("mlflow", "flush")
+        self.assertIn("1 points sent", said)
+        self.no_secret({"said": said, **self.files(project.path())}, CANARY, BASIC.split()[1])
+
     def test_the_whole_pipeline_tells_no_secret(self):
         """The catalog's database, MLflow's server, a token beside it: all that came of it, on this machine and on the others."""
         project = self.project()
