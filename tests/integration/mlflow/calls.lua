@@ -58,6 +58,12 @@ tell("all", names(mlflow.search_experiments { view_type = "ALL", order_by = "nam
 tell("run in a deleted one", kind(mlflow.start_run, { experiment = "drei" }))
 mlflow.restore_experiment(three.experiment_id)
 tell("restored", experiment(mlflow.get_experiment(three.experiment_id)))
+mlflow.set_experiment_tags(two.experiment_id, { a = 1, b = true, team = "x" })
+if LOGGED then
+  mlflow.delete_experiment_tag(two.experiment_id, "a")
+  tell("tag of an experiment that is not there", kind(mlflow.delete_experiment_tag, two.experiment_id, "a") ~= "done")
+end
+tell("tags at once", experiment(mlflow.get_experiment(two.experiment_id)))
 
 -- ====== Runs ======
 
@@ -138,6 +144,30 @@ mlflow.restore_experiment(one.experiment_id)
 tell("came with it", mlflow.get_run(ids.first).info.lifecycle_stage)
 tell("no such run", kind(mlflow.get_run, ("0"):rep(32)))
 
+local function text_of(run, path)
+  local file <close> = assert(io.open(mlflow.download("runs:/" .. run .. "/" .. path)))
+  return file:read "a"
+end
+local outer = mlflow.start_run { experiment = "two", run_name = "outer" }
+local within = mlflow.with_run(function(run)
+  run:set_tags { x = 1, y = "é" }
+  run:log_metrics({ p = 0.5, q = 2, r = -1 / 0 }, 3)
+  run:log_dict({ a = { 1, 2 }, b = "c" }, "d/e.json")
+  run:log_artifact("calls_artifact.txt", "files")
+  return mlflow.active_run() == run and run.id
+end, { experiment = "two", run_name = "within", parent = outer })
+tell("active", mlflow.active_run() == outer)
+outer:finish "FINISHED"
+mlflow.update_run(within, { status = "FINISHED" })
+tell("within", run_of(mlflow.get_run(within)))
+tell("its child", mlflow.get_run(within).data.tags["mlflow.parentRunId"] == outer.id)
+tell("its step", mlflow.get_metric_history(within, "p")[1].step)
+tell("its files", map(mlflow.list_artifacts(within), function(a) return json.array { a.path, a.is_dir } end))
+tell("its json", json.decode(text_of(within, "d/e.json")))
+tell("its file", text_of(within, "files/calls_artifact.txt"))
+pcall(mlflow.with_run, function() error "x" end, { experiment = "two", run_name = "fails" })
+tell("failed", map(mlflow.search_runs { experiment = "two", filter = "run_name = 'fails'" }, run_of))
+
 -- ====== The registry ======
 
 local function model(m) return { name = m.name, description = m.description or "", tags = pairs_of(m.tags), aliases = pairs_of(m.aliases) } end
@@ -172,6 +202,7 @@ local function is_ours(key) return key:find "^mlengine" end
 local function version(v)
   return { name = v.name, version = v.version, description = v.description or "", tags = pairs_of(v.tags, is_ours), status = v.status, stage = v.current_stage, by = v.run_id and mlflow.get_run(v.run_id).info.run_name or "" }
 end
+tell("listed", map(mlflow.get_model_versions "A", function(v) return v.version end))
 mlflow.update_model_version("A", 2, "the good one")
 mlflow.set_model_version_tag("A", 2, "checked", "yes")
 mlflow.set_model_version_tag("A", 2, "drop", "x")

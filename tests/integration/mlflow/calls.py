@@ -67,6 +67,12 @@ tell("all", names(client.search_experiments(view_type=ViewType.ALL, order_by=["n
 tell("run in a deleted one", kind(client.create_run, three))
 client.restore_experiment(three)
 tell("restored", experiment(client.get_experiment(three)))
+for key, value in {"a": 1, "b": "true", "team": "x"}.items():
+    client.set_experiment_tag(two, key, value)
+if not mlflow.__version__.startswith("2"):
+    client.delete_experiment_tag(two, "a")
+    tell("tag of an experiment that is not there", kind(client.delete_experiment_tag, two, "a") != "done")
+tell("tags at once", experiment(client.get_experiment(two)))
 
 # ====== Runs ======
 
@@ -157,6 +163,28 @@ client.restore_experiment(one)
 tell("came with it", client.get_run(ids["first"]).info.lifecycle_stage)
 tell("no such run", kind(client.get_run, "0" * 32))
 
+mlflow.set_experiment("two")
+with mlflow.start_run(run_name="outer") as outer:
+    with mlflow.start_run(run_name="within", nested=True) as within:
+        mlflow.set_tags({"x": 1, "y": "é"})
+        mlflow.log_metrics({"p": 0.5, "q": 2, "r": -math.inf}, step=3)
+        mlflow.log_dict({"a": [1, 2], "b": "c"}, "d/e.json")
+        mlflow.log_artifact("calls_artifact.txt", "files")
+    tell("active", mlflow.active_run().info.run_id == outer.info.run_id)
+within = within.info.run_id
+tell("within", run_of(client.get_run(within)))
+tell("its child", client.get_run(within).data.tags["mlflow.parentRunId"] == outer.info.run_id)
+tell("its step", client.get_metric_history(within, "p")[0].step)
+tell("its files", [[a.path, a.is_dir] for a in client.list_artifacts(within)])
+tell("its json", mlflow.artifacts.load_dict(f"runs:/{within}/d/e.json"))
+tell("its file", mlflow.artifacts.load_text(f"runs:/{within}/files/calls_artifact.txt"))
+try:
+    with mlflow.start_run(run_name="fails"):
+        raise ValueError("x")
+except ValueError:
+    pass
+tell("failed", [run_of(r) for r in client.search_runs([two], "run_name = 'fails'")])
+
 # ====== The registry ======
 
 
@@ -205,6 +233,7 @@ def version(v):
             "stage": v.current_stage, "by": client.get_run(v.run_id).info.run_name if v.run_id else ""}
 
 
+tell("listed", sorted((int(v.version) for v in client.search_model_versions("name = 'A'")), reverse=True))
 client.update_model_version("A", "2", "the good one")
 client.set_model_version_tag("A", "2", "checked", "yes")
 client.set_model_version_tag("A", "2", "drop", "x")

@@ -65,6 +65,7 @@ class Calls(unittest.TestCase):
         for server in servers:
             self.addCleanup(server.stop)
             server.wait()
+        project.write("calls_artifact.txt", "a line\n")
         theirs = self.by_python(venv, project, servers[0].url)
         with self.subTest("server"):
             self.compare(venv, self.by_mlengine(venv, project, servers[1].url), theirs)
