@@ -107,8 +107,10 @@ mle_status mle_frame_where(mle_frame *frame, const char *predicate, mle_frame **
   MLE_TRY(mle_recipe_text(&after, err, "WHERE (%s\n)", predicate));
   mle_status status = wrap(frame, true, "SELECT * FROM", "SELECT * FROM", after, out, err);
   mle_free(after);
-  if (status == MLE_OK && mle_words_volatile(predicate)) (*out)->volatile_ = true;
-  return status;
+  if (status != MLE_OK) return status;
+  if (mle_words_volatile(predicate)) (*out)->volatile_ = true;
+  (*out)->alike = mle_words_closed(predicate);
+  return MLE_OK;
 }
 
 mle_status mle_frame_limit(mle_frame *frame, int64_t count, int64_t offset, mle_frame **out,

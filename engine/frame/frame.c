@@ -213,7 +213,7 @@ mle_status mle_frame_check(mle_frame *frame, mle_error *err) {
   mle_connection *c;
   MLE_TRY(mle_frame_connect(frame, &c, err));
   mle_status status = plan(frame, c, frame->sql, err);
-  if (status == MLE_OK && frame->positioned != NULL) {
+  if (status == MLE_OK && frame->positioned != NULL && !frame->alike) {
     status = plan(frame, c, frame->positioned, err);
     if (status == MLE_EINVAL)
       mle_fail(err, status, "an expression here must give one value per row; frame.sql can aggregate");

@@ -30,6 +30,7 @@ struct mle_frame {
   int pin_generation;   /* of the database that holds it */
   int splits;           /* above this frame, so that no two share their dice */
   bool steady;          /* known to give the same rows in the same order each time */
+  bool alike;           /* where `sql` can be planned, `positioned` can, too */
   bool volatile_;       /* some text above names a function like random() */
   int64_t known_rows;   /* -1: unknown */
   mle_frame *like;      /* a parent with the same columns, else NULL */

@@ -110,3 +110,15 @@ bool mle_words_volatile(const char *text) {
     if (word == MLE_WORD_NAME && is_volatile(words.start, words.len)) return true;
   return false;
 }
+
+bool mle_words_closed(const char *text) {
+  mle_words words = {text, NULL, 0};
+  long depth = 0;
+  for (mle_word word; (word = mle_words_next(&words)) != MLE_WORD_END;) {
+    bool star = *words.start == '*' || (words.len == 7 && strncasecmp(words.start, "columns", 7) == 0);
+    if (star || *words.start == ';') return false;
+    if (*words.start == '(') depth++;
+    if (*words.start == ')' && --depth < 0) return false;
+  }
+  return depth == 0;
+}

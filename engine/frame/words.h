@@ -31,7 +31,10 @@ mle_word mle_words_next(mle_words *words);
 /* Whether the text names a function whose value may differ at the next reading. */
 bool mle_words_volatile(const char *text);
 
-/* The names this looks for, sorted, NULL at the end; a test holds them against DuckDB's catalog. */
+/* Whether the text stays within parentheses that are put around it, and names no columns by a star. */
+bool mle_words_closed(const char *text);
+
+/* The names mle_words_volatile looks for, sorted, NULL at the end; a test holds them against DuckDB's catalog. */
 extern const char *const mle_volatile_names[];
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/frame/frame.h"
+#include "engine/frame/words.h"
 
 static mle_session *open_session(int threads) {
   mle_session *session;
@@ -115,6 +116,15 @@ done:
   return status;
 }
 
+static void predicates_that_stay_in_their_parentheses(void **state) {
+  (void)state;
+  static const char *const closed[] = {"a > 1", "a in (1, (2)) or s = ')' -- )", "exists (from t) /* ) */", "s = $$)$$", "", NULL};
+  static const char *const open[] = {"true) union all (select 1", "a > 1)", "(a > 1", "a > 1; drop table t", "columns(*) > 0", "a * 2 > 1",
+                                     "COLUMNS('a|b') > 0", NULL};
+  for (size_t i = 0; closed[i] != NULL; i++) assert_true(mle_words_closed(closed[i]));
+  for (size_t i = 0; open[i] != NULL; i++) assert_false(mle_words_closed(open[i]));
+}
+
 static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   (void)state;
   mle_session *session = open_session(1);
@@ -137,6 +147,7 @@ int main(void) {
       cmocka_unit_test(streams_keep_plan_order_on_any_number_of_threads),
       cmocka_unit_test(columns_and_mistakes_are_named),
       cmocka_unit_test(rows_are_collected_whatever_their_columns_are_called),
+      cmocka_unit_test(predicates_that_stay_in_their_parentheses),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
