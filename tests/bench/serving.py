@@ -181,7 +181,7 @@ def write_figures(lines):
 def plot(figures, names, path):
     """Grouped bars on a logarithmic axis, as SVG."""
     groups = [(rows, connections) for rows in ROWS for connections in CONNECTIONS]
-    width, height, left, top, bottom = 760, 340, 60, 40, 50
+    width, height, left, top, bottom = 760, 340, 72, 40, 50
     high, inner = 6.0, (width - left - 10) / len(groups)
     bar = inner / (len(names) + 1)
 
