@@ -151,7 +151,7 @@ static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
     mle_arena_release(&memory);
     assert_true(status == MLE_OK || status == MLE_ENOMEM || status == MLE_EFORMAT);
   }
-  assert_true(granted > 10);
+  assert_true(granted > 5);
 }
 
 int main(void) {
