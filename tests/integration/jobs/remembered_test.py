@@ -2,8 +2,10 @@
 """What a pipeline's file said is remembered, and only for as long as it says so: never shows in what is answered."""
 
 import os
+import sys
 import unittest
 
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from support import Project
 
 PIPELINE = """local pipeline = require "mlengine.pipeline"
