@@ -173,9 +173,11 @@ static int l_cancelled(lua_State *L) {
   return 1;
 }
 
-/* forgive() -> whether a Ctrl-C was taken back; see mle_cancel_forgive */
+/* forgive() -> whether a Ctrl-C was taken back; see mle_cancel_forgive. A write that it interrupted is no full disk. */
 static int l_forgive(lua_State *L) {
-  lua_pushboolean(L, mle_cancel_forgive());
+  bool forgiven = mle_cancel_forgive();
+  if (forgiven) clearerr(stdout);
+  lua_pushboolean(L, forgiven);
   return 1;
 }
 

@@ -59,6 +59,14 @@ class Prompt:
             self.wait_for(pattern)
         self.wait_for(re.escape(prompt))
 
+    def closed(self, code):
+        while self.read() and select.select([self.fd], [], [], 0)[0]:
+            continue
+        os.close(self.fd)
+        if code != 0:
+            raise AssertionError(f"the prompt ended with {code}: {self.text!r}")
+        return code
+
     def end(self):
         """Ctrl-D, again and again: one that comes between prompt and raw mode is lost."""
         deadline = time.time() + PATIENCE_S
@@ -67,8 +75,7 @@ class Prompt:
             for _ in range(20):
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
                 if pid != 0:
-                    os.close(self.fd)
-                    return os.waitstatus_to_exitcode(status)
+                    return self.closed(os.waitstatus_to_exitcode(status))
                 time.sleep(0.01)
         raise AssertionError("the prompt goes on after the end of its input")
 
@@ -114,7 +121,8 @@ class Typed(unittest.TestCase):
 
     def test_ctrl_c_ends_the_evaluation_only(self):
         self.prompt.ask("x = 5")
-        for endless in ("while true do end", "while true do pcall(function() while true do end end) end"):
+        for endless in ("while true do end", "while true do pcall(function() while true do end end) end",
+                        *["while true do print 'and on' end"] * 5):  # which waits for the terminal, mostly
             self.prompt.send(endless + "\n")
             time.sleep(0.5)
             self.prompt.send("\x03")
