@@ -182,7 +182,7 @@ def java_planner(work):
 
 
 PLANS = (("{:,} entries in one manifest", "entries", 10000, "scan", 10), ("{:,} entries, of which bounds leave 100", "entries", 10000, "filter", 10),
-         ("{:,} manifests in one list", "manifests", 10000, "scan", 3), ("{:,} snapshots, the newest", "snapshots", 1000, "scan", 10),
+         ("{:,} manifests in one list", "manifests", 10000, "scan", 3), ("{:,} snapshots, the newest", "snapshots", 1000, "scan", 90),
          ("{:,} snapshots, all that they appended", "snapshots", 1000, "increment", 10))
 
 
