@@ -2,6 +2,7 @@
 """T7. The state file is cut off at each byte, and each of its bytes is changed: that is noticed, or changes nothing. What the
 write-ahead log loses are its last commits, never one between."""
 
+import json
 import os
 import random
 import re
@@ -17,6 +18,7 @@ from support import PROGRAM, Project, rounds
 
 from kill_test import CONSUME, PASS_ON, PIPELINE
 
+HERE = os.path.dirname(os.path.abspath(__file__))
 DAMAGED = "is damaged: "
 WAL_HEADER, FRAME_HEADER = 32, 24
 
@@ -72,14 +74,48 @@ class Damage(unittest.TestCase):
         self.assertFalse(os.path.exists(self.log))
         return self.read(self.state), self.ask()
 
-    def places(self, length, reduced, what):
-        count = rounds(min(reduced, length), length, what)
+    def places(self, length, reduced, what, full=None):
+        """All of them in the full count; `full` where a command, or three, is started for each."""
+        count = rounds(min(reduced, length), min(full or length, length), what)
         return range(length) if count == length else sorted(self.random.sample(range(length), count))
+
+    def look(self, file, whole, places, beside=None):
+        """What damage.lua says of a file damaged at [at, mask] of places: how often which answer, and where first."""
+        cases = {"file": file, "whole": self.project.path("whole"), "beside": beside and self.project.path("beside"), "places": places}
+        for name, content in (("whole", whole), ("beside", beside or b"")):
+            with open(self.project.path(name), "wb") as f:
+                f.write(content)
+        self.project.write("cases.json", json.dumps({key: value for key, value in cases.items() if value is not None}))
+        done = subprocess.run([PROGRAM, "test", os.path.join(HERE, "damage.lua")], cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env={**os.environ, "CASES": self.project.path("cases.json")}, timeout=3600)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        self.assertTrue(lines, done.stdout)
+        return json.loads(lines[-1])
+
+    def test_every_byte_within_one_process(self):
+        whole, _ = self.at_rest()
+        for what, mask in (("bytes changed", lambda: 1 << self.random.randrange(8)), ("bytes changed as a whole", lambda: 0xFF), ("places to cut it off", lambda: 0)):
+            places = self.places(len(whole), 1500, what)
+            said = self.look("state.db", whole, [[at, mask()] for at in places])
+            with self.subTest(what, first=said["first"]):
+                self.assertIn("sound ", said["sound"])
+                self.assertLessEqual(set(said["counts"]), {"damaged", said["sound"]})
+                self.assertGreater(said["counts"]["damaged"], len(places) // 3)  # the rest is of pages that nothing asked for
+
+    def test_every_byte_of_the_log_within_one_process(self):
+        database, log, _ = self.with_log()
+        ends = [0, *range(WAL_HEADER, len(log) + 1, FRAME_HEADER + struct.unpack(">I", log[8:12])[0])]
+        sound = {self.look("state.db-wal", log[:at], [], database)["sound"] for at in ends}  # each state that there was
+        for what, mask in (("bytes of the log changed", lambda: 1 << self.random.randrange(8)), ("places to cut the log off", lambda: 0)):
+            places = self.places(len(log), 1500, what)
+            said = self.look("state.db-wal", log, [[at, mask()] for at in places], database)
+            with self.subTest(what, first=said["first"]):
+                self.assertLessEqual(set(said["counts"]), {"damaged", *sound}, "a state that never was")
 
     def test_each_byte_changed(self):
         whole, known = self.at_rest()
         noticed = 0
-        for at in [*range(16, 28), *range(40, 44), *range(92, 100), *self.places(len(whole), 60, "bytes changed")]:
+        for at in [*range(16, 28), *range(40, 44), *range(92, 100), *self.places(len(whole), 60, "bytes changed, seen by commands", 2000)]:
             changed = bytearray(whole)
             changed[at] ^= self.random.choice([0xFF, 1, 8, 1 << self.random.randrange(8)])
             self.put(self.state, changed)
@@ -97,7 +133,7 @@ class Damage(unittest.TestCase):
         with open(self.project.path("snapshots"), "a") as f:
             f.write(f"{self.ids[-1]}\n")
         refused = 0
-        for at in self.places(len(whole), 10, "runs on a changed byte"):
+        for at in self.places(len(whole), 10, "runs on a changed byte", 500):
             changed = bytearray(whole)
             changed[at] ^= 0xFF
             self.put(self.state, changed)
@@ -113,7 +149,7 @@ class Damage(unittest.TestCase):
 
     def test_cut_off_at_each_byte(self):
         whole, _ = self.at_rest()
-        for at in [0, 1, 99, 100, 511, 512, 4095, 4096, len(whole) - 1, *self.places(len(whole), 10, "places to cut it off")]:
+        for at in [0, 1, 99, 100, 511, 512, 4095, 4096, len(whole) - 1, *self.places(len(whole), 10, "places to cut it off, seen by commands", 1000)]:
             self.put(self.state, whole[:at])
             with self.subTest(at=at):
                 self.assertEqual(self.ask(), DAMAGED)
@@ -149,8 +185,8 @@ class Damage(unittest.TestCase):
 
     def test_the_log_cut_off_or_changed(self):
         database, log, prefixes = self.with_log()
-        for what in ("places to cut the log off", "bytes of the log changed"):
-            for at in self.places(len(log), 12, what):
+        for what in ("places to cut the log off, seen by commands", "bytes of the log changed, seen by commands"):
+            for at in self.places(len(log), 12, what, 1000):
                 changed = bytearray(log)
                 if what.startswith("places"):
                     del changed[at:]
