@@ -12,7 +12,9 @@ local function read(path)
   return file:read "a"
 end
 
+--- A new file each time: one that is cut to nothing first is waited for until it is on the disk.
 local function write(path, content)
+  os.remove(path)
   local file <close> = assert(io.open(path, "wb"))
   assert(file:write(content))
 end
