@@ -63,14 +63,14 @@ static mle_status insert(mle_db *db, const mle_deployment *d, int64_t *out_id, m
   return MLE_OK;
 }
 
-/* A live one is taken up only while the slot still names it. */
+/* One that the slot names is taken up as long as it does: what was overtaken would be answered by another model. */
 static mle_status find_open(mle_db *db, const mle_deployment *d, int64_t *out_id, mle_error *err) {
   return mle_db_get_int(
       db, 0, out_id, err,
       "select max(d.id) from deployments d left join slots s on s.deployment = d.id "
       "where d.endpoint = ? and d.uri = ? and d.sha256 = ? and "
-      "(d.state in ('started', 'verified', 'accepted', 'recorded') "
-      " or (d.state = 'live' and s.deployment = d.id))",
+      "(d.state in ('started', 'verified', 'accepted') "
+      " or (d.state in ('recorded', 'live') and s.deployment = d.id))",
       "sss", d->endpoint, d->uri, d->sha256);
 }
 
@@ -157,11 +157,26 @@ static mle_status set_slot(mle_db *db, int64_t id, mle_error *err) {
                     "i", id);
 }
 
+/* It may have been begun when another was live; and one that came no further than its slot record is overtaken. */
+static mle_status take_place(mle_db *db, int64_t id, mle_error *err) {
+  MLE_TRY(mle_db_run(db, err,
+                     "update deployments set previous = (select previous from slots where deployment = ?1) "
+                     "where id = ?1", "i", id));
+  return mle_db_run(db, err,
+                    "update deployments set state = 'retired', updated_ms = ?2 where state = 'recorded' and "
+                    "id <> ?1 and endpoint = (select endpoint from deployments where id = ?1)",
+                    "ii", id, mle_now_ms());
+}
+
+static mle_status point(mle_db *db, int64_t id, mle_error *err) {
+  MLE_TRY(move(db, id, "recorded", err));
+  MLE_TRY(set_slot(db, id, err));
+  return mle_db_changes(db) == 0 ? MLE_OK : take_place(db, id, err);
+}
+
 mle_status mle_records_point(mle_db *db, int64_t id, mle_error *err) {
   MLE_TRY(mle_db_begin(db, err));
-  mle_status status = move(db, id, "recorded", err);
-  if (status == MLE_OK) status = set_slot(db, id, err);
-  return end(db, status, err);
+  return end(db, point(db, id, err), err);
 }
 
 static mle_status point_back(mle_db *db, int64_t id, int64_t earlier, mle_error *err) {

@@ -25,7 +25,7 @@
 #include "engine/base/db.h"
 
 typedef struct mle_deployment {
-  int64_t id, previous; /* previous: what the endpoint had before, 0: nothing */
+  int64_t id, previous; /* previous: what the slot named before it; while under way, what it named at the begin; 0: nothing */
   const char *endpoint;
   const char *uri;      /* "models:/FraudCLF/3", "runs:/...", a path */
   const char *name, *version, *run_id, *snapshot_id; /* NULL when unknown */
@@ -47,7 +47,8 @@ mle_status mle_records_open(const char *state_folder, mle_db **out, mle_error *e
 
 /*
  * Writes the intent; texts and `sha256` of `wanted` are taken. A deployment of the same
- * model to the same endpoint that is not over yet, or is live, is taken up again.
+ * model to the same endpoint that is not over yet, or is live, is taken up again; from `recorded` on
+ * only while the slot names it.
  */
 mle_status mle_records_begin(mle_db *db, const mle_deployment *wanted, int64_t *out_id,
                              mle_error *err);
@@ -57,7 +58,7 @@ mle_status mle_records_begin(mle_db *db, const mle_deployment *wanted, int64_t *
 mle_status mle_records_advance(mle_db *db, int64_t id, const char *state, const char *text,
                                mle_error *err);
 
-/* Makes the deployment its endpoint's slot record; state `recorded`. */
+/* Makes the deployment its endpoint's slot record; state `recorded`. Another one that had come no further is retired. */
 mle_status mle_records_point(mle_db *db, int64_t id, mle_error *err);
 
 /* The same for going back: what the slot had becomes `rolled back`, and the slot's

@@ -384,6 +384,14 @@ local function earlier_of(records, endpoint)
   return now, records:get(now.previous)
 end
 
+local BACK <const> = "back from "
+
+--- A rollback that died behind its slot record: what is left of it is to be done, and not another one.
+local function half_back(records, endpoint)
+  local now = records:slot(endpoint)
+  if now and now.state == "recorded" and (now.outcome or ""):sub(1, #BACK) == BACK then return now end
+end
+
 --- What was deployed there before, deployed again: its copy is still here, and mostly its model in memory.
 local function begin_again(at, now, earlier)
   local wanted = wanted_of({ endpoint = now.endpoint, alias = earlier.version and now.alias or nil }, earlier)
@@ -392,6 +400,17 @@ local function begin_again(at, now, earlier)
   local id = at.records:begin(wanted)
   if earlier.scores then at.records:advance(id, "verified", earlier.scores) end
   return at.records:get(id)
+end
+
+--- Up to the slot record.
+local function go_back(at, endpoint)
+  local now, earlier = earlier_of(at.records, endpoint)
+  local d = begin_again(at, now, earlier)
+  local ok, problem = pcall(verify, at, d)
+  if not ok then abandon(at, d, problem) end
+  at.records:advance(d.id, "accepted", BACK .. now.uri)
+  at.records:point_back(d.id, earlier.id)
+  return d
 end
 
 ---Makes an endpoint answer with what it had before, and moves the alias back too.
@@ -405,16 +424,11 @@ function M.rollback(endpoint, options)
   local ours = not options.target or options.target.kind == "local"
   if ours then -- before a server is started for nothing
     local records <close> = targets.local_records()
-    earlier_of(records, endpoint)
+    if not half_back(records, endpoint) then earlier_of(records, endpoint) end
   end
   local at = targets.open(options.target)
   local records <close> = at.records
-  local now, earlier = earlier_of(records, endpoint)
-  local d = begin_again(at, now, earlier)
-  local ok, problem = pcall(verify, at, d)
-  if not ok then abandon(at, d, problem) end
-  records:advance(d.id, "accepted", ("back from %s"):format(now.uri))
-  records:point_back(d.id, earlier.id)
+  local d = half_back(records, endpoint) or go_back(at, endpoint)
   return complete(at, d, ours and d.folder or nil)
 end
 

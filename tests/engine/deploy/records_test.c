@@ -147,6 +147,46 @@ static void going_back_goes_further_back_each_time(void **state) {
   assert_int_equal(previous("e"), one);
 }
 
+/* Dies behind its slot record (its alias could not be moved), and another one goes live: the server follows the slot. */
+static void a_release_that_was_overtaken_is_not_completed(void **state) {
+  (void)state;
+  mle_error err;
+  int64_t one = begin("e", "1");
+  mle_records_advance(db, one, "verified", "[1]", NULL);
+  mle_records_advance(db, one, "accepted", NULL, NULL);
+  assert_int_equal(mle_records_point(db, one, NULL), MLE_OK);
+  assert_int_equal(begin("e", "1"), one); /* so far it may be */
+  int64_t two = begin("e", "2");
+  go_live(two);
+  check_state(one, "retired");
+  assert_int_equal(mle_records_finish(db, one, &err), MLE_ECONFLICT);
+  check_state(two, "live");
+  int64_t again = begin("e", "1");
+  assert_true(again != one);
+  go_live(again);
+  assert_int_equal(slot("e"), again);
+}
+
+/* What was begun while another was live is behind the one that is live when it goes there. */
+static void going_back_is_to_what_was_live_before(void **state) {
+  (void)state;
+  int64_t first = begin("e", "1"); /* died: nothing was live then */
+  int64_t two = begin("e", "2");
+  go_live(two);
+  int64_t three = begin("e", "3"); /* died when 2 was live */
+  int64_t four = begin("e", "4");
+  go_live(four);
+  assert_int_equal(begin("e", "3"), three);
+  mle_records_advance(db, three, "verified", "[1]", NULL);
+  mle_records_advance(db, three, "accepted", NULL, NULL);
+  for (int i = 0; i < 2; i++) assert_int_equal(mle_records_point(db, three, NULL), MLE_OK); /* repeated by who resumes */
+  assert_int_equal(mle_records_finish(db, three, NULL), MLE_OK);
+  assert_int_equal(previous("e"), four);
+  assert_int_equal(begin("e", "1"), first);
+  go_live(first);
+  assert_int_equal(previous("e"), three);
+}
+
 static void copies_in_use_are_needed(void **state) {
   (void)state;
   bool needed;
@@ -171,6 +211,8 @@ int main(void) {
       cmocka_unit_test_setup_teardown(what_was_begun_is_taken_up_again, start, stop),
       cmocka_unit_test_setup_teardown(steps_out_of_order_are_conflicts, start, stop),
       cmocka_unit_test_setup_teardown(going_back_goes_further_back_each_time, start, stop),
+      cmocka_unit_test_setup_teardown(a_release_that_was_overtaken_is_not_completed, start, stop),
+      cmocka_unit_test_setup_teardown(going_back_is_to_what_was_live_before, start, stop),
       cmocka_unit_test_setup_teardown(copies_in_use_are_needed, start, stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,6 +14,23 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from serving import EXAMPLE, RELEASE, Serving, small_model, subprocess, under_load
 
+# The steps of a rollback and of a release up to the slot record, and no further.
+HALF_A_ROLLBACK = """
+local records <close> = require("mlengine.deploy.target").local_records()
+local now = records:slot "fraud"
+local earlier = records:get(now.previous)
+local id = records:begin { endpoint = "fraud", uri = earlier.uri, folder = earlier.folder, sha256 = earlier.sha256 }
+records:advance(id, "verified", earlier.scores)
+records:advance(id, "accepted", "back from " .. now.uri)
+records:point_back(id, earlier.id)
+"""
+HALF_A_RELEASE = """
+local at = require("mlengine.deploy.target").open()
+local id = at.begin({ endpoint = "fraud", uri = MODEL }, MODEL)
+at.records:advance(id, "verified", nil)
+at.records:advance(id, "accepted", nil)
+at.records:point(id)
+"""
 CLIENTS = 8
 SWAPS = 1000
 
@@ -109,6 +126,33 @@ class Swaps(unittest.TestCase):
         self.assertEqual((newest["uri"], newest["state"]), (self.one, "live"))
         self.assertIn("no version before", self.project.run("rollback", "fraud", code=1))
         self.assertIn("there is no endpoint 'other'", self.project.run("rollback", "other", code=1))
+
+    def test_a_killed_rollback_is_completed_and_not_repeated(self):
+        """It died behind its slot record: the same command again goes back one version in all, alias and records too."""
+        three = small_model(self.project.path("three"), example={"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[3.0, 1, 2.0]]}})
+        for model in (self.one, self.two, three):
+            self.project.release(model)
+        self.project.write("half.lua", HALF_A_ROLLBACK)
+        self.project.run("run", "half.lua")
+        self.assertEqual(self.current(), 3)  # the server was not told
+        self.project.run("rollback", "fraud")
+        self.assertEqual(self.current(), 4)
+        self.assertEqual([(d["id"], d["uri"], d["state"]) for d in self.project.deployments()][:2], [(4, self.two, "live"), (3, three, "rolled back")])
+        self.project.run("rollback", "fraud")
+        self.assertEqual((self.current(), self.project.deployments()[0]["uri"]), (5, self.one))
+
+    def test_what_was_overtaken_is_released_anew(self):
+        """A release whose alias could not be moved, then another model, then the first again: it answers, and can go back."""
+        self.project.release(self.one)
+        self.project.write("half.lua", HALF_A_RELEASE.replace("MODEL", json.dumps(self.two)))
+        self.project.run("run", "half.lua")
+        three = small_model(self.project.path("three"), example={"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[3.0, 1, 2.0]]}})
+        self.project.release(three)
+        self.project.release(self.two)
+        live = [d for d in self.project.deployments() if d["state"] == "live"]
+        self.assertEqual([(d["id"], d["uri"]) for d in live], [(self.current(), self.two)])
+        self.project.run("rollback", "fraud")
+        self.assertEqual(self.project.deployments()[0]["uri"], three)
 
     def test_the_same_release_again_changes_nothing(self):
         self.project.release(self.one)
