@@ -40,6 +40,15 @@ static void label_text(const char *text, char *out, size_t size) {
   out[len] = '\0';
 }
 
+static bool counts_in(mle_served *served, const mle_meter *meter) { return served != NULL && served->meter == meter; }
+
+/* By a model that may answer; the control thread's own references and those of the cells keep them alive meanwhile. */
+static bool is_in_use(mle_slot *slot, const mle_meter *meter) {
+  bool used = counts_in(atomic_load(&slot->current.served), meter) || counts_in(atomic_load(&slot->staged.served), meter);
+  for (int i = 0; i < MLE_SLOT_WARM; i++) used |= counts_in(slot->warm[i], meter);
+  return used;
+}
+
 void mle_slot_meter(mle_slots *slots, mle_slot *slot, mle_served *served) {
   char version[sizeof slot->meter->version];
   label_text(served->facts.version == NULL ? "none" : served->facts.version, version,
@@ -49,7 +58,8 @@ void mle_slot_meter(mle_slots *slots, mle_slot *slot, mle_served *served) {
   for (int i = 0; i < MLE_SLOT_METERS; i++)
     if (strcmp(slot->meter[i].version, version) == 0) found = &slot->meter[i];
   if (found == NULL) {
-    found = &slot->meter[slot->next_meter++ % MLE_SLOT_METERS];
+    do found = &slot->meter[slot->next_meter++ % MLE_SLOT_METERS];
+    while (is_in_use(slot, found)); /* by fewer than there are */
     for (int p = 0; p < MLE_PROTOCOLS; p++) {
       for (int i = 0; i < MLE_METER_CODES; i++) atomic_store(&found->by[p].code[i], 0);
       for (int i = 0; i < MLE_METER_BUCKETS; i++) atomic_store(&found->by[p].bucket[i], 0);

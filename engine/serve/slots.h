@@ -22,7 +22,7 @@
 
 #define MLE_SLOTS_MAX 64
 #define MLE_ENDPOINT_MAX 128
-#define MLE_SLOT_METERS 8 /* versions that /metrics tells of; the oldest makes room */
+#define MLE_SLOT_METERS 8 /* versions that /metrics tells of; the oldest that cannot answer makes room */
 #define MLE_SLOT_WARM 2   /* versions before the current one that stay in memory */
 
 typedef struct mle_cell {

@@ -82,10 +82,45 @@ static void endpoints_have_names_and_a_maximum(void **state) {
   mle_free(slots);
 }
 
+static mle_served *load_version(const char *folder, mle_slots *slots, mle_slot *slot, int version) {
+  char text[8];
+  mle_served *served;
+  snprintf(text, sizeof text, "%d", version);
+  mle_served_facts facts = {.deployment = version, .uri = "m", .version = text};
+  assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
+  mle_slot_meter(slots, slot, served);
+  return served;
+}
+
+/* However many candidates were refused meanwhile: what answers is counted under its own version, from its first request on. */
+static void a_model_keeps_its_meter(void **state) {
+  (void)state;
+  char *folder = make_folder("binary.ubj", MLMODEL_OF("xgboost.core.Booster"));
+  mle_slots *slots = mle_calloc(1, sizeof *slots);
+  mle_slot *slot;
+  mle_slots_init(slots);
+  assert_int_equal(mle_slots_add(slots, "fraud", &slot, NULL), MLE_OK);
+  for (int version = 1; version <= 3; version++) mle_slot_swap(slot, load_version(folder, slots, slot, version));
+  mle_served *live = mle_cell_acquire(&slot->current);
+  mle_meter_count(live->meter, MLE_PROTOCOL_V2, 200, 1, 1);
+  for (int version = 4; version < 40; version++) {
+    mle_cell_exchange(&slot->staged, load_version(folder, slots, slot, version));
+    assert_string_equal(live->meter->version, "3");
+    assert_int_equal(atomic_load(&live->meter->by[MLE_PROTOCOL_V2].code[0]), 1);
+    assert_string_equal(slot->warm[0]->meter->version, "2");
+    assert_string_equal(slot->warm[1]->meter->version, "1");
+  }
+  mle_served_release(live);
+  mle_slots_release(slots);
+  mle_free(slots);
+  drop_folder(folder);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(swaps_are_seen_once_and_free_the_old),
       cmocka_unit_test(endpoints_have_names_and_a_maximum),
+      cmocka_unit_test(a_model_keeps_its_meter),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
