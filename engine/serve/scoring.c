@@ -18,6 +18,7 @@ typedef struct input {
   mle_protocol protocol;
   const char *content_type, *body;
   size_t len, json_len;
+  unsigned long long trial; /* the one under way when it came */
 } input;
 
 /* Rows and their scores by one model. */
@@ -87,15 +88,15 @@ static mle_status put_answer(mle_exchange *x, const mle_slot *slot, const mle_se
   }
 }
 
-/* One model's whole answer to the request; its trial's side is told. */
+/* One model's whole answer to the request; its trial's side is told, MLE_SIDES: none. */
 static mle_status answer_with(mle_exchange *x, mle_slot *slot, const mle_served *served,
                               const input *in, mle_side side, scored *s, mle_error *err) {
   mle_status status = score(in, served, s, err);
   if (status == MLE_OK) status = put_answer(x, slot, served, s, err);
   bool good = status == MLE_OK;
   if (good) x->rows = s->rows.count;
-  if (mle_trial_watches(&slot->trial))
-    mle_trial_note(&slot->trial, side, !good, s->scores, good ? s->rows.count * served->width : 0);
+  if (side != MLE_SIDES && mle_trial_watches(&slot->trial))
+    mle_trial_note(&slot->trial, in->trial, side, !good, s->scores, good ? s->rows.count * served->width : 0);
   return status;
 }
 
@@ -121,7 +122,7 @@ static void free_mirrored(mirrored *m) {
 static void compare_shapes(const mirrored *m) {
   const float none = NAN;
   for (size_t i = 0; i < m->count; i++)
-    mle_trial_compare(&m->slot->trial, &m->scores[i], &none, 1);
+    mle_trial_compare(&m->slot->trial, m->in.trial, &m->scores[i], &none, 1);
 }
 
 static void score_mirrored(void *context, bool dropped) {
@@ -131,9 +132,9 @@ static void score_mirrored(void *context, bool dropped) {
     scored s;
     bool good = score(&m->in, m->served, &s, &err) == MLE_OK;
     size_t count = good ? s.rows.count * m->served->width : 0;
-    mle_trial_note(&m->slot->trial, MLE_SIDE_TRIED, !good, s.scores, count);
+    mle_trial_note(&m->slot->trial, m->in.trial, MLE_SIDE_TRIED, !good, s.scores, count);
     if (good && count == m->count)
-      mle_trial_compare(&m->slot->trial, m->scores, s.scores, count);
+      mle_trial_compare(&m->slot->trial, m->in.trial, m->scores, s.scores, count);
     else if (good)
       compare_shapes(m);
     release(&s);
@@ -202,7 +203,8 @@ static void answer_by(mle_exchange *x, mle_slot *slot, const mle_served *served,
                       bool live) {
   mle_error err;
   scored s;
-  mle_status status = answer_with(x, slot, served, in, MLE_SIDE_LIVE, &s, &err);
+  mle_side side = live ? MLE_SIDE_LIVE : MLE_SIDES; /* what is staged was asked for by its path: that is no traffic */
+  mle_status status = answer_with(x, slot, served, in, side, &s, &err);
   if (status != MLE_OK)
     mle_exchange_fail_error(x, &err);
   else if (live)
@@ -212,9 +214,10 @@ static void answer_by(mle_exchange *x, mle_slot *slot, const mle_served *served,
 }
 
 static void answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const char *version,
-                   const input *in) {
+                   input *in) {
   char message[MLE_ENDPOINT_MAX + 128];
   bool live = cell == &slot->current;
+  in->trial = mle_trial_number(&slot->trial);
   x->endpoint = slot->endpoint;
   if (live && version == NULL && mle_trial_takes(&slot->trial) && answer_by_canary(x, slot, in))
     return;

@@ -14,6 +14,7 @@ void mle_trial_init(mle_trial *trial) { pthread_mutex_init(&trial->lock, NULL); 
 
 void mle_trial_begin(mle_trial *trial, const mle_trial_bounds *bounds) {
   pthread_mutex_lock(&trial->lock);
+  atomic_fetch_add(&trial->number, 1);
   atomic_store(&trial->share, 0);
   atomic_store(&trial->shadow, false);
   memset(trial->side, 0, sizeof trial->side);
@@ -63,15 +64,23 @@ bool mle_trial_watches(const mle_trial *trial) {
          atomic_load_explicit(&trial->shadow, memory_order_relaxed);
 }
 
-void mle_trial_note(mle_trial *trial, mle_side which, bool failed, const float *scores,
-                    size_t count) {
-  pthread_mutex_lock(&trial->lock);
-  mle_trial_side *side = &trial->side[which];
+unsigned long long mle_trial_number(const mle_trial *trial) {
+  return atomic_load_explicit(&trial->number, memory_order_acquire);
+}
+
+/* With the lock held. */
+static void note(mle_trial_side *side, bool failed, const float *scores, size_t count) {
   side->requests++;
   side->failed += failed;
   size_t first = count > MLE_TRIAL_SCORES ? count - MLE_TRIAL_SCORES : 0;
   for (size_t i = first; i < count; i++)
     side->last[side->scores++ % MLE_TRIAL_SCORES] = scores[i];
+}
+
+void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, bool failed, const float *scores,
+                    size_t count) {
+  pthread_mutex_lock(&trial->lock);
+  if (number == atomic_load(&trial->number)) note(&trial->side[side], failed, scores, count);
   pthread_mutex_unlock(&trial->lock);
 }
 
@@ -81,8 +90,10 @@ static double apart(float a, float b) {
   return fabs((double)a - (double)b);
 }
 
-void mle_trial_compare(mle_trial *trial, const float *live, const float *tried, size_t count) {
+void mle_trial_compare(mle_trial *trial, unsigned long long number, const float *live, const float *tried,
+                       size_t count) {
   pthread_mutex_lock(&trial->lock);
+  if (number != atomic_load(&trial->number)) count = 0;
   for (size_t i = 0; i < count; i++) {
     double distance = apart(live[i], tried[i]);
     trial->compared++;

@@ -42,6 +42,7 @@ typedef struct mle_trial {
   atomic_uint share; /* of MLE_TRIAL_WHOLE requests */
   atomic_bool shadow;
   atomic_ullong turn;
+  atomic_ullong number; /* of trials begun here: what is noted late, of an earlier one, is told by it */
   pthread_mutex_t lock; /* guards what follows */
   bool under_way;
   mle_trial_bounds bounds;
@@ -64,11 +65,15 @@ void mle_trial_end(mle_trial *trial, const char *why);
 bool mle_trial_takes(mle_trial *trial);
 bool mle_trial_watches(const mle_trial *trial);
 
-void mle_trial_note(mle_trial *trial, mle_side side, bool failed, const float *scores,
+/* Which trial this is: asked before the staged model is acquired, and given back with what is noted. */
+unsigned long long mle_trial_number(const mle_trial *trial);
+
+void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, bool failed, const float *scores,
                     size_t count);
 
 /* A mirrored request's answers of both; a failure of the shadow is noted with mle_trial_note. */
-void mle_trial_compare(mle_trial *trial, const float *live, const float *tried, size_t count);
+void mle_trial_compare(mle_trial *trial, unsigned long long number, const float *live, const float *tried,
+                       size_t count);
 void mle_trial_drop(mle_trial *trial); /* a request that could not be mirrored */
 
 /* Ends a trial that is out of bounds, or that nobody asks after. */

@@ -27,7 +27,7 @@ static float draw(unsigned i, float shift) {
 static void note(mle_side side, int count, int failures, float shift) {
   for (int i = 0; i < count; i++) {
     float score = draw((unsigned)i * 2 + (side == MLE_SIDE_TRIED), shift);
-    mle_trial_note(&trial, side, i < failures, &score, i < failures ? 0 : 1);
+    mle_trial_note(&trial, mle_trial_number(&trial), side, i < failures, &score, i < failures ? 0 : 1);
   }
 }
 
@@ -112,13 +112,13 @@ static void disagreement_ends_a_shadow(void **state) {
   for (int i = 0; i < 200; i++) a[i] = b[i] = 0.5F;
   for (int i = 0; i < 8; i++) b[i] = 0.75F;
   note(MLE_SIDE_TRIED, 200, 0, 0);
-  mle_trial_compare(&trial, a, b, 200);
+  mle_trial_compare(&trial, mle_trial_number(&trial), a, b, 200);
   mle_trial_report report = ask();
   assert_string_equal(report.ended, "");
   assert_int_equal(report.differed, 8);
   assert_true(fabs(report.mean_apart - 0.01) < 1e-9 && report.max_apart == 0.25);
   b[8] = b[9] = b[10] = NAN; /* as far apart as can be */
-  for (int i = 0; i < 3; i++) mle_trial_compare(&trial, a, b, 200);
+  for (int i = 0; i < 3; i++) mle_trial_compare(&trial, mle_trial_number(&trial), a, b, 200);
   assert_non_null(strstr(ask().ended, " of its answers differ by more than 0.001"));
 }
 
