@@ -11,7 +11,7 @@
 #define MLE_MICROHTTPD_FUNCTIONS(X)                                                         \
   X(add_response_header) X(create_response_from_buffer)                                     \
   X(create_response_from_buffer_with_free_callback) X(create_response_from_callback)        \
-  X(destroy_response)                                                                       \
+  X(del_response_header) X(destroy_response)                                                \
   X(get_connection_info) X(get_connection_values_n) X(lookup_connection_value)               \
   X(queue_response) X(quiesce_daemon) X(resume_connection) X(start_daemon) X(stop_daemon) X(suspend_connection)
 

@@ -16,6 +16,7 @@
 #include "engine/http/encoding.h"
 #include "engine/http/head.h"
 #include "engine/http/microhttpd.h"
+#include "engine/http/reply.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
@@ -45,6 +46,7 @@ typedef struct exchange {
   mle_connection *connection;
   mle_http_server *server;
   struct MHD_Connection *handle;
+  mle_reply *reply;    /* was queued */
   mle_http_kept *kept; /* the handler took the call with it; the answer is in here once it was sent */
   mle_buffer body;
   size_t counted; /* bytes of it in server->bodies */
@@ -119,23 +121,29 @@ static struct MHD_Response *respond_with_body(mle_http_answer *answer) {
 }
 
 /* Takes what the answer holds. */
-static enum MHD_Result send_answer(const mle_http_server *server, struct MHD_Connection *connection,
-                                   mle_http_answer *answer) {
-  bool small = answer->body.len >= GZIP_MIN &&
-               mle_http_accepts_gzip(header_of(connection, "Accept-Encoding")) &&
-               mle_http_gzip(&answer->body, NULL) == MLE_OK;
+static enum MHD_Result send_once(exchange *e, mle_http_answer *answer) {
   struct MHD_Response *response =
-      answer->stream != NULL ? respond_with_stream(connection, answer) : respond_with_body(answer);
+      answer->stream != NULL ? respond_with_stream(e->handle, answer) : respond_with_body(answer);
   if (response == NULL) return MHD_NO;
-  mhd->add_response_header(response, "Content-Type", answer->content_type);
-  if (small) mhd->add_response_header(response, "Content-Encoding", "gzip");
-  for (int i = 0; i < answer->num_headers; i++)
-    mhd->add_response_header(response, answer->header[i].name, answer->header[i].value);
-  if (atomic_load_explicit(&server->draining, memory_order_relaxed))
-    mhd->add_response_header(response, "Connection", "close");
-  enum MHD_Result result = mhd->queue_response(connection, (unsigned)answer->status, response);
+  enum MHD_Result result = MHD_NO;
+  if (mle_reply_add_headers(mhd, response, answer))
+    result = mhd->queue_response(e->handle, (unsigned)answer->status, response);
   mhd->destroy_response(response);
   return result;
+}
+
+/* Takes what the answer holds. */
+static enum MHD_Result send_answer(exchange *e, mle_http_answer *answer) {
+  if (answer->body.len >= GZIP_MIN && mle_http_accepts_gzip(header_of(e->handle, "Accept-Encoding")) &&
+      mle_http_gzip(&answer->body, NULL) == MLE_OK)
+    mle_http_answer_header(answer, "Content-Encoding", "gzip");
+  if (atomic_load_explicit(&e->server->draining, memory_order_relaxed))
+    mle_http_answer_header(answer, "Connection", "close");
+  mle_reply *reply = answer->stream == NULL && e->reply == NULL ? mle_reply_find(mhd, answer) : NULL;
+  if (reply == NULL) return send_once(e, answer);
+  mle_buffer_release(&answer->body);
+  e->reply = reply; /* until it was sent */
+  return mhd->queue_response(e->handle, (unsigned)answer->status, mle_reply_response(reply));
 }
 
 static void init_answer(const mle_http_server *server, mle_http_answer *answer) {
@@ -146,8 +154,8 @@ static void init_answer(const mle_http_server *server, mle_http_answer *answer) 
   answer->num_headers = 0;
 }
 
-static enum MHD_Result send_refusal(mle_http_server *server, struct MHD_Connection *connection,
-                                    int status, const char *why) {
+static enum MHD_Result send_refusal(exchange *e, int status, const char *why) {
+  mle_http_server *server = e->server;
   mle_http_answer answer;
   init_answer(server, &answer);
   answer.status = status;
@@ -157,26 +165,24 @@ static enum MHD_Result send_refusal(mle_http_server *server, struct MHD_Connecti
   if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
     mle_http_answer_header(&answer, "Retry-After", "1");
   if (status == MHD_HTTP_BAD_REQUEST) mle_http_answer_header(&answer, "Connection", "close");
-  return send_answer(server, connection, &answer);
+  return send_answer(e, &answer);
 }
 
-static enum MHD_Result send_refused(mle_http_server *server, struct MHD_Connection *connection,
-                                    int status) {
+static enum MHD_Result send_refused(exchange *e, int status) {
   char why[96] = "the server holds as much of other requests as it may; try again later";
   if (status == MHD_HTTP_CONTENT_TOO_LARGE)
     snprintf(why, sizeof why, "the body is larger than the %zu bytes allowed",
-             server->options.body_max);
-  return send_refusal(server, connection, status, why);
+             e->server->options.body_max);
+  return send_refusal(e, status, why);
 }
 
-static enum MHD_Result send_bad_encoding(mle_http_server *server, exchange *e,
-                                         const mle_error *err) {
+static enum MHD_Result send_bad_encoding(exchange *e, const mle_error *err) {
   int status = err->status == MLE_EUNSUPPORTED ? MHD_HTTP_UNSUPPORTED_MEDIA_TYPE
                : err->status == MLE_EREFUSED   ? MHD_HTTP_CONTENT_TOO_LARGE
                : err->status == MLE_ENOMEM     ? MHD_HTTP_SERVICE_UNAVAILABLE
                                                : MHD_HTTP_BAD_REQUEST;
-  if (status == MHD_HTTP_CONTENT_TOO_LARGE) return send_refused(server, e->handle, status);
-  return send_refusal(server, e->handle, status, err->message);
+  if (status == MHD_HTTP_CONTENT_TOO_LARGE) return send_refused(e, status);
+  return send_refusal(e, status, err->message);
 }
 
 /* RFC 9112, 3.2.2: a request line may name scheme and host too. */
@@ -189,11 +195,11 @@ static const char *path_of(const char *target) {
 }
 
 /* All of the request is there. */
-static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connection *connection,
-                                   const char *path, const char *method, exchange *e) {
+static enum MHD_Result run_handler(exchange *e, const char *path, const char *method) {
+  mle_http_server *server = e->server;
   mle_error err;
   if (mle_http_decode(e->head.content_encoding, &e->body, &err) != MLE_OK)
-    return send_bad_encoding(server, e, &err);
+    return send_bad_encoding(e, &err);
   mle_http_call call = {
       .method = method,
       .path = path_of(path),
@@ -209,7 +215,7 @@ static enum MHD_Result run_handler(mle_http_server *server, struct MHD_Connectio
   init_answer(server, &answer);
   mle_connection_enter(e->connection, MLE_CONNECTION_ANSWERS);
   server->options.handler(server->options.context, &call, &answer);
-  return e->kept != NULL ? MHD_YES : send_answer(server, connection, &answer);
+  return e->kept != NULL ? MHD_YES : send_answer(e, &answer);
 }
 
 /* ====== Calls that are kept ====== */
@@ -278,11 +284,10 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 
 /* A client that did not ask first sends its body whatever we answer, and would find the
  * connection broken instead of reading why: its body is read and dropped. */
-static enum MHD_Result refuse_length(mle_http_server *server, struct MHD_Connection *connection,
-                                     exchange *e) {
+static enum MHD_Result refuse_length(exchange *e) {
   e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
   bool asks = *e->head.expect != '\0';
-  return asks ? send_refused(server, connection, e->refused) : MHD_YES;
+  return asks ? send_refused(e, e->refused) : MHD_YES;
 }
 
 static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
@@ -292,12 +297,12 @@ static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection
   const char *ambiguity = mle_head_ambiguity(&e->head);
   if (ambiguity == NULL && e->has_nul) ambiguity = "the path or the query has a NUL";
   if (ambiguity != NULL)
-    return send_refusal(server, connection, MHD_HTTP_BAD_REQUEST, ambiguity);
+    return send_refusal(e, MHD_HTTP_BAD_REQUEST, ambiguity);
   unsigned long long declared = strtoull(e->head.content_length, NULL, 10);
-  if (declared > server->options.body_max) return refuse_length(server, connection, e);
+  if (declared > server->options.body_max) return refuse_length(e);
   size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
-    return send_refusal(server, connection, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    return send_refusal(e, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
   return MHD_YES;
 }
 
@@ -332,9 +337,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     *upload_len = 0;
     return MHD_YES;
   }
-  if (e->refused != 0) return send_refused(server, connection, e->refused);
-  if (e->kept != NULL) return send_answer(server, connection, &e->kept->answer);
-  return run_handler(server, connection, path, method, e);
+  if (e->refused != 0) return send_refused(e, e->refused);
+  if (e->kept != NULL) return send_answer(e, &e->kept->answer);
+  return run_handler(e, path, method);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
@@ -347,6 +352,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   forget_body(e);
   if (e->kept != NULL) mle_buffer_release(&e->kept->answer.body);
   if (e->kept != NULL && e->kept->answer.stream != NULL) release_stream(e->kept->answer.stream);
+  mle_reply_release(e->reply);
   mle_free(e->kept);
   mle_free(e);
   *state = NULL;

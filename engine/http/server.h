@@ -42,8 +42,13 @@ typedef struct mle_http_call {
 const char *mle_http_call_header(const mle_http_call *call, const char *name);
 const char *mle_http_call_query(const mle_http_call *call, const char *name);
 
-#define MLE_HTTP_HEADERS_MAX 8
+#define MLE_HTTP_HEADERS_MAX 10 /* of a handler, and two of the server's */
 #define MLE_HTTP_HEADER_TEXT 256
+
+typedef struct mle_http_header {
+  const char *name; /* a literal */
+  char value[MLE_HTTP_HEADER_TEXT];
+} mle_http_header;
 
 /*
  * A body that has no end yet, written as it comes about. `read` fills in at most `max` bytes, on a worker thread, and
@@ -68,10 +73,7 @@ typedef struct mle_http_answer {
   mle_buffer body;
   mle_http_stream *stream; /* instead of `body`, for a call that was kept; the server's from then on */
   int num_headers;
-  struct {
-    const char *name; /* a literal */
-    char value[MLE_HTTP_HEADER_TEXT];
-  } header[MLE_HTTP_HEADERS_MAX];
+  mle_http_header header[MLE_HTTP_HEADERS_MAX];
 } mle_http_answer;
 
 /* Adds a header; a value that is too long or has control characters is left out. */
