@@ -55,6 +55,15 @@ void mle_connection_enter(mle_connection *connection, mle_connection_phase phase
   mle_connection_touch(connection);
 }
 
+long mle_connections_busy(mle_connections *list) {
+  long busy = 0;
+  pthread_mutex_lock(&list->lock);
+  for (const mle_connection *c = list->first; c != NULL; c = c->next)
+    busy += atomic_load_explicit(&c->phase, memory_order_relaxed) != MLE_CONNECTION_WAITS;
+  pthread_mutex_unlock(&list->lock);
+  return busy;
+}
+
 /* All bytes were read and no more can come. Twice in a row, in the same phase: a request that came with the end may
  * be on its way to its first line. */
 static bool has_ended(mle_connection *c, int64_t since_ns) {

@@ -47,6 +47,10 @@ void mle_connection_enter(mle_connection *connection, mle_connection_phase phase
 /* Its clock starts again: an answer without an end goes on. NULL is ignored. */
 void mle_connection_touch(mle_connection *connection);
 
+/* How many are past their request's first line and not yet answered. Asked now and then, where counting each request
+ * would have all threads write to one place. */
+long mle_connections_busy(mle_connections *list);
+
 typedef struct mle_connection_limits {
   int64_t whole_ns;  /* a request and its answer */
   int64_t silent_ns; /* between two bytes of a request, and between two requests */

@@ -20,6 +20,7 @@
 
 #define NS_PER_S INT64_C(1000000000)
 #define TRUSTED_LENGTH ((size_t)256 << 10) /* room made for a body before it arrived */
+#define SMALL_BODY ((size_t)4 << 10)       /* not counted: with all connections, 64 MiB */
 #define OTHER_FILES 256                    /* descriptors that are no connections */
 #define CROWDED_IDLE_NS NS_PER_S           /* how long one may wait for a request when few more fit */
 #define STREAM_BLOCK ((size_t)8 << 10)
@@ -36,8 +37,8 @@ struct mle_http_server {
   int listen_fd;
   atomic_bool draining;
   char apart[CACHE_LINE]; /* what workers write, away from what they read */
-  atomic_long in_flight, num_connections;
-  atomic_size_t bodies; /* bytes of all bodies under way */
+  atomic_long num_connections;
+  atomic_size_t bodies; /* bytes of all bodies under way but the small ones */
   atomic_ullong refused;
 };
 
@@ -278,7 +279,6 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
                   .body = MLE_BUFFER(server->options.body_max),
                   .has_nul = strstr(uri, "%00") != NULL};
   mle_connection_enter(e->connection, MLE_CONNECTION_RECEIVES);
-  atomic_fetch_add(&server->in_flight, 1);
   return e;
 }
 
@@ -308,20 +308,26 @@ static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection
 
 static void forget_body(exchange *e) {
   mle_buffer_release(&e->body);
-  atomic_fetch_sub_explicit(&e->server->bodies, e->counted, memory_order_relaxed);
+  if (e->counted > 0) atomic_fetch_sub_explicit(&e->server->bodies, e->counted, memory_order_relaxed);
   e->counted = 0;
+}
+
+/* Counts what a body has and what comes; false when all of them would hold more than they may. */
+static bool count_body(exchange *e, size_t more) {
+  size_t len = e->body.len + more, uncounted = len - e->counted;
+  if (len <= SMALL_BODY) return true;
+  e->counted = len;
+  size_t others = atomic_fetch_add_explicit(&e->server->bodies, uncounted, memory_order_relaxed);
+  return others + uncounted <= e->server->options.bodies_max;
 }
 
 /* What is over the limit (a chunked body: no length was declared) is read and dropped. */
 static void take_upload(exchange *e, const char *bytes, size_t len) {
   if (e->refused != 0) return;
-  mle_http_server *server = e->server;
-  e->counted += len;
-  size_t others = atomic_fetch_add_explicit(&server->bodies, len, memory_order_relaxed);
+  bool fits = count_body(e, len);
   mle_status status = mle_buffer_append(&e->body, bytes, len, NULL);
   if (status == MLE_EREFUSED) e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
-  if (status == MLE_ENOMEM || others + len > server->options.bodies_max)
-    e->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
+  if (status == MLE_ENOMEM || !fits) e->refused = MHD_HTTP_SERVICE_UNAVAILABLE;
   if (e->refused != 0) forget_body(e);
 }
 
@@ -344,9 +350,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode why) {
-  mle_http_server *server = cls;
   exchange *e = *state;
-  (void)connection, (void)why;
+  (void)cls, (void)connection, (void)why;
   if (e == NULL) return;
   mle_connection_enter(e->connection, MLE_CONNECTION_WAITS);
   forget_body(e);
@@ -356,7 +361,6 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **st
   mle_free(e->kept);
   mle_free(e);
   *state = NULL;
-  atomic_fetch_sub(&server->in_flight, 1);
 }
 
 static void on_log(void *cls, const char *fmt, va_list args) {
@@ -469,9 +473,7 @@ void mle_http_server_drain(mle_http_server *server) {
   shutdown(server->listen_fd, SHUT_RD); /* who connects now is refused, not left waiting */
 }
 
-long mle_http_server_in_flight(const mle_http_server *server) {
-  return atomic_load(&server->in_flight);
-}
+long mle_http_server_in_flight(mle_http_server *server) { return mle_connections_busy(&server->connections); }
 
 long mle_http_server_connections(const mle_http_server *server) {
   return atomic_load(&server->num_connections);

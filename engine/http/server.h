@@ -103,7 +103,7 @@ typedef struct mle_http_server_options {
   mle_tls tls;      /* of 1.2 and later; without a certificate: plain HTTP. Not kept */
   unsigned connections_max; /* fewer where the process may not have as many descriptors */
   size_t body_max, answer_max, head_max;
-  size_t bodies_max;  /* of all requests under way together: beyond, 503 */
+  size_t bodies_max;  /* of all requests under way together, but those of 4 KiB and less: beyond, 503 */
   unsigned idle_s;    /* between two bytes, and between two requests */
   unsigned request_s; /* from a request's first byte to its answer's last */
 } mle_http_server_options;
@@ -128,7 +128,7 @@ void mle_http_server_tick(mle_http_server *server);
 void mle_http_server_drain(mle_http_server *server);
 
 /* Requests being answered now, and open connections. */
-long mle_http_server_in_flight(const mle_http_server *server);
+long mle_http_server_in_flight(mle_http_server *server);
 long mle_http_server_connections(const mle_http_server *server);
 
 /* Requests that a limit refused so far. */
