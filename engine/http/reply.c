@@ -88,12 +88,15 @@ static bool may_be_kept(const mle_http_answer *answer) {
   return true;
 }
 
+/* Mostly the same literal. */
+static bool same(const char *a, const char *b) { return a == b || strcmp(a, b) == 0; }
+
 /* The same headers, whatever they say, and a body as long: a response cannot change its length. */
 static bool is_alike(const mle_reply *reply, const mle_http_answer *answer) {
   if (reply->len != answer->body.len || reply->num_headers != answer->num_headers) return false;
-  if (strcmp(reply->content_type, answer->content_type) != 0) return false;
+  if (!same(reply->content_type, answer->content_type)) return false;
   for (int i = 0; i < answer->num_headers; i++)
-    if (strcmp(reply->header[i].name, answer->header[i].name) != 0) return false;
+    if (!same(reply->header[i].name, answer->header[i].name)) return false;
   return true;
 }
 

@@ -59,17 +59,33 @@ typedef struct exchange {
 
 /* ====== Answers ====== */
 
-static bool is_header_text(const char *value) {
-  for (; *value != '\0'; value++)
+#define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
+
+/* Is a byte of the eight below 0x20, or 0x7F? (Subtracting borrows into a top bit that was not set.) */
+static bool has_control(uint64_t eight) {
+  uint64_t del = eight ^ EACH_BYTE(0x7F);
+  uint64_t below = (eight - EACH_BYTE(0x20)) & ~eight, equal = (del - EACH_BYTE(1)) & ~del;
+  return ((below | equal) & EACH_BYTE(0x80)) != 0;
+}
+
+static bool is_header_text(const char *value, size_t len) {
+  for (; len >= 8; value += 8, len -= 8) {
+    uint64_t eight;
+    memcpy(&eight, value, sizeof eight);
+    if (has_control(eight)) return false;
+  }
+  for (; len > 0; value++, len--)
     if ((unsigned char)*value < 0x20 || *value == 0x7F) return false;
   return true;
 }
 
 void mle_http_answer_header(mle_http_answer *answer, const char *name, const char *value) {
-  if (value == NULL || *value == '\0' || strlen(value) >= MLE_HTTP_HEADER_TEXT) return;
-  if (answer->num_headers == MLE_HTTP_HEADERS_MAX || !is_header_text(value)) return;
-  answer->header[answer->num_headers].name = name;
-  strcpy(answer->header[answer->num_headers++].value, value);
+  size_t len = value == NULL ? 0 : strlen(value);
+  if (len == 0 || len >= MLE_HTTP_HEADER_TEXT || answer->num_headers == MLE_HTTP_HEADERS_MAX) return;
+  if (!is_header_text(value, len)) return;
+  mle_http_header *header = &answer->header[answer->num_headers++];
+  header->name = name;
+  memcpy(header->value, value, len + 1);
 }
 
 static const char *header_of(struct MHD_Connection *connection, const char *name) {

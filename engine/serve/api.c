@@ -292,14 +292,14 @@ static const struct route {
   const char *path, *method;
   void (*answer)(mle_exchange *x);
 } routes[] = {
+    {"/invocations", "POST", answer_only_endpoint}, /* first, as most requests are for it */
+    {"/model", "POST", mle_scoring_cml},
     {"/", "GET", answer_root},
     {"/ping", "GET", answer_ping},
     {"/health", "GET", answer_ping},
     {"/version", "GET", answer_version},
     {"/metrics", "GET", answer_metrics},
     {"/openapi.json", "GET", answer_openapi},
-    {"/invocations", "POST", answer_only_endpoint},
-    {"/model", "POST", mle_scoring_cml},
     {"/v2", "GET", answer_v2_root},
     {"/v2/repository/index", "POST", answer_index},
     {"/v2/health/live", "GET", answer_live},

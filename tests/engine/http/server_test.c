@@ -254,8 +254,25 @@ static void answers_without_memory_do_no_harm(void **state) {
   close(fd);
 }
 
+/* Each byte at each place of a value. */
+static void a_header_has_no_controls(void **state) {
+  (void)state;
+  mle_http_answer answer;
+  char value[24] = "";
+  for (size_t len = 1; len < sizeof value; len++)
+    for (size_t at = 0; at < len; at++)
+      for (int c = 1; c < 256; c++) {
+        memset(value, c < 128 ? '~' : ' ', len);
+        value[at] = (char)c;
+        answer.num_headers = 0;
+        mle_http_answer_header(&answer, "X-Text", value);
+        assert_int_equal(answer.num_headers, c >= 0x20 && c != 0x7F);
+      }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_header_has_no_controls),
       cmocka_unit_test_setup_teardown(a_connection_is_kept, start, stop),
       cmocka_unit_test_setup_teardown(limits_have_statuses, start, stop),
       cmocka_unit_test_setup_teardown(ambiguous_lengths_are_refused, start, stop),
