@@ -51,9 +51,7 @@ static int l_command(lua_State *L) {
 /* A failure is logged; the server goes on with what it has. [-0, +0, -] */
 static void follow(void *context, mle_commands *commands) {
   follower *f = context;
-  int64_t now = mle_monotonic_ns();
-  if (now < f->next_ns) return;
-  f->next_ns = now + f->every_ns;
+  if (mle_monotonic_ns() < f->next_ns) return;
   f->commands = commands;
   lua_pushvalue(f->L, 2);
   lua_pushvalue(f->L, 3);
@@ -63,6 +61,7 @@ static void follow(void *context, mle_commands *commands) {
     lua_pop(f->L, 2);
   }
   f->commands = NULL;
+  f->next_ns = mle_monotonic_ns() + f->every_ns; /* it may have taken longer than that */
 }
 
 static void read_run(lua_State *L, mle_service_options *out) {

@@ -280,9 +280,9 @@ static mle_status do_trial(mle_commands *s, const mle_json_at *request, mle_json
   return MLE_OK;
 }
 
-void mle_commands_judge(mle_commands *s) {
+void mle_commands_expire(mle_commands *s) {
   int count = atomic_load(&s->slots->count);
-  for (int i = 0; i < count; i++) mle_trial_judge(&s->slots->slot[i].trial);
+  for (int i = 0; i < count; i++) mle_trial_expire(&s->slots->slot[i].trial);
 }
 
 /* ====== The rest ====== */

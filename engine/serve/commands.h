@@ -27,7 +27,7 @@ mle_status mle_commands_follow(mle_commands *commands, mle_error *err);
 /* The reply to one line of JSON, the caller's; NULL when out of memory. */
 char *mle_commands_answer(mle_commands *commands, const char *line, size_t len);
 
-/* Ends trials that are out of bounds. */
-void mle_commands_judge(mle_commands *commands);
+/* Ends trials that nobody asks after. */
+void mle_commands_expire(mle_commands *commands);
 
 #endif

@@ -17,6 +17,7 @@
 #include "engine/serve/api.h"
 #include "engine/serve/commands.h"
 #include "engine/serve/control.h"
+#include "engine/serve/watch.h"
 
 #define GRACE_MS 30000
 #define TICK_MS 500
@@ -30,6 +31,7 @@ typedef struct service {
   mle_api api;
   mle_mailbox mailbox;
   mle_commands commands;
+  mle_watch *watch;
   int lock_fd, control_fd;
 } service;
 
@@ -124,6 +126,7 @@ static mle_status start(service *s, mle_error *err) {
   MLE_TRY(mle_pool_start(SLOW_THREADS, SLOW_MAX, &s->api.slow, err));
   MLE_TRY(mle_pool_start(1, MIRROR_MAX, &s->api.mirror, err));
   MLE_TRY(start_http(s, err));
+  MLE_TRY(mle_watch_start(&s->slots, c->http, &s->watch, err));
   return mle_control_listen(s->options->state, &s->control_fd, err);
 }
 
@@ -138,17 +141,23 @@ static void say_ready(const service *s) {
   close(s->options->ready_fd);
 }
 
+/* Whether a command came within the time; it was answered then. */
+static bool take_next(service *s, int64_t until_ns) {
+  int64_t left_ms = (until_ns - mle_monotonic_ns()) / 1000000;
+  struct pollfd item[2] = {{s->control_fd, POLLIN, 0}, {s->mailbox.event_fd, POLLIN, 0}};
+  poll(item, 2, left_ms > 0 ? (int)left_ms + 1 : 0);
+  if (item[0].revents != 0) take_command(s);
+  if (item[1].revents != 0) take_mail(s);
+  return item[0].revents != 0 || item[1].revents != 0;
+}
+
+/* Commands first: who waited to ask after a trial, while another command took long, keeps it alive. */
 static void loop(service *s) {
-  int64_t ticked = 0;
+  int64_t next_ns = mle_monotonic_ns();
   while (!s->commands.stopping && !mle_cancelled()) {
-    struct pollfd item[2] = {{s->control_fd, POLLIN, 0}, {s->mailbox.event_fd, POLLIN, 0}};
-    poll(item, 2, TICK_MS);
-    if (item[0].revents != 0) take_command(s);
-    if (item[1].revents != 0) take_mail(s);
-    if (mle_monotonic_ns() - ticked < (int64_t)TICK_MS * 1000000) continue;
-    ticked = mle_monotonic_ns();
-    mle_http_server_tick(s->commands.http);
-    mle_commands_judge(&s->commands);
+    if (take_next(s, next_ns) || mle_monotonic_ns() < next_ns) continue;
+    next_ns = mle_monotonic_ns() + (int64_t)TICK_MS * 1000000;
+    mle_commands_expire(&s->commands);
     if (s->options->tick != NULL) s->options->tick(s->options->tick_context, &s->commands);
   }
 }
@@ -165,6 +174,7 @@ static void drain(service *s) {
 static void stop(service *s) {
   if (s->api.mailbox != NULL) mle_mailbox_close(&s->mailbox);
   drain(s);
+  mle_watch_stop(s->watch);
   mle_pool_stop(s->api.slow); /* what it keeps must be sent before the server is stopped */
   mle_http_server_stop(s->commands.http, GRACE_MS);
   mle_pool_free(s->api.slow);

@@ -149,10 +149,6 @@ static double share_of(uint64_t part, uint64_t whole) {
 static void judge(mle_trial *t) {
   const mle_trial_side *live = &t->side[MLE_SIDE_LIVE], *tried = &t->side[MLE_SIDE_TRIED];
   char why[256];
-  if (t->bounds.lease_ns > 0 && mle_monotonic_ns() - t->asked_ns > t->bounds.lease_ns) {
-    end(t, "the release that tried it went away");
-    return;
-  }
   if (tried->requests < t->bounds.minimum) return;
   double errors = share_of(tried->failed, tried->requests);
   double allowed = share_of(live->failed, live->requests) + t->bounds.errors;
@@ -172,6 +168,13 @@ static void judge(mle_trial *t) {
 void mle_trial_judge(mle_trial *trial) {
   pthread_mutex_lock(&trial->lock);
   if (trial->under_way) judge(trial);
+  pthread_mutex_unlock(&trial->lock);
+}
+
+void mle_trial_expire(mle_trial *trial) {
+  pthread_mutex_lock(&trial->lock);
+  if (trial->bounds.lease_ns > 0 && mle_monotonic_ns() - trial->asked_ns > trial->bounds.lease_ns)
+    end(trial, "the release that tried it went away");
   pthread_mutex_unlock(&trial->lock);
 }
 

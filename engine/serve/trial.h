@@ -4,7 +4,7 @@
  *     mle_trial_begin(&slot->trial, &bounds);
  *     mle_trial_set(&slot->trial, 500, false);            a canary on 5 % of the requests
  *     mle_trial_set(&slot->trial, 0, true);               a shadow: a copy of each request
- *     mle_trial_judge(&slot->trial);                      about twice a second
+ *     mle_trial_judge(&slot->trial);                      about twice a second, as mle_trial_expire
  *
  * Workers note what both sides answered; judging compares, and ends the trial for good when a
  * bound is crossed. Drift is the Kolmogorov-Smirnov distance of the last scores of both sides,
@@ -76,8 +76,11 @@ void mle_trial_compare(mle_trial *trial, unsigned long long number, const float 
                        size_t count);
 void mle_trial_drop(mle_trial *trial); /* a request that could not be mirrored */
 
-/* Ends a trial that is out of bounds, or that nobody asks after. */
+/* Ends a trial that is out of bounds. */
 void mle_trial_judge(mle_trial *trial);
+
+/* Ends a trial that nobody asks after; on the thread that hears who asks, after it has heard all. */
+void mle_trial_expire(mle_trial *trial);
 
 typedef struct mle_trial_report {
   uint64_t requests[MLE_SIDES], failed[MLE_SIDES], compared, differed, dropped;

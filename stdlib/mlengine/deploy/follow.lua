@@ -23,6 +23,7 @@ function M.start(uri, endpoint)
   if not uri:find "^models:/[^/@]+@[^/@]+$" then
     errors.raise("usage", ("--follow takes models:/NAME@ALIAS, not '%s'"):format(uri))
   end
+  require("mle.mlflow").ask_briefly()
   local ok, last = pcall(look, uri, endpoint, nil)
   local refused
   if not ok then -- also when MLflow is away: what was served before is served again

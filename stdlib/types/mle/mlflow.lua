@@ -355,6 +355,9 @@ function M.sample(uri, run_id, interval_ms) end
 ---@return string
 function M.user() end
 
+---Five seconds for a request and no repetition from now on, where the environment does not say otherwise.
+function M.ask_briefly() end
+
 ---@param path string
 ---@return string? commit
 ---@return string? branch

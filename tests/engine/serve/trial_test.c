@@ -132,7 +132,10 @@ static void a_trial_nobody_asks_after_ends(void **state) {
   mle_trial_report report;
   mle_trial_look(&trial, &report); /* who watches does not keep it alive */
   assert_int_equal(report.share, 5000);
-  mle_trial_judge(&trial);
+  mle_trial_judge(&trial); /* nor is it ended before all who ask were heard */
+  mle_trial_look(&trial, &report);
+  assert_int_equal(report.share, 5000);
+  mle_trial_expire(&trial);
   assert_false(mle_trial_takes(&trial));
   assert_non_null(strstr(ask().ended, "went away"));
 }

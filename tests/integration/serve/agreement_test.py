@@ -231,8 +231,14 @@ class Agreement(unittest.TestCase):
         for version in ("1", "2", "1"):
             client.set_registered_model_alias("F", "champion", version)
             wait_for(version)
+        client.delete_registered_model_alias("F", "champion")
+        time.sleep(3)
+        wait_for("1")  # what it names no more goes on answering
+        client.set_registered_model_alias("F", "champion", "2")
+        wait_for("2")
         server.terminate()
         self.assertEqual(server.wait(60), 0)
+        self.assertEqual(server.stderr.read().count("model 'F' has no alias 'champion'"), 1)  # said once
         self.assertIn("takes models:/NAME@ALIAS", project.run("serve", "--follow", "models:/F/1", code=2))
 
 

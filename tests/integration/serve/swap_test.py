@@ -201,6 +201,32 @@ class Swaps(unittest.TestCase):
             server.communicate(timeout=30)
         self.assertIn("there is no model at", self.project.run("serve", "--model", "nowhere", code=1))
 
+    def test_who_follows_an_mlflow_that_hangs_serves_what_it_has(self):
+        """It takes connections and says nothing: the server comes up, answers, takes commands, and ends when told to."""
+        self.project.release(self.one)
+        self.project.run("serve", "--stop")
+        with socket.socket() as silent:
+            silent.bind(("127.0.0.1", 0))
+            silent.listen()
+            os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            try:
+                server = self.project.start("serve", "--follow", "models:/F@champion", "--endpoint", "fraud", "--every", "1")
+            finally:
+                del os.environ["MLFLOW_TRACKING_URI"]
+            begun = time.monotonic()
+            self.project.wait_for_server()
+            self.assertEqual(self.current(), 1)
+            print(f"up after {time.monotonic() - begun:.1f} s")
+            time.sleep(1.5)  # it asks again
+            self.project.release(self.two)
+            self.assertEqual(self.current(), 2)
+            self.assertEqual(self.project.run("serve", "--stop").strip(), "stopped")
+            print(f"a release and the end after {time.monotonic() - begun:.1f} s")
+            self.assertLess(time.monotonic() - begun, 60)  # one request alone had 120 s, seven times over
+            _, err = server.communicate(timeout=60)
+            self.assertEqual(server.returncode, 0, err)
+            self.assertIn("following models:/F@champion: ", err)
+
     def test_the_printed_curl_line_works(self):
         out = self.project.release(self.one)
         line = next(line for line in out.splitlines() if line.strip().startswith("curl "))

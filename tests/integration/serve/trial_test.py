@@ -148,6 +148,70 @@ class Trials(unittest.TestCase):
         time.sleep(0.2)
         self.assertEqual(set(self.seen()), {1, 2})
 
+    def while_the_control_thread_is_held(self, work):
+        """A release to another endpoint, whose check of the model hangs."""
+        self.project.write("begin.lua", '''
+            local at = require("mlengine.deploy.target").open()
+            at.begin({ endpoint = "other", uri = %s }, %s)''' % (json.dumps(self.same), json.dumps(self.same)))
+        self.project.run("run", "begin.lua")
+        newest = self.project.deployments()[0]["id"]
+        loaded = []
+        load = threading.Thread(target=lambda: loaded.append(self.project.command(command="load", endpoint="other", deployment=newest)))
+        load.start()
+        server, checker = self.project.server_pid(), []
+        while not checker:
+            with open(f"/proc/{server}/task/{server}/children") as f:
+                checker = f.read().split()
+        os.kill(int(checker[0]), signal.SIGSTOP)
+        try:
+            work()
+            self.assertEqual(loaded, [])
+        finally:
+            os.kill(int(checker[0]), signal.SIGCONT)
+            load.join()
+        self.assertTrue(loaded[0]["ok"], loaded)
+
+    def stage(self, model, **bounds):
+        """A canary at a half, as a release begins it."""
+        self.project.write("begin.lua", '''
+            local at = require("mlengine.deploy.target").open()
+            at.begin({ endpoint = "fraud", uri = %s }, %s)''' % (json.dumps(model), json.dumps(model)))
+        self.project.run("run", "begin.lua")
+        staged = self.project.deployments()[0]["id"]
+        for request in ({"command": "load"}, {"command": "try", **bounds}, {"command": "trial", "share": 0.5}):
+            self.assertTrue(self.project.command(endpoint="fraud", deployment=staged, **request)["ok"])
+        return staged
+
+    def test_a_canary_is_judged_while_another_release_hangs(self):
+        self.stage(self.drifting, drift=0.05, minimum=200, lease=600)
+
+        def ends():
+            end = time.monotonic() + 60
+            while b'mlengine_canary_share{model="fraud"} 0\n' not in self.project.ask("GET", "/metrics")[2]:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+
+        self.while_the_control_thread_is_held(ends)
+        self.seen()
+
+    def test_a_canary_outlives_a_release_that_hangs(self):
+        """Who asked after it meanwhile could not be heard: that is no release that went away."""
+        staged, told = self.stage(self.same, drift=1, minimum=100000, lease=1), []
+
+        def ask():
+            told.append(self.project.command(command="trial", endpoint="fraud", deployment=staged))
+
+        asks = threading.Thread(target=ask)
+
+        def wait():
+            asks.start()
+            time.sleep(2.5)
+
+        self.while_the_control_thread_is_held(wait)
+        asks.join()
+        self.assertEqual((told[0]["share"], told[0].get("ended")), (0.5, None))
+        self.seen()
+
     def wait_for_share(self, share):
         end = time.monotonic() + 300
         while f'mlengine_canary_share{{model="fraud"}} {share}\n' not in self.project.ask("GET", "/metrics")[2].decode():
