@@ -211,9 +211,12 @@ void mle_rows_release(mle_rows *rows) {
 
 static mle_status reserve(mle_rows *rows, size_t count, mle_error *err) {
   if (count <= rows->capacity) return MLE_OK;
-  if (count > MLE_ROWS_MAX || count > VALUES_MAX / rows->columns)
-    return mle_fail(err, MLE_EREFUSED, "more rows than one request may have; send them in parts");
+  size_t most = VALUES_MAX / rows->columns < MLE_ROWS_MAX ? VALUES_MAX / rows->columns : MLE_ROWS_MAX;
+  if (count > most)
+    return mle_fail(err, MLE_EREFUSED, "more than %zu rows of %zu columns; send them in parts", most,
+                    rows->columns);
   size_t capacity = rows->capacity * 2 > count ? rows->capacity * 2 : count;
+  if (capacity > most) capacity = most; /* or rows beyond the limit would fit it */
   float *values = mle_realloc_array(rows->values, capacity, rows->columns * sizeof *values);
   if (values == NULL) return mle_nomem(err, "reading rows");
   rows->values = values;

@@ -147,6 +147,23 @@ static void rows_are_bounded(void **state) {
   assert_null(rows.values);
 }
 
+/* Room is made for twice as many, but not for more than a request may have. */
+static void rows_that_come_one_by_one_are_bounded(void **state) {
+  (void)state;
+  static const size_t columns[] = {1, 1 << 20}, most[] = {MLE_ROWS_MAX, 16};
+  for (size_t i = 0; i < 2; i++) {
+    mle_rows rows;
+    float *row;
+    mle_error err;
+    mle_rows_init(&rows, columns[i]);
+    assert_int_equal(mle_rows_resize(&rows, most[i] - most[i] / 4, NULL), MLE_OK);
+    while (rows.count < most[i]) assert_int_equal(mle_rows_add(&rows, &row, NULL), MLE_OK);
+    assert_int_equal(mle_rows_add(&rows, &row, &err), MLE_EREFUSED);
+    assert_non_null(strstr(err.message, i == 0 ? "more than 1000000 rows of 1 columns" : "more than 16 rows"));
+    mle_rows_release(&rows);
+  }
+}
+
 static void float32_is_made_as_pyfunc_makes_it(void **state) {
   (void)state;
   mle_rows rows;
@@ -194,7 +211,7 @@ int main(void) {
       cmocka_unit_test(same_rows_in_every_form),
       cmocka_unit_test(lists_of_columns_seen_before_mean_the_same),
       cmocka_unit_test(bad_bodies_name_column_and_row),
-      cmocka_unit_test(rows_are_bounded),
+      cmocka_unit_test(rows_are_bounded), cmocka_unit_test(rows_that_come_one_by_one_are_bounded),
       cmocka_unit_test(float32_is_made_as_pyfunc_makes_it),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };
