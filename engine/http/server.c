@@ -57,6 +57,10 @@ typedef struct exchange {
   int refused; /* a status decided while the body still arrives; 0: none */
 } exchange;
 
+typedef struct request_line {
+  const char *method, *path, *version;
+} request_line;
+
 /* ====== Answers ====== */
 
 #define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
@@ -171,37 +175,6 @@ static void init_answer(const mle_http_server *server, mle_http_answer *answer) 
   answer->num_headers = 0;
 }
 
-static enum MHD_Result send_refusal(exchange *e, int status, const char *why) {
-  mle_http_server *server = e->server;
-  mle_http_answer answer;
-  init_answer(server, &answer);
-  answer.status = status;
-  atomic_fetch_add_explicit(&server->refused, 1, memory_order_relaxed);
-  if (mle_buffer_printf(&answer.body, NULL, "{\"error\":\"%s\"}", why) != MLE_OK)
-    mle_buffer_release(&answer.body);
-  if (status == MHD_HTTP_SERVICE_UNAVAILABLE || status == MHD_HTTP_TOO_MANY_REQUESTS)
-    mle_http_answer_header(&answer, "Retry-After", "1");
-  if (status == MHD_HTTP_BAD_REQUEST) mle_http_answer_header(&answer, "Connection", "close");
-  return send_answer(e, &answer);
-}
-
-static enum MHD_Result send_refused(exchange *e, int status) {
-  char why[96] = "the server holds as much of other requests as it may; try again later";
-  if (status == MHD_HTTP_CONTENT_TOO_LARGE)
-    snprintf(why, sizeof why, "the body is larger than the %zu bytes allowed",
-             e->server->options.body_max);
-  return send_refusal(e, status, why);
-}
-
-static enum MHD_Result send_bad_encoding(exchange *e, const mle_error *err) {
-  int status = err->status == MLE_EUNSUPPORTED ? MHD_HTTP_UNSUPPORTED_MEDIA_TYPE
-               : err->status == MLE_EREFUSED   ? MHD_HTTP_CONTENT_TOO_LARGE
-               : err->status == MLE_ENOMEM     ? MHD_HTTP_SERVICE_UNAVAILABLE
-                                               : MHD_HTTP_BAD_REQUEST;
-  if (status == MHD_HTTP_CONTENT_TOO_LARGE) return send_refused(e, status);
-  return send_refusal(e, status, err->message);
-}
-
 /* RFC 9112, 3.2.2: a request line may name scheme and host too. */
 static const char *path_of(const char *target) {
   if (*target == '/') return target;
@@ -211,23 +184,71 @@ static const char *path_of(const char *target) {
   return path == NULL ? "/" : path;
 }
 
-/* All of the request is there. */
-static enum MHD_Result run_handler(exchange *e, const char *path, const char *method) {
-  mle_http_server *server = e->server;
-  mle_error err;
-  if (mle_http_decode(e->head.content_encoding, &e->body, &err) != MLE_OK)
-    return send_bad_encoding(e, &err);
-  mle_http_call call = {
-      .method = method,
-      .path = path_of(path),
+/* The request as its head tells it; its body is not looked at. */
+static mle_http_call call_of(exchange *e, const request_line *line) {
+  return (mle_http_call){
+      .method = line->method,
+      .path = path_of(line->path),
       .content_type = e->head.content_type,
       .request_id = e->head.request_id,
       .authorization = e->head.authorization,
-      .body = e->body.data == NULL ? "" : e->body.data,
-      .body_len = e->body.len,
+      .body = "",
       .received_ns = mle_monotonic_ns(),
       .exchange = e,
   };
+}
+
+/* For a server that says nothing else. */
+static void refuse_plainly(const char *why, mle_http_answer *answer) {
+  if (mle_buffer_printf(&answer->body, NULL, "{\"error\":\"%s\"}", why) != MLE_OK)
+    mle_buffer_release(&answer->body);
+  if (answer->status == MHD_HTTP_SERVICE_UNAVAILABLE || answer->status == MHD_HTTP_TOO_MANY_REQUESTS)
+    mle_http_answer_header(answer, "Retry-After", "1");
+}
+
+static enum MHD_Result send_refusal(exchange *e, const request_line *line, int status,
+                                    const char *why) {
+  const mle_http_server_options *options = &e->server->options;
+  mle_http_answer answer;
+  mle_http_call call = call_of(e, line);
+  init_answer(e->server, &answer);
+  answer.status = status;
+  atomic_fetch_add_explicit(&e->server->refused, 1, memory_order_relaxed);
+  if (options->refuser != NULL)
+    options->refuser(options->context, &call, why, &answer);
+  else
+    refuse_plainly(why, &answer);
+  if (status == MHD_HTTP_BAD_REQUEST) mle_http_answer_header(&answer, "Connection", "close");
+  return send_answer(e, &answer);
+}
+
+static enum MHD_Result send_refused(exchange *e, const request_line *line, int status) {
+  char why[96] = "the server holds as much of other requests as it may; try again later";
+  if (status == MHD_HTTP_CONTENT_TOO_LARGE)
+    snprintf(why, sizeof why, "the body is larger than the %zu bytes allowed",
+             e->server->options.body_max);
+  return send_refusal(e, line, status, why);
+}
+
+static enum MHD_Result send_bad_encoding(exchange *e, const request_line *line,
+                                         const mle_error *err) {
+  int status = err->status == MLE_EUNSUPPORTED ? MHD_HTTP_UNSUPPORTED_MEDIA_TYPE
+               : err->status == MLE_EREFUSED   ? MHD_HTTP_CONTENT_TOO_LARGE
+               : err->status == MLE_ENOMEM     ? MHD_HTTP_SERVICE_UNAVAILABLE
+                                               : MHD_HTTP_BAD_REQUEST;
+  if (status == MHD_HTTP_CONTENT_TOO_LARGE) return send_refused(e, line, status);
+  return send_refusal(e, line, status, err->message);
+}
+
+/* All of the request is there. */
+static enum MHD_Result run_handler(exchange *e, const request_line *line) {
+  mle_http_server *server = e->server;
+  mle_error err;
+  if (mle_http_decode(e->head.content_encoding, &e->body, &err) != MLE_OK)
+    return send_bad_encoding(e, line, &err);
+  mle_http_call call = call_of(e, line);
+  if (e->body.data != NULL) call.body = e->body.data;
+  call.body_len = e->body.len;
   mle_http_answer answer;
   init_answer(server, &answer);
   mle_connection_enter(e->connection, MLE_CONNECTION_ANSWERS);
@@ -300,25 +321,25 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
 
 /* A client that did not ask first sends its body whatever we answer, and would find the
  * connection broken instead of reading why: its body is read and dropped. */
-static enum MHD_Result refuse_length(exchange *e) {
+static enum MHD_Result refuse_length(exchange *e, const request_line *line) {
   e->refused = MHD_HTTP_CONTENT_TOO_LARGE;
   bool asks = *e->head.expect != '\0';
-  return asks ? send_refused(e, e->refused) : MHD_YES;
+  return asks ? send_refused(e, line, e->refused) : MHD_YES;
 }
 
-static enum MHD_Result on_headers(mle_http_server *server, struct MHD_Connection *connection,
-                                  const char *version, exchange *e) {
+static enum MHD_Result on_headers(exchange *e, const request_line *line) {
+  mle_http_server *server = e->server;
   e->headers_seen = true;
-  mle_head_read(mhd, connection, version, &e->head);
+  mle_head_read(mhd, e->handle, line->version, &e->head);
   const char *ambiguity = mle_head_ambiguity(&e->head);
   if (ambiguity == NULL && e->has_nul) ambiguity = "the path or the query has a NUL";
   if (ambiguity != NULL)
-    return send_refusal(e, MHD_HTTP_BAD_REQUEST, ambiguity);
+    return send_refusal(e, line, MHD_HTTP_BAD_REQUEST, ambiguity);
   unsigned long long declared = strtoull(e->head.content_length, NULL, 10);
-  if (declared > server->options.body_max) return refuse_length(e);
+  if (declared > server->options.body_max) return refuse_length(e, line);
   size_t first = declared < TRUSTED_LENGTH ? (size_t)declared : TRUSTED_LENGTH;
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
-    return send_refusal(e, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
+    return send_refusal(e, line, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
   return MHD_YES;
 }
 
@@ -350,18 +371,19 @@ static void take_upload(exchange *e, const char *bytes, size_t len) {
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *upload,
                                   size_t *upload_len, void **state) {
-  mle_http_server *server = cls;
   exchange *e = *state;
+  (void)cls, (void)connection;
   if (e == NULL) return MHD_NO;
-  if (!e->headers_seen) return on_headers(server, connection, version, e);
+  request_line line = {method, path, version};
+  if (!e->headers_seen) return on_headers(e, &line);
   if (*upload_len > 0) {
     take_upload(e, upload, *upload_len);
     *upload_len = 0;
     return MHD_YES;
   }
-  if (e->refused != 0) return send_refused(e, e->refused);
+  if (e->refused != 0) return send_refused(e, &line, e->refused);
   if (e->kept != NULL) return send_answer(e, &e->kept->answer);
-  return run_handler(e, path, method);
+  return run_handler(e, &line);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,

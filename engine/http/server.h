@@ -82,6 +82,10 @@ void mle_http_answer_header(mle_http_answer *answer, const char *name, const cha
 typedef void (*mle_http_handler)(void *context, const mle_http_call *call,
                                  mle_http_answer *answer);
 
+/* Gives a refusal its body, and headers if it likes: the call has no body, and `answer` has its status. */
+typedef void (*mle_http_refuser)(void *context, const mle_http_call *call, const char *why,
+                                 mle_http_answer *answer);
+
 /*
  * A handler may keep a call and return at once: then its answer is left alone, the worker goes on, and any thread
  * sends the answer later. What was kept must be sent, before the server is stopped too. See inbox.h.
@@ -97,6 +101,7 @@ void mle_http_kept_send(mle_http_kept *kept); /* it is the server's again */
 
 typedef struct mle_http_server_options {
   mle_http_handler handler;
+  mle_http_refuser refuser; /* of what a limit keeps from the handler; NULL: {"error": ...} */
   void *context;
   bool keeps;       /* the handler may call mle_http_keep */
   unsigned workers; /* 0: one per processor */

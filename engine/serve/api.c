@@ -80,6 +80,16 @@ mle_slot *mle_exchange_slot(mle_exchange *x, const char *endpoint) {
   return NULL;
 }
 
+void mle_exchange_none(mle_exchange *x, const mle_slot *slot, const char *version) {
+  char message[MLE_ENDPOINT_MAX + 128];
+  if (version == NULL)
+    snprintf(message, sizeof message, "endpoint '%s' has no model", slot->endpoint);
+  else
+    snprintf(message, sizeof message, "endpoint '%s' serves version %.60s only", slot->endpoint,
+             *version == '\0' ? "none" : version);
+  mle_exchange_fail(x, 404, message);
+}
+
 const char *mle_exchange_header(const mle_exchange *x, const char *name) {
   const char *value = mle_http_call_header(x->call, name);
   return value == NULL ? "" : value;
@@ -196,7 +206,7 @@ static void answer_model(mle_exchange *x, mle_slot *slot, const char *version, b
   mle_served *served = mle_cell_acquire(&slot->current);
   const char *has = served == NULL || served->facts.version == NULL ? "" : served->facts.version;
   if (served == NULL || (version != NULL && strcmp(version, has) != 0)) {
-    mle_exchange_fail(x, 404, "there is no such model or version here");
+    mle_exchange_none(x, slot, served == NULL ? NULL : has);
   } else if (ready) {
     mle_exchange_text(x, "application/json", "{\"ready\":true}");
   } else if (describe_model(slot, served, &x->answer->body, &err) != MLE_OK) {
@@ -389,14 +399,35 @@ static const char *name_request(const mle_api *api, uint64_t number, char out[RE
   return memcpy(at - len, api->boot, len);
 }
 
+/* The request's own, when it sent one that fits a header; the answer has it from here on. */
+static const char *identify(const mle_api *api, const mle_http_call *call, uint64_t number,
+                            mle_http_answer *answer, char out[REQUEST_NAME]) {
+  const char *id = call->request_id;
+  int before = answer->num_headers;
+  mle_http_answer_header(answer, "X-Request-Id", id);
+  if (answer->num_headers > before) return id;
+  id = name_request(api, number, out);
+  mle_http_answer_header(answer, "X-Request-Id", id);
+  return id;
+}
+
+static uint64_t count_request(mle_api *api) {
+  return atomic_fetch_add_explicit(&api->requests, 1, memory_order_relaxed);
+}
+
+void mle_api_refuse(void *context, const mle_http_call *call, const char *why, mle_http_answer *answer) {
+  mle_api *api = context;
+  char id[REQUEST_NAME];
+  identify(api, call, count_request(api), answer, id);
+  mle_answer_error(answer, answer->status, protocol_of(call->path), why);
+}
+
 static void answer(mle_api *api, const mle_http_call *call, mle_http_answer *answer) {
   mle_exchange x = {.api = api, .call = call, .answer = answer,
                     .protocol = protocol_of(call->path)};
   char id[REQUEST_NAME];
-  uint64_t number = atomic_fetch_add_explicit(&api->requests, 1, memory_order_relaxed);
-  x.request_id = call->request_id;
-  if (*x.request_id == '\0') x.request_id = name_request(api, number, id);
-  mle_http_answer_header(answer, "X-Request-Id", x.request_id);
+  uint64_t number = count_request(api);
+  x.request_id = identify(api, call, number, answer, id);
   route(&x);
   int64_t ns = mle_monotonic_ns() - call->received_ns;
   if (is_counted(call))

@@ -46,4 +46,7 @@ void mle_api_release(mle_api *api);
 /* An mle_http_handler; `context` is the mle_api. With `slow`, its server must be one that keeps. */
 void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *answer);
 
+/* An mle_http_refuser: what the server refuses is told as this path tells its errors. */
+void mle_api_refuse(void *context, const mle_http_call *call, const char *why, mle_http_answer *answer);
+
 #endif

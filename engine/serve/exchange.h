@@ -32,6 +32,9 @@ bool mle_exchange_may(mle_exchange *x, const char *endpoint, const char *key);
 /* The slot of an endpoint, or NULL after answering 404. */
 mle_slot *mle_exchange_slot(mle_exchange *x, const char *endpoint);
 
+/* 404: the endpoint has no model (`version` NULL), or serves only that version ("" when it has none). */
+void mle_exchange_none(mle_exchange *x, const mle_slot *slot, const char *version);
+
 /* A header or a parameter of the query, "" when absent. */
 const char *mle_exchange_header(const mle_exchange *x, const char *name);
 const char *mle_exchange_query(const mle_exchange *x, const char *name);

@@ -215,7 +215,6 @@ static void answer_by(mle_exchange *x, mle_slot *slot, const mle_served *served,
 
 static void answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const char *version,
                    input *in) {
-  char message[MLE_ENDPOINT_MAX + 128];
   bool live = cell == &slot->current;
   in->trial = mle_trial_number(&slot->trial);
   x->endpoint = slot->endpoint;
@@ -223,16 +222,10 @@ static void answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const char *
     return;
   mle_served *served = mle_cell_acquire(cell);
   const char *has = served == NULL || served->facts.version == NULL ? "" : served->facts.version;
-  if (served == NULL) {
-    snprintf(message, sizeof message, "endpoint '%s' has no model", slot->endpoint);
-    mle_exchange_fail(x, 404, message);
-  } else if (version != NULL && strcmp(version, has) != 0) {
-    snprintf(message, sizeof message, "endpoint '%s' serves version %.60s only", slot->endpoint,
-             *has == '\0' ? "none" : has);
-    mle_exchange_fail(x, 404, message);
-  } else {
+  if (served == NULL || (version != NULL && strcmp(version, has) != 0))
+    mle_exchange_none(x, slot, served == NULL ? NULL : has);
+  else
     answer_by(x, slot, served, in, live);
-  }
   mle_served_release(served);
 }
 

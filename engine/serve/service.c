@@ -101,6 +101,7 @@ static void set_up(service *s) {
 static mle_status start_http(service *s, mle_error *err) {
   mle_http_server_options http = MLE_HTTP_SERVER_OPTIONS;
   http.handler = mle_api_answer;
+  http.refuser = mle_api_refuse;
   http.keeps = true;
   http.context = &s->api;
   http.workers = s->options->workers;

@@ -28,6 +28,7 @@ static int start(void **state) {
   mle_api_init(&api, slots, "9.9.9");
   mle_http_server_options options = MLE_HTTP_SERVER_OPTIONS;
   options.handler = mle_api_answer;
+  options.refuser = mle_api_refuse;
   options.context = &api;
   options.workers = 3;
   options.body_max = 100000;
@@ -127,7 +128,7 @@ static void every_path_has_its_answer(void **state) {
       {{"GET", "/v2/models/fraud", "", NULL}, 200, "{\"name\":\"hour\",\"datatype\":\"INT64\",\"shape\":[-1]}"},
       {{"GET", "/v2/models/fraud/ready", "", NULL}, 200, "{\"ready\":true}"},
       {{"GET", "/v2/models/fraud/versions/1", "", NULL}, 200, "\"versions\":[\"1\"]"},
-      {{"GET", "/v2/models/fraud/versions/2", "", NULL}, 404, "\"error\":"},
+      {{"GET", "/v2/models/fraud/versions/2", "", NULL}, 404, "endpoint 'fraud' serves version 1 only"},
       {{"GET", "/v2/models/none", "", NULL}, 404, "\"error\":"},
       {{"POST", "/v2/models/fraud/infer", JSON, INFER}, 200, "\"model_version\":\"1\",\"id\":\"q\",\"outputs\":[{\"name\":\"predict\",\"datatype\":\"FP32\",\"shape\":[1],\"data\":["},
       {{"POST", "/v2/models/fraud/versions/1/infer", JSON, INFER}, 200, "\"outputs\""},
@@ -164,7 +165,9 @@ static void bodies_over_the_limit_are_refused(void **state) {
   char *large = mle_alloc(200001);
   memset(large, ' ', 200000);
   large[200000] = '\0';
-  check(&(call){"POST", "/invocations", JSON, large}, 413, "larger than the 100000 bytes");
+  check(&(call){"POST", "/invocations", JSON, large}, 413, "{\"error_code\":\"BAD_REQUEST\",\"message\":\"the body is larger than the 100000 bytes");
+  check(&(call){"POST", "/v2/models/fraud/infer", JSON, large}, 413, "{\"error\":\"the body is larger");
+  check(&(call){"POST", "/model", JSON, large}, 413, "{\"success\":false,\"error\":\"the body is larger");
   mle_free(large);
 }
 

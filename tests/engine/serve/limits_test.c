@@ -35,6 +35,7 @@ static int start(void **state) {
   mle_cell_exchange(&slot->current, served);
   mle_http_server_options options = MLE_HTTP_SERVER_OPTIONS;
   options.handler = mle_api_answer;
+  options.refuser = mle_api_refuse;
   options.context = &api;
   options.workers = 2;
   options.keeps = true;

@@ -96,6 +96,12 @@ class Protocols(unittest.TestCase):
                             {"name": "amount", "shape": [2, 1], "datatype": "FP64", "data": [[1.5], [None]]}]}
         self.assertEqual(self.project.predict(named, "/v2/models/fraud/infer")["outputs"], whole["outputs"])
 
+    def test_what_the_server_refuses_is_told_as_the_path_tells_errors(self):
+        for path, keys in [("/invocations", ["error_code", "message"]), ("/v2/models/fraud/infer", ["error"]), ("/model", ["success", "error"])]:
+            for body, encoding, status, part in [(b"no gzip", "gzip", 400, "damaged or cut off"), (b"{}", "br", 415, "gzip, deflate or identity")]:
+                headers, answer = self.check("POST", path, body, {**JSON, "Content-Encoding": encoding, "X-Request-Id": "mine"}, status, part)
+                self.assertEqual((list(json.loads(answer)), headers["X-Request-Id"]), (keys, "mine"))
+
     def test_limits(self):
         large = b" " * (17 << 20)
         self.check("POST", "/invocations", large, JSON, 413, "larger than the 16777216 bytes")
@@ -119,6 +125,10 @@ class Protocols(unittest.TestCase):
     def test_request_ids_are_kept_or_made(self):
         _, headers, _ = self.project.ask("GET", "/ping", headers={"X-Request-Id": "mine"})
         self.assertEqual(headers["X-Request-Id"], "mine")
+        _, headers, _ = self.project.ask("GET", "/ping", headers={"X-Request-Id": "x" * 255})
+        self.assertEqual(headers["X-Request-Id"], "x" * 255)
+        _, headers, _ = self.project.ask("GET", "/ping", headers={"X-Request-Id": "x" * 256})  # too long: it gets one
+        self.assertRegex(headers["X-Request-Id"], r"^[0-9a-f]{16}-\d+$")
         ids = {self.project.ask("GET", "/ping")[1]["X-Request-Id"] for _ in range(5)}
         self.assertEqual(len(ids), 5)
 
