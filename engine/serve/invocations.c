@@ -168,7 +168,8 @@ static mle_status fail_length(const reader *r, int feature, mle_error *err) {
 static mle_status read_column(reader *r, int feature, mle_error *err) {
   size_t row = 0, width = r->rows->columns;
   bool first = r->rows->count == 0;
-  MLE_TRY(mle_pull_open(&r->p, '[', err));
+  if (mle_pull_open(&r->p, '[', err) != MLE_OK)
+    return mle_context(err, "column '%s'", r->features->list[feature].name);
   for (bool more = mle_pull_first(&r->p, ']'); more; row++) {
     float *unused;
     if (first) MLE_TRY(mle_rows_add(r->rows, &unused, err));

@@ -19,6 +19,29 @@ mle_status mle_pull_fail(const mle_pull *p, mle_error *err, const char *what) {
                   (size_t)(p->at - p->start), what);
 }
 
+/* What the value at hand is; NULL when it is none, so that no JSON goes on with it. */
+static const char *kind_at(const mle_pull *p) {
+  static const char *const words[] = {"true", "false", "null"};
+  mle_pull_value number;
+  switch (*p->at) {
+    case '{': return "an object";
+    case '[': return "a list";
+    case '"': return "a text";
+    default: break;
+  }
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strncmp(p->at, words[i], strlen(words[i])) == 0) return words[i];
+  return mle_number_scan(p->at, p->end, &number) == NULL ? NULL : "a number";
+}
+
+/* JSON of another shape than is wanted, or no JSON at all. */
+static mle_status fail_value(const mle_pull *p, mle_error *err, const char *wanted, const char *what) {
+  const char *kind = kind_at(p);
+  if (kind == NULL) return mle_pull_fail(p, err, what);
+  return mle_fail(err, MLE_EINVAL, "byte %zu of the body: %s belongs here, not %s",
+                  (size_t)(p->at - p->start), wanted, kind);
+}
+
 static mle_status take(mle_pull *p, char wanted, mle_error *err) {
   if (mle_pull_peek(p) == wanted) {
     p->at++;
@@ -30,7 +53,12 @@ static mle_status take(mle_pull *p, char wanted, mle_error *err) {
 }
 
 mle_status mle_pull_open(mle_pull *p, char bracket, mle_error *err) {
-  return take(p, bracket, err);
+  if (mle_pull_peek(p) == bracket) {
+    p->at++;
+    return MLE_OK;
+  }
+  return bracket == '[' ? fail_value(p, err, "a list", "expected '['")
+                        : fail_value(p, err, "an object", "expected '{'");
 }
 
 bool mle_pull_first(mle_pull *p, char close) {
@@ -141,7 +169,8 @@ static mle_status decode(mle_pull *p, const char *begin, mle_pull_slice *out, ml
 }
 
 mle_status mle_pull_string(mle_pull *p, mle_pull_slice *out, mle_error *err) {
-  MLE_TRY(take(p, '"', err));
+  if (mle_pull_peek(p) != '"') return fail_value(p, err, "a text", "expected '\"'");
+  p->at++;
   const char *begin = p->at, *at = begin;
   while (*at != '"' && *at != '\\' && (unsigned char)*at >= 0x20) at++;
   p->at = at;
@@ -289,7 +318,7 @@ const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out
 mle_status mle_pull_number(mle_pull *p, mle_pull_value *out, mle_error *err) {
   mle_pull_peek(p);
   const char *after = mle_number_scan(p->at, p->end, out);
-  if (after == NULL) return mle_pull_fail(p, err, "expected a number");
+  if (after == NULL) return fail_value(p, err, "a number", "expected a number");
   p->at = after;
   return MLE_OK;
 }

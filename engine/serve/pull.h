@@ -66,6 +66,8 @@ static inline mle_status mle_pull_next(mle_pull *p, char close, bool *out_more, 
   return MLE_OK;
 }
 
+/* Of a value of another kind these say "byte 17 of the body: a list belongs here, not a number" (EINVAL). */
+
 /* A member's name, and the colon after it. */
 mle_status mle_pull_key(mle_pull *p, mle_pull_slice *out, mle_error *err);
 

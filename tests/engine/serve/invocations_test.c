@@ -87,7 +87,12 @@ static void bad_bodies_name_column_and_row(void **state) {
     const char *message;
   } bad[] = {
       {JSON, "", MLE_EFORMAT, "the body is no JSON at byte 0: expected '{'"},
-      {JSON, "[]", MLE_EFORMAT, "expected '{'"},
+      {JSON, "[]", MLE_EINVAL, "byte 0 of the body: an object belongs here, not a list"},
+      {JSON, "{\"instances\":5}", MLE_EINVAL, "byte 13 of the body: a list belongs here, not a number"},
+      {JSON, "{\"dataframe_records\":{\"a\":1}}", MLE_EINVAL, "a list belongs here, not an object"},
+      {JSON, "{\"dataframe_split\":null}", MLE_EINVAL, "an object belongs here, not null"},
+      {JSON, "{\"inputs\":{\"a\":1.5}}", MLE_EINVAL, "column 'a': byte 15 of the body: a list belongs here, not a number"},
+      {JSON, "{\"inputs\":{\"a\":'x'}}", MLE_EFORMAT, "column 'a': the body is no JSON at byte 15: expected '['"},
       {JSON, "{}", MLE_EINVAL, "the body needs one of dataframe_split"},
       {JSON, "{\"inputs\":[],\"instances\":[]}", MLE_EINVAL, "may have only one of"},
       {JSON, "{\"dataframe_split\":{\"columns\":[\"a\",\"b\"],\"data\":[]}}", MLE_EINVAL, "column 'c' is missing"},

@@ -46,7 +46,8 @@ class Protocols(unittest.TestCase):
             ('{"inputs": [[1, 2, 3]], "x": 1e}', 400, "no JSON"),
             ('{"inputs": [[1, 99999999999999999999, 3]]}', 400, "does not fit 64 bits"),
             (b'{"inputs": [["\xff", 2, 3]]}', 400, "not UTF-8"),
-            ("[" * 100000, 400, "no JSON"),
+            ("[" * 100000, 400, "an object belongs here, not a list"),
+            ('{"x":' + "[" * 100000, 400, "no JSON"),
         ]
         for body, status, part in table:
             headers, answer = self.check("POST", "/invocations", body, JSON, status, part)
