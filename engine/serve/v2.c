@@ -8,12 +8,12 @@
 
 #define DIMENSIONS_MAX 2
 
-typedef enum form { FLOAT, WHOLE, UNSIGNED, TRUTH } form;
+typedef enum form { FLOAT, WHOLE, UNSIGNED, TRUTH, TEXT } form;
 
 typedef struct datatype {
   const char *name;
   form form;
-  size_t size;     /* bytes of one value in binary data */
+  size_t size;     /* bytes of one value in binary data; of a text 0, for each says its own */
   double min, max; /* of a whole number; both 0 for the others */
 } datatype;
 
@@ -29,6 +29,7 @@ static const datatype datatypes[] = {
     {"UINT32", UNSIGNED, 4, 0, 0x1p32 - 1},
     {"UINT16", UNSIGNED, 2, 0, 0x1p16 - 1},
     {"UINT8", UNSIGNED, 1, 0, 0x1p8 - 1},
+    {"BYTES", TEXT, 0, 0, 0},
 };
 
 /* One element of `inputs`; its data is read once name, shape and type are known. */
@@ -48,7 +49,7 @@ typedef struct reader {
   mle_columns columns;
   mle_pull p;
   const char *binary, *binary_end; /* what of the binary data no tensor took yet */
-  size_t num_tensors; /* that were columns of the model, or all of them */
+  size_t num_inputs, num_tensors; /* tensors: that were columns of the model, or all of them */
 } reader;
 
 /* ====== A tensor's head ====== */
@@ -65,7 +66,7 @@ static mle_status read_datatype(reader *r, tensor *t, mle_error *err) {
   t->type = find_datatype(name);
   if (t->type != NULL) return MLE_OK;
   return mle_fail(err, MLE_EINVAL,
-                  "the datatype must be BOOL, FP32, FP64, INT8 to INT64 or UINT8 to UINT64");
+                  "the datatype must be BOOL, BYTES, FP32, FP64, INT8 to INT64 or UINT8 to UINT64");
 }
 
 static mle_status read_shape(reader *r, tensor *t, mle_error *err) {
@@ -87,9 +88,9 @@ static mle_status read_shape(reader *r, tensor *t, mle_error *err) {
 static mle_status read_name(reader *r, tensor *t, mle_error *err) {
   mle_pull_slice name;
   MLE_TRY(mle_pull_string(&r->p, &name, err));
-  if (name.len >= sizeof t->name) return mle_fail(err, MLE_EINVAL, "an input's name is too long");
+  if (name.len >= sizeof t->name) return mle_fail(err, MLE_EINVAL, "its name is too long");
   if (memchr(name.data, '\0', name.len) != NULL)
-    return mle_fail(err, MLE_EINVAL, "an input's name has a NUL");
+    return mle_fail(err, MLE_EINVAL, "its name has a NUL");
   memcpy(t->name, name.data, name.len);
   t->name[name.len] = '\0';
   return MLE_OK;
@@ -137,7 +138,7 @@ static mle_status read_member(reader *r, tensor *t, mle_error *err) {
   for (unsigned i = 0; i < sizeof members / sizeof *members; i++) {
     if (!mle_pull_is(key, members[i].name)) continue;
     if ((t->seen & 1U << i) != 0)
-      return mle_fail(err, MLE_EINVAL, "an input has `%s` twice", members[i].name);
+      return mle_fail(err, MLE_EINVAL, "`%s` is there twice", members[i].name);
     t->seen |= 1U << i;
     return members[i].read(r, t, err);
   }
@@ -164,6 +165,11 @@ static mle_status read_scalar(reader *r, const tensor *t, size_t row, size_t fea
                               mle_error *err) {
   char c = mle_pull_peek(&r->p);
   bool is_bool = t->type->form == TRUTH, is_word = c == 't' || c == 'f';
+  bool is_bytes = t->type->form == TEXT;
+  if (is_bytes && c != '"' && c != 'n' && c != 'N') /* null and NaN are missing */
+    return fail_tensor(t, err, "BYTES holds texts");
+  if (!is_bytes && c == '"' && r->features->list[feature].type == MLE_FEATURE_STRING)
+    return fail_tensor(t, err, "texts belong into a BYTES tensor");
   if (is_word && !is_bool) return fail_tensor(t, err, "true and false belong into a BOOL tensor");
   if (is_bool && !is_word && c != 'n') return fail_tensor(t, err, "BOOL holds true and false");
   if (t->type->max > 0) MLE_TRY(check_whole(r, t, r->p.at, err));
@@ -192,6 +198,7 @@ static mle_pull_value unpack(const datatype *type, const char *at) {
       break;
     }
     case UNSIGNED:
+    case TEXT:
     case TRUTH: value.whole = (int64_t)bits; break;
   }
   value.is_whole = type->form == WHOLE || bits <= INT64_MAX;
@@ -209,9 +216,28 @@ static mle_status set_packed(reader *r, const tensor *t, const char *at, size_t 
   return mle_feature_set_bool(&r->features->list[feature], value.whole == 1, row, out, err);
 }
 
+/* Each text is its length, a little-endian uint32, and its bytes. */
+static mle_status read_texts(reader *r, const tensor *t, size_t feature, mle_error *err) {
+  size_t width = t->dimensions == 2 ? (size_t)t->shape[1] : 1, total = (size_t)t->shape[0] * width;
+  const char *at = t->data, *end = at + t->binary_size;
+  for (size_t i = 0; i < total; i++) {
+    uint32_t len = 0;
+    if (end - at >= 4) memcpy(&len, at, 4);
+    if (end - at < 4 || end - at - 4 < (int64_t)len)
+      return fail_tensor(t, err, "its binary data has fewer texts than the shape says");
+    size_t row = i / width, column = feature == SIZE_MAX ? i % width : feature;
+    MLE_TRY(mle_feature_set_text(&r->features->list[column], (mle_pull_slice){at + 4, len}, row,
+                                 &r->rows->values[row * r->rows->columns + column], err));
+    at += 4 + len;
+  }
+  if (at == end) return MLE_OK;
+  return fail_tensor(t, err, "its binary data has more texts than the shape says");
+}
+
 static mle_status read_binary(reader *r, const tensor *t, size_t feature, mle_error *err) {
   size_t width = t->dimensions == 2 ? (size_t)t->shape[1] : 1, total = (size_t)t->shape[0] * width;
   char what[128];
+  if (t->type->form == TEXT) return read_texts(r, t, feature, err);
   if ((uint64_t)t->binary_size != total * t->type->size) {
     snprintf(what, sizeof what, "its binary_data_size is %lld, but its shape takes %zu bytes",
              (long long)t->binary_size, total * t->type->size);
@@ -265,7 +291,6 @@ static mle_status take_binary(reader *r, tensor *t, mle_error *err) {
 }
 
 static mle_status check_head(const tensor *t, mle_error *err) {
-  if (t->name[0] == '\0') return mle_fail(err, MLE_EINVAL, "an input has no name");
   if (t->type == NULL) return fail_tensor(t, err, "it has no datatype");
   if (t->dimensions == 0) return fail_tensor(t, err, "it has no shape");
   if (t->data == NULL) return fail_tensor(t, err, "it has no data");
@@ -300,19 +325,28 @@ static mle_status place_tensor(reader *r, const tensor *t, mle_error *err) {
   return read_data(r, t, SIZE_MAX, err);
 }
 
-static mle_status read_input(reader *r, mle_error *err) {
-  tensor t;
-  t.name[0] = '\0';
-  t.seen = 0;
-  t.type = NULL;
-  t.dimensions = 0;
-  t.data = NULL;
-  t.binary_size = -1;
+static mle_status read_members(reader *r, tensor *t, mle_error *err) {
+  t->name[0] = '\0';
+  t->seen = 0;
+  t->type = NULL;
+  t->dimensions = 0;
+  t->data = NULL;
+  t->binary_size = -1;
   MLE_TRY(mle_pull_open(&r->p, '{', err));
   for (bool more = mle_pull_first(&r->p, '}'); more;) {
-    MLE_TRY(read_member(r, &t, err));
+    MLE_TRY(read_member(r, t, err));
     MLE_TRY(mle_pull_next(&r->p, '}', &more, err));
   }
+  return t->name[0] != '\0' ? MLE_OK : mle_fail(err, MLE_EINVAL, "it has no name");
+}
+
+static mle_status read_input(reader *r, mle_error *err) {
+  tensor t;
+  size_t number = r->num_inputs++;
+  mle_status status = read_members(r, &t, err);
+  if (status == MLE_EINVAL && t.name[0] != '\0') return mle_context(err, "input '%s'", t.name);
+  if (status == MLE_EINVAL) return mle_context(err, "inputs[%zu]", number);
+  MLE_TRY(status);
   MLE_TRY(take_binary(r, &t, err));
   MLE_TRY(check_head(&t, err));
   const char *after = r->p.at;
@@ -442,7 +476,7 @@ mle_status mle_v2_parse(const mle_features *features, const char *body, size_t l
   reader r;
   r.features = features;
   r.rows = rows;
-  r.num_tensors = 0;
+  r.num_inputs = r.num_tensors = 0;
   r.binary = body + json_len;
   r.binary_end = body + len;
   mle_pull_init(&r.p, copy == NULL ? body : copy, json_len);

@@ -55,14 +55,19 @@ static void bad_bodies_say_what_is_wrong(void **state) {
       {"{\"inputs\":[],\"inputs\":[]}", "column 'a' is missing"},
       {"{\"inputs\":[" A "]}", "column 'b' is missing"},
       {"{\"inputs\":[" A "," A "]}", "column 'a' is there twice"},
-      {"{\"inputs\":[{\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}]}", "an input has no name"},
+      {"{\"inputs\":[{\"shape\":[1],\"datatype\":\"FP32\",\"data\":[1]}]}", "inputs[0]: it has no name"},
+      {"{\"inputs\":[" A ",5]}", "inputs[1]: byte 72 of the body: an object belongs here, not a number"},
+      {"{\"inputs\":[{\"name\":7}]}", "inputs[0]: byte 19 of the body: a text belongs here, not a number"},
+      {"{\"inputs\":[{\"name\":\"a\",\"name\":\"b\"}]}", "input 'a': `name` is there twice"},
+      {"{\"inputs\":[{\"name\":\"a\",\"shape\":1}]}", "input 'a': byte 31 of the body: a list belongs here, not a number"},
       {"{\"inputs\":[{\"name\":\"a\",\"datatype\":\"FP32\",\"data\":[1]}]}", "input 'a': it has no shape"},
       {"{\"inputs\":[{\"name\":\"a\",\"shape\":[1],\"data\":[1]}]}", "input 'a': it has no datatype"},
       {"{\"inputs\":[{\"name\":\"a\",\"shape\":[1],\"datatype\":\"FP32\"}]}", "input 'a': it has no data"},
-      {ONE("a", "[1]", "BYTES", "[\"x\"]"), "the datatype must be"},
-      {ONE("a", "[1]", "FP16", "[1]"), "the datatype must be"},
-      {ONE("a", "[-1]", "FP32", "[1]"), "a shape has whole numbers"},
-      {ONE("a", "[1,1,1]", "FP32", "[1]"), "one or two dimensions"},
+      {ONE("a", "[1]", "BYTES", "[\"x\"]"), "column 'a', row 0: a text, but the model takes numbers"},
+      {ONE("a", "[1]", "BYTES", "[1]"), "input 'a': BYTES holds texts"},
+      {ONE("a", "[1]", "FP16", "[1]"), "input 'a': the datatype must be"},
+      {ONE("a", "[-1]", "FP32", "[1]"), "input 'a': a shape has whole numbers"},
+      {ONE("a", "[1,1,1]", "FP32", "[1]"), "input 'a': a shape has one or two dimensions"},
       {ONE("x", "[2,2]", "FP32", "[1,2,3,4]"), "one tensor must have the shape [rows, 3]"},
       {ONE("x", "[1,3]", "FP32", "[1,2]"), "input 'x': there are fewer values"},
       {ONE("x", "[1,3]", "FP32", "[1,2,1,4]"), "input 'x': there are more values"},
@@ -87,6 +92,59 @@ static void bad_bodies_say_what_is_wrong(void **state) {
     if (strstr(err.message, bad[i].message) == NULL) fail_msg("%s: %s", bad[i].body, err.message);
     mle_rows_release(&rows);
   }
+}
+
+#define COLOURS(type, data) \
+  "{\"inputs\":[{\"name\":\"colour\",\"shape\":[4],\"datatype\":\"" type "\"," data "}]}"
+
+/* One column of categories, red and blue; its texts as JSON, then as binary data. */
+static void texts_are_categories(void **state) {
+  (void)state;
+  static char red[] = "red", blue[] = "blue";
+  char *names[] = {red, blue};
+  mle_features colours;
+  assert_int_equal(mle_features_init(&colours, 1, NULL), MLE_OK);
+  assert_int_equal(mle_feature_name(&colours, 0, "colour", NULL), MLE_OK);
+  assert_int_equal(mle_features_index(&colours, NULL), MLE_OK);
+  colours.list[0].type = MLE_FEATURE_STRING;
+  colours.list[0].category = (const char *const *)names;
+  colours.list[0].num_categories = 2;
+  static const char packed[] = "\4\0\0\0blue\3\0\0\0red\0\0\0\0\6\0\0\0purple";
+#define PACKED COLOURS("BYTES", "\"parameters\":{\"binary_data_size\":29}")
+  static const struct {
+    const char *json;
+    size_t packed; /* bytes of `packed` behind it */
+    const char *message; /* NULL: these are rows */
+  } table[] = {
+      {COLOURS("BYTES", "\"data\":[\"blue\",\"red\",null,\"purple\"]"), 0, NULL},
+      {COLOURS("BYTES", "\"data\":[\"blue\",\"red\",NaN,null]"), 0, NULL},
+      {PACKED, 29, NULL},
+      {PACKED, 28, "less binary data"},
+      {COLOURS("BYTES", "\"parameters\":{\"binary_data_size\":28}"), 28, "input 'colour': its binary data has fewer texts"},
+      {COLOURS("BYTES", "\"parameters\":{\"binary_data_size\":17}"), 17, "fewer texts"},
+      {"{\"inputs\":[{\"name\":\"colour\",\"shape\":[3],\"datatype\":\"BYTES\",\"parameters\":{\"binary_data_size\":29}}]}", 29,
+       "more texts"},
+      {COLOURS("FP32", "\"data\":[\"blue\",\"red\",null,\"purple\"]"), 0, "input 'colour': texts belong into a BYTES tensor"},
+      {COLOURS("INT32", "\"data\":[1,0,1,0]"), 0, "column 'colour', row 0: a number, but the column holds texts"},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    mle_rows rows;
+    mle_v2_request request;
+    mle_error err = {.message = ""};
+    mle_buffer body = MLE_BUFFER(4096);
+    assert_int_equal(mle_buffer_puts(&body, table[i].json, NULL), MLE_OK);
+    assert_int_equal(mle_buffer_append(&body, packed, table[i].packed, NULL), MLE_OK);
+    mle_rows_init(&rows, 1);
+    mle_status status = mle_v2_parse(&colours, body.data, body.len, strlen(table[i].json), &request, &rows, &err);
+    if ((status == MLE_OK) != (table[i].message == NULL)) fail_msg("%s: %s", table[i].json, err.message);
+    const float *v = rows.values;
+    if (status == MLE_OK && !(v[0] == 1 && v[1] == 0 && isnan(v[2]) && isnan(v[3])))
+      fail_msg("%s: %g %g %g %g", table[i].json, v[0], v[1], v[2], v[3]);
+    if (status != MLE_OK && strstr(err.message, table[i].message) == NULL) fail_msg("%s: %s", table[i].json, err.message);
+    mle_rows_release(&rows);
+    mle_buffer_release(&body);
+  }
+  mle_features_release(&colours);
 }
 
 static void the_id_comes_back_as_it_was(void **state) {
@@ -129,6 +187,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(same_rows_in_every_form),
       cmocka_unit_test(bad_bodies_say_what_is_wrong),
+      cmocka_unit_test(texts_are_categories),
       cmocka_unit_test(the_id_comes_back_as_it_was),
       cmocka_unit_test(out_of_memory_is_an_error_and_leaks_nothing),
   };

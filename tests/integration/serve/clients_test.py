@@ -101,6 +101,27 @@ class Clients(unittest.TestCase):
             with self.assertRaisesRegex(triton.InferenceServerException, "admin key"):
                 client.unload_model("fraud")
 
+    def test_triton_texts(self):
+        """Categories by name, as binary data and as JSON."""
+        folder = small_model(self.project.path("cats"), "categories.ubj", {"dataframe_split": {"columns": ["a", "c", "i"], "data": [[1.5, "aa", 7]]}})
+        with open(os.path.join(folder, "MLmodel"), "r+") as f:
+            text = f.read()
+            f.seek(0)
+            f.write(text[:text.index("signature:")] + "signature:\n  inputs: '[{\"type\": \"double\", \"name\": \"a\"}, {\"type\": \"string\","
+                    " \"name\": \"c\"}, {\"type\": \"long\", \"name\": \"i\"}]'\n")
+            f.truncate()
+        self.project.release(folder, endpoint="cats")
+        names, a = ["aa", "bbb", "c", "other"], [0.5, 1.5, -2.0, 9.0]
+        wanted = self.project.predict({"inputs": {"a": a, "c": names, "i": [3, 7, 9, 3]}}, "/endpoints/cats/invocations")["predictions"]
+        self.assertGreater(len(set(wanted)), 1)
+        for binary in (True, False):
+            inputs = [triton.InferInput("a", [4], "FP64"), triton.InferInput("c", [4], "BYTES"), triton.InferInput("i", [4], "INT64")]
+            for tensor, values in zip(inputs, (np.array(a), np.array(names, dtype=object), np.array([3, 7, 9, 3]))):
+                tensor.set_data_from_numpy(values, binary_data=binary)
+            with triton.InferenceServerClient(self.address) as client:
+                got = client.infer("cats", inputs).as_numpy("predict")
+            self.assertEqual(got.tolist(), wanted)
+
     # ====== KServe's ======
 
     def kserve(self, work):

@@ -66,7 +66,8 @@ class Protocols(unittest.TestCase):
         path = "/v2/models/fraud/infer"
         table = [
             ({}, 400, "needs `inputs`"),
-            (infer([1, 2, 3], [1, 3], "BYTES"), 400, "datatype must be"),
+            (infer([1, 2, 3], [1, 3], "FP16"), 400, "input 'x': the datatype must be"),
+            (infer(["1", 2, 3], [1, 3], "BYTES"), 400, "column 'amount', row 0: a text"),
             (infer([1, 2], [1, 3]), 400, "fewer values"),
             (infer([1, 2, 3, 4], [1, 3]), 400, "more values"),
             (infer([1, 2], [1, 2]), 400, "must have the shape [rows, 3]"),

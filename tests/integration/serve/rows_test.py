@@ -142,7 +142,22 @@ class Rows(unittest.TestCase):
             part.to_csv(text, index=False)
             return self.post(text.getvalue().encode(), path, "text/csv")
 
-        for ask in (as_split, as_csv):
+        def as_v2(part):
+            cities, xs = part.city.tolist(), [None if x != x else x for x in part.x]
+            body = {"inputs": [{"name": "city", "shape": [len(part)], "datatype": "BYTES", "data": cities},
+                               {"name": "x", "shape": [len(part)], "datatype": "FP64", "data": xs}]}
+            return self.project.predict(body, "/v2/models/cities/infer")["outputs"][0]["data"]
+
+        def as_binary_v2(part):
+            texts = b"".join(struct.pack("<I", len(c)) + c.encode() for c in part.city.fillna(""))  # no category, so missing
+            head = json.dumps({"inputs": [{"name": "city", "shape": [len(part)], "datatype": "BYTES", "parameters": {"binary_data_size": len(texts)}},
+                                          {"name": "x", "shape": [len(part)], "datatype": "FP64", "parameters": {"binary_data_size": 8 * len(part)}}]}).encode()
+            headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(len(head))}
+            status, _, answer = self.project.ask("POST", "/v2/models/cities/infer", head + texts + part.x.to_numpy().tobytes(), headers)
+            self.assertEqual(status, 200, answer[:300])
+            return json.loads(answer)["outputs"][0]["data"]
+
+        for ask in (as_split, as_csv, as_v2, as_binary_v2):
             self.check_same(self.in_batches(ask, frame), wanted)
 
 
