@@ -8,10 +8,9 @@
 #include "engine/base/hash.h"
 #include "engine/frame/blame.h"
 #include "engine/frame/query.h"
-#include "engine/frame/remote.h"
 #include "engine/frame/source.h"
 
-enum { FILES_AT_ONCE = 500, DEPTH_MAX = 60 };
+enum { DEPTH_MAX = 60 };
 #define SIGNATURE_MAX ((size_t)64 << 20)
 
 /* ====== Rows of parquet_schema ====== */
@@ -141,17 +140,11 @@ mle_status mle_layout_copy(const mle_layout_node *from, mle_arena *arena, mle_la
 static mle_status read_some(mle_session *session, const char *const *paths, size_t count,
                             collection *c, size_t *of_file, mle_error *err) {
   char sql[300];
-  mle_scan_file files[FILES_AT_ONCE];
   mle_source *source = NULL;
   mle_connection *connection = NULL;
   rows r = {.chunk = NULL};
   mle_status status;
-  for (size_t i = 0; i < count; i++) {
-    files[i] = (mle_scan_file){.path = paths[i]};
-    MLE_TRY(mle_remotes_add(mle_session_remotes(session), paths[i], err));
-  }
-  const mle_scan scan = {.files = files, .num_files = count};
-  MLE_GO(mle_source_new(&scan, 0, count, 0, &source, err));
+  MLE_GO(mle_source_of_paths(session, paths, count, &source, err));
   snprintf(sql, sizeof sql,
            "SELECT name, coalesce(field_id, -1)::BIGINT, coalesce(num_children, 0)::BIGINT, "
            "coalesce((repetition_type = 'REPEATED')::BIGINT, 0) FROM parquet_schema(mle_files(%lld))",
@@ -179,8 +172,8 @@ mle_status mle_layouts_read(mle_session *session, const char *const *paths, size
   collection c = {.arena = arena, .out = out};
   *out = (mle_layouts){.of_file = mle_arena_array(arena, count, sizeof *out->of_file)};
   if (out->of_file == NULL) return mle_nomem(err, "reading file schemas");
-  for (size_t i = 0; i < count; i += FILES_AT_ONCE) {
-    size_t some = count - i < FILES_AT_ONCE ? count - i : FILES_AT_ONCE;
+  for (size_t i = 0; i < count; i += MLE_SOURCE_PATHS_MAX) {
+    size_t some = count - i < MLE_SOURCE_PATHS_MAX ? count - i : MLE_SOURCE_PATHS_MAX;
     MLE_TRY(read_some(session, paths + i, some, &c, out->of_file + i, err));
   }
   return MLE_OK;

@@ -2,9 +2,7 @@
 
 #include "engine/frame/blame.h"
 #include "engine/frame/query.h"
-#include "engine/frame/remote.h"
-
-enum { FILES_AT_ONCE = 500 };
+#include "engine/frame/source.h"
 
 /* A column of a group has a name, its id is in the file's schema. One that is in a struct has another name here. */
 static mle_status put_query(mle_buffer *sql, int64_t source, const char *left, mle_error *err) {
@@ -33,18 +31,12 @@ static mle_status add_counts(duckdb_result result, mle_row_groups *out, mle_erro
 
 static mle_status count_some(mle_session *session, const char *const *paths, size_t count,
                              const char *left, mle_row_groups *out, mle_error *err) {
-  mle_scan_file files[FILES_AT_ONCE];
   mle_buffer sql = MLE_BUFFER((size_t)16 << 20);
   mle_source *source = NULL;
   mle_connection *c = NULL;
   duckdb_result result = {0};
   mle_status status;
-  for (size_t i = 0; i < count; i++) {
-    files[i] = (mle_scan_file){.path = paths[i]};
-    MLE_TRY(mle_remotes_add(mle_session_remotes(session), paths[i], err));
-  }
-  const mle_scan scan = {.files = files, .num_files = count};
-  MLE_GO(mle_source_new(&scan, 0, count, 0, &source, err));
+  MLE_GO(mle_source_of_paths(session, paths, count, &source, err));
   MLE_GO(put_query(&sql, source->number, left, err));
   MLE_GO(mle_connect(session, &c, err));
   status = mle_query(c, sql.data, &result, err);
@@ -63,8 +55,8 @@ done:
 mle_status mle_row_groups_count(mle_session *session, const char *const *paths, size_t count,
                                 const char *left, mle_row_groups *out, mle_error *err) {
   *out = (mle_row_groups){0};
-  for (size_t i = 0; i < count; i += FILES_AT_ONCE) {
-    size_t some = count - i < FILES_AT_ONCE ? count - i : FILES_AT_ONCE;
+  for (size_t i = 0; i < count; i += MLE_SOURCE_PATHS_MAX) {
+    size_t some = count - i < MLE_SOURCE_PATHS_MAX ? count - i : MLE_SOURCE_PATHS_MAX;
     MLE_TRY(count_some(session, paths + i, some, left, out, err));
   }
   return MLE_OK;

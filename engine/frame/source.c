@@ -9,6 +9,7 @@
 #include "engine/base/alloc.h"
 #include "engine/frame/empty_parquet.h"
 #include "engine/frame/functions.h"
+#include "engine/frame/remote.h"
 #include "engine/store/store.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards the list and the empty file */
@@ -123,6 +124,18 @@ mle_status mle_source_new(const mle_scan *scan, size_t first, size_t end, int64_
   enlist(source);
   *out = source;
   return MLE_OK;
+}
+
+mle_status mle_source_of_paths(mle_session *session, const char *const *paths, size_t count,
+                               mle_source **out, mle_error *err) {
+  mle_scan_file files[MLE_SOURCE_PATHS_MAX];
+  *out = NULL;
+  for (size_t i = 0; i < count; i++) {
+    files[i] = (mle_scan_file){.path = paths[i]};
+    MLE_TRY(mle_remotes_add(mle_session_remotes(session), paths[i], err));
+  }
+  const mle_scan scan = {.files = files, .num_files = count};
+  return mle_source_new(&scan, 0, count, 0, out, err);
 }
 
 static void delist(const mle_source *source) {

@@ -56,6 +56,12 @@ mle_status mle_source_new(const mle_scan *scan, size_t first, size_t end, int64_
                           mle_source **out, mle_error *err);
 void mle_source_free(mle_source *source); /* with its siblings; NULL is ignored */
 
+enum { MLE_SOURCE_PATHS_MAX = 500 };
+
+/* Whole files, at most so many, of which only the paths are known. A connection made from here on can read them. */
+mle_status mle_source_of_paths(mle_session *session, const char *const *paths, size_t count,
+                               mle_source **out, mle_error *err);
+
 /* What a function of it is asked about; NULL, and an error of the function, if it is gone. */
 const mle_source *mle_source_of(duckdb_function_info info, duckdb_data_chunk input);
 
