@@ -1,5 +1,6 @@
-"""Serving: requests per second of this server, of a bare libmicrohttpd program, of `mlflow models serve` and of MLServer, in one run."""
+"""Serving: requests per second of this server, of two bare programs in C, of `mlflow models serve` and of MLServer, in one run."""
 
+import array
 import contextlib
 import json
 import math
@@ -17,10 +18,11 @@ CONNECTIONS = (1, 8, 64)
 ROWS = (1, 1000)
 SECONDS = int(os.environ.get("MLENGINE_BENCH_SECONDS", "2"))
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "3"))
+PLACES = ("the kernel", "libmicrohttpd", "libc", "libcjson", "libxgboost", "mlengine", "other")
 SVG = os.path.join(REPOSITORY, "stdlib", "docs", "serving.svg")
 GUIDE = os.path.join(REPOSITORY, "stdlib", "docs", "serving.md")
 BEGIN, END = "<!-- figures: sh vendor/bootstrap bench serve -->", "<!-- end of figures -->"
-COLORS = {"bare": "#9aa0a6", "mlengine": "#1a73e8", "MLServer": "#e8710a", "mlflow": "#12805c"}
+COLORS = {"bare": "#9aa0a6", "bare + XGBoost": "#4a4e54", "mlengine": "#1a73e8", "MLServer": "#e8710a", "mlflow": "#12805c"}
 
 
 def wrk(url, script, connections):
@@ -74,20 +76,34 @@ def bodies(work):
     return scripts
 
 
-def keep_answer(url, script, path):
-    """Our answer to a script's body, as the bare program's arguments: its text in a file, then its headers."""
+def ask(url, script):
+    """(text, headers) of the answer to a script's body."""
     with open(script) as f:
         body = re.search(r"\[==\[(.*)\]==\]", f.read(), re.S)[1]
     request = urllib.request.Request(url, body.encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer, open(path, "wb") as f:
-        f.write(answer.read())
-        own = ("date", "content-length", "connection")  # libmicrohttpd's and urllib's
-        return [path, *(text for header in answer.headers.items() if header[0].lower() not in own for text in header)]
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return answer.read(), answer.headers.items()
 
 
-def build_bare():
-    subprocess.run(["cmake", "--build", "--preset", "release", "--target", "bench_bare"], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
-    return os.path.join(REPOSITORY, "build", "tests", "bench_bare")
+def keep_answer(url, script, path):
+    """Keeps the text of our answer in a file; its headers, as arguments of the bare programs."""
+    text, headers = ask(url, script)
+    with open(path, "wb") as f:
+        f.write(text)
+    own = ("date", "content-length", "connection")  # libmicrohttpd's and urllib's
+    return [text for header in headers if header[0].lower() not in own for text in header]
+
+
+def check_scores(ours, theirs, script):
+    """Both give the same float32, bit for bit, or there is nothing to compare."""
+    mine, others = (array.array("f", json.loads(ask(url, script)[0])["predictions"]).tobytes() for url in (ours, theirs))
+    if mine != others:
+        raise SystemExit(f"{theirs} does not answer {script} with our scores")
+
+
+def build(target):
+    subprocess.run(["cmake", "--build", "--preset", "release", "--target", target], cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    return os.path.join(REPOSITORY, "build", "tests", target)
 
 
 def mlserver_folder(work, model, port, more_ports):
@@ -130,7 +146,7 @@ def sample(pid, data):
     shares = {}
     for share, where in [line.split("|") for line in lines if "%" in line]:
         name = re.sub(r"\[kernel.*|\[guest.*", "the kernel", re.sub(r"\.so.*", "", where.strip()))
-        name = name if name in ("the kernel", "libmicrohttpd", "libc", "mlengine") else "other"
+        name = name if name in PLACES else "other"
         shares[name] = shares.get(name, 0) + float(share.strip().rstrip("%")) / 100
     return shares
 
@@ -148,23 +164,26 @@ def profile(pid, url, script, connections):
     raise SystemExit(f"perf has no samples of process {pid}")
 
 
+def title(rows, connections):
+    return f"{rows:,} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''}"
+
+
 def rate_table(figures, names):
-    lines = [f"| requests/s (p50) | {' | '.join(names)} | of bare | x mlflow |", f"| --- |{' --- |' * (len(names) + 2)}"]
+    lines = [f"| requests/s (p50) | {' | '.join(names)} | of bare | of bare + XGBoost | x mlflow |", f"| --- |{' --- |' * (len(names) + 3)}"]
     for rows in ROWS:
         for connections in CONNECTIONS:
             cells = [f"{figures[rows, connections, n][0]:,.0f} ({figures[rows, connections, n][1]:,.0f} us)" for n in names]
-            mine, bare, mlflow = (figures[rows, connections, n][0] for n in ("mlengine", "bare", "mlflow"))
-            title = f"{rows:,} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''}"
-            lines.append(f"| {title} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / max(mlflow, 1):.0f} |")
+            mine, bare, scoring, mlflow = (figures[rows, connections, n][0] for n in ("mlengine", "bare", "bare + XGBoost", "mlflow"))
+            lines.append(f"| {title(rows, connections)} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / scoring * 100:.0f} % | {mine / max(mlflow, 1):.0f} |")
     return lines
 
 
 def time_table(profiles):
-    """`profiles` is {title: {where: us}}."""
-    places = ["all", "the kernel", "libmicrohttpd", "libc", "mlengine", "other"]
+    """`profiles` is {what: {where: us}}."""
+    places = ["all", *PLACES]
     lines = ["| processor time of a request, us | " + " | ".join(places) + " |", "| --- |" + " --- |" * len(places)]
-    for title, shares in profiles.items():
-        lines.append(f"| {title} | " + " | ".join(f"{shares.get(place, 0):.1f}" for place in places) + " |")
+    for what, shares in profiles.items():
+        lines.append(f"| {what} | " + " | ".join(f"{shares.get(place, 0):.1f}" for place in places) + " |")
     return lines
 
 
@@ -191,7 +210,7 @@ def plot(figures, names, path):
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="system-ui, sans-serif" font-size="11">', f'<rect width="{width}" height="{height}" fill="#fff"/>',
            f'<text x="{left}" y="16" font-size="13">Requests per second, logarithmic</text>']
     for i, name in enumerate(names):
-        out.append(f'<rect x="{left + i * 150}" y="24" width="10" height="10" fill="{COLORS[name]}"/><text x="{left + 14 + i * 150}" y="33">{name}</text>')
+        out.append(f'<rect x="{left + i * 130}" y="24" width="10" height="10" fill="{COLORS[name]}"/><text x="{left + 14 + i * 130}" y="33">{name}</text>')
     for power in range(0, 7):
         out.append(f'<line x1="{left}" x2="{width - 10}" y1="{y(10 ** power):.1f}" y2="{y(10 ** power):.1f}" stroke="#ddd"/><text x="{left - 6}" y="{y(10 ** power) + 4:.1f}" text-anchor="end">{10 ** power:,}</text>')
     for g, (rows, connections) in enumerate(groups):
@@ -204,44 +223,65 @@ def plot(figures, names, path):
         f.write("\n".join(out) + "\n</svg>\n")
 
 
-def serve(work, project, python, mlserver_python, free_port, show):
-    """`project` has a released fraud model. Prints the tables, and writes them and the plot into the guide."""
-    scripts = bodies(work)
-    folder = project.json("deployments", "--json")[0]["folder"]
-    ours = f"http://127.0.0.1:{project.port}/invocations"
-    workers, busy = max(1, os.cpu_count() or 1), os.getloadavg()[0]
+def start_bare(stack, work, scripts, ours, model, free_port):
+    """({rows: {name: (url, protocol)}}, {(rows, name): pid}) of both bare programs, with our headers and as many threads."""
+    programs = {"bare": build("bench_bare"), "bare + XGBoost": build("bench_bare_xgboost")}
+    servers, pids = {rows: {} for rows in ROWS}, {}
+    for rows in ROWS:
+        text = os.path.join(work, f"answer-{rows}")
+        headers = keep_answer(ours, scripts["mlflow", rows], text)
+        for name, file in (("bare", text), ("bare + XGBoost", model)):
+            port = free_port()
+            command = [programs[name], str(port), str(max(1, os.cpu_count() or 1)), file, *headers]
+            pids[rows, name] = stack.enter_context(running(command)).pid
+            servers[rows][name] = (f"http://127.0.0.1:{port}/", "mlflow")
+    return servers, pids
+
+
+def start_peers(stack, work, folder, python, mlserver_python, free_port):
+    """{name: (url, protocol)} of what users would pick instead, once they answer."""
     env = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true", PATH=os.path.dirname(python) + os.pathsep + os.environ["PATH"])
-    ports = [free_port() for _ in range(4 + len(ROWS))]
+    ports = [free_port() for _ in range(4)]
     mlflow = [python, "-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", str(ports[0])]
     settings = mlserver_folder(work, os.path.join(folder, "model.ubj"), ports[1], ports[2:4])
     mlserver = [os.path.join(os.path.dirname(mlserver_python), "mlserver"), "start", settings]
+    stack.enter_context(running(mlflow, env=env))
+    stack.enter_context(running(mlserver, cwd=settings))
+    wait_for(f"http://127.0.0.1:{ports[0]}/ping", "mlflow models serve")
+    wait_for(f"http://127.0.0.1:{ports[1]}/v2/models/fraud/ready", "MLServer")
+    return {"MLServer": (f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2"), "mlflow": (f"http://127.0.0.1:{ports[0]}/invocations", "mlflow")}
+
+
+def show_one_row(figures, show):
+    for connections in (1, 8):
+        name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
+        mine, peer = figures[1, connections, "mlengine"], figures[1, connections, "mlflow"]
+        show(name + ", per second", (mine[0], None), (peer[0], None), "/s", "more")
+        show(name + ", p50", (mine[1], None), (peer[1], None), "us")
+
+
+def serve(work, project, python, mlserver_python, free_port, show):
+    """`project` has a released fraud model. Prints the tables, and writes them and the plot into the guide."""
+    scripts, busy = bodies(work), os.getloadavg()[0]
+    folder = project.json("deployments", "--json")[0]["folder"]
+    ours = f"http://127.0.0.1:{project.port}/invocations"
     with open(project.path(".mlengine", "serve.log")) as f:
         pid = int(re.findall(r"pid (\d+)", f.read())[-1])
     with contextlib.ExitStack() as stack:
-        stack.enter_context(running(mlflow, env=env))
-        stack.enter_context(running(mlserver, cwd=settings))
-        bare, bare_pids, servers = build_bare(), {}, {}
-        for rows, port in zip(ROWS, ports[4:]):
-            answer = keep_answer(ours, scripts["mlflow", rows], os.path.join(work, f"answer-{rows}"))
-            bare_pids[rows] = stack.enter_context(running([bare, str(port), str(workers), *answer])).pid
-            servers[rows] = {"bare": (f"http://127.0.0.1:{port}/", "mlflow"), "mlengine": (ours, "mlflow"),
-                             "MLServer": (f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2"), "mlflow": (f"http://127.0.0.1:{ports[0]}/invocations", "mlflow")}
-        wait_for(f"http://127.0.0.1:{ports[0]}/ping", "mlflow models serve")
-        wait_for(f"http://127.0.0.1:{ports[1]}/v2/models/fraud/ready", "MLServer")
-        figures = measure(servers, scripts)
-        for connections in (1, 8):
-            name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
-            mine, peer = figures[1, connections, "mlengine"], figures[1, connections, "mlflow"]
-            show(name + ", per second", (mine[0], None), (peer[0], None), "/s", "more")
-            show(name + ", p50", (mine[1], None), (peer[1], None), "us")
-        profiles = {}
+        servers, pids = start_bare(stack, work, scripts, ours, os.path.join(folder, "model.ubj"), free_port)
+        peers = start_peers(stack, work, folder, python, mlserver_python, free_port)
         for rows in ROWS:
-            for name, its_pid in (("mlengine", pid), ("bare", bare_pids[rows])):
-                title = f"{rows:,} row{'s' if rows > 1 else ''}, 8 connections: {name}"
-                profiles[title] = profile(its_pid, servers[rows][name][0], scripts["mlflow", rows], 8)
-        lines = ["![Requests per second of each, at 1, 8 and 64 connections](serving.svg)", "",
-                 f"{workers} cores, load average {busy:.1f} at the start; medians of {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "", *rate_table(figures, list(COLORS)), "", *time_table(profiles)]
-        print("\n" + "\n".join(lines), flush=True)
-        write_figures(lines)
-        plot(figures, list(COLORS), SVG)
-        print(f"\nwritten: {os.path.relpath(GUIDE, REPOSITORY)}, {os.path.relpath(SVG, REPOSITORY)}")
+            check_scores(ours, servers[rows]["bare + XGBoost"][0], scripts["mlflow", rows])
+            servers[rows].update(mlengine=(ours, "mlflow"), **peers)
+            pids[rows, "mlengine"] = pid
+        figures = measure(servers, scripts)
+        show_one_row(figures, show)
+        profiles = {f"{title(rows, 8)}: {name}": profile(pids[rows, name], servers[rows][name][0], scripts["mlflow", rows], 8)
+                    for rows in ROWS for name in ("mlengine", "bare", "bare + XGBoost")}
+    lines = ["![Requests per second of each, at 1, 8 and 64 connections](serving.svg)", "",
+             f"{os.cpu_count()} cores, load average {busy:.1f} at the start; medians of {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "",
+             *rate_table(figures, list(COLORS)), "", *time_table(profiles)]
+    print("\n" + "\n".join(lines), flush=True)
+    write_figures(lines)
+    plot(figures, list(COLORS), SVG)
+    print(f"\nwritten: {os.path.relpath(GUIDE, REPOSITORY)}, {os.path.relpath(SVG, REPOSITORY)}")
