@@ -19,6 +19,12 @@ int64_t mle_monotonic_ns(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t mle_monotonic_coarse_ns(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 char *mle_time_text(int64_t ms, char text[MLE_TIME_TEXT]) {
   int64_t part = ((ms % 1000) + 1000) % 1000; /* times before 1970 too */
   time_t seconds = (time_t)((ms - part) / 1000);

@@ -45,7 +45,7 @@ void mle_connections_remove(mle_connections *list, mle_connection *connection) {
 
 void mle_connection_touch(mle_connection *connection) {
   if (connection == NULL) return;
-  atomic_store_explicit(&connection->since_ns, mle_monotonic_ns(), memory_order_relaxed);
+  atomic_store_explicit(&connection->since_ns, mle_monotonic_coarse_ns(), memory_order_relaxed);
 }
 
 void mle_connection_enter(mle_connection *connection, mle_connection_phase phase) {
