@@ -10,6 +10,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/cancel.h"
 #include "engine/mlflow/origin.h"
+#include "engine/mlflow/rules.h"
 #include "engine/mlflow/sampler.h"
 #include "engine/mlflow/sender.h"
 #include "engine/mlflow/tracker.h"
@@ -421,6 +422,13 @@ static int l_ask_briefly(lua_State *L) {
   return 0;
 }
 
+/* check_alias(alias): raises unless MLflow takes it */
+static int l_check_alias(lua_State *L) {
+  mle_error err;
+  mlb_try(L, mle_mlflow_check_alias(luaL_checkstring(L, 1), &err), &err);
+  return 0;
+}
+
 /* git_head(path) -> commit or nil, branch or nil, of the work tree around it */
 static int l_git_head(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
@@ -466,6 +474,7 @@ static const luaL_Reg functions[] = {
     {"sample", l_sample},
     {"user", l_user},
     {"ask_briefly", l_ask_briefly},
+    {"check_alias", l_check_alias},
     {"git_head", l_git_head},
     {"run_closing", l_run_closing},
     {NULL, NULL},

@@ -250,6 +250,7 @@ local function check_release(options)
     canary = "table|nil", shadow = "table|nil", new_columns = "boolean|nil",
   }, "deploy.release")
   require("mle.serve").check_endpoint(options.endpoint)
+  if options.alias then require("mle.mlflow").check_alias(options.alias) end -- it is moved when there is no way back
   if options.target and not targets.is(options.target) then
     errors.raise("unsupported", "option 'target' of deploy.release must be deploy.local_server(), deploy.server { url = ... } or deploy.cml { ... }")
   end

@@ -50,6 +50,32 @@ function TestDeploy.test_a_gate_compares_both_on_the_same_rows()
   lu.assertTrue((gate.check(good, good)))
 end
 
+function TestDeploy.test_a_gate_needs_a_label()
+  local gate = deploy.not_worse { metric = "auc", on = frame.sql("select a, b from rows", { rows = rows }) }
+  lu.assertErrorMsgContains("the gate's rows have no label", gate.check, good, bad)
+end
+
+function TestDeploy.test_an_alias_that_mlflow_refuses_is_told_at_once()
+  for alias, why in pairs { ["a b"] = "letters, digits, _ and - only", latest = "is reserved by MLflow" } do
+    lu.assertErrorMsgContains(why, deploy.release, { endpoint = "e", model = "models:/M/1", alias = alias })
+  end
+end
+
+function TestDeploy.test_numbers_of_a_trial_have_their_ranges()
+  local function release(options)
+    options.endpoint, options.model = "e", good
+    return deploy.release(options)
+  end
+  for text, options in pairs {
+    ["option 'errors' of option 'canary' of deploy.release must be from 0 to 1, not 5"] = { canary = { errors = 5 } },
+    ["option 'hold' of option 'canary' of deploy.release must be 0 or more, not -1"] = { canary = { hold = -1 } },
+    ["option 'disagreement' of option 'shadow' of deploy.release must be from 0 to 1, not 1.5"] = { shadow = { disagreement = 1.5 } },
+    ["option 'tolerance' of option 'shadow' of deploy.release must be 0 or more"] = { shadow = { tolerance = 0 / 0 } },
+  } do
+    lu.assertErrorMsgContains(text, release, options)
+  end
+end
+
 function TestDeploy.test_of_a_loss_less_is_better()
   local gate = deploy.not_worse { metric = "logloss", on = rows, label = "y" }
   lu.assertTrue((gate.check(good, bad)))

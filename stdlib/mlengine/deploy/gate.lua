@@ -31,9 +31,10 @@ local function label_of(rows, features)
     if not is_feature[column.name] then others[#others + 1] = column.name end
   end
   if #others == 1 then return others[1] end
-  errors.raise("invalid", (
-    "the gate cannot tell which of %s is the label; give it label = ..."
-  ):format(#others > 0 and table.concat(others, ", ") or "the features"))
+  if #others == 0 then
+    errors.raise("invalid", "the gate's rows have no label: each of their columns is a feature of the model; give it rows with one, or label = ...")
+  end
+  errors.raise("invalid", ("the gate cannot tell which of %s is the label; give it label = ..."):format(table.concat(others, ", ")))
 end
 
 local function evaluate(folder, rows, label)

@@ -37,6 +37,20 @@ local canary_options <const> = { steps = "table|nil" }
 local shadow_options <const> = { tolerance = "number|nil", disagreement = "number|nil" }
 for key, types in pairs(common) do canary_options[key], shadow_options[key] = types, types end
 
+--- What each number may be; without a second one there is no most.
+local ranges <const> = {
+  hold = { 0 }, requests = { 0 }, timeout = { 0 }, errors = { 0, 1 }, drift = { 0, 1 }, tolerance = { 0 }, disagreement = { 0, 1 },
+}
+
+local function check_ranges(options, what)
+  for name, range in pairs(ranges) do
+    local value = options[name]
+    if value and not (value >= range[1] and value <= (range[2] or math.huge)) then
+      errors.raise("invalid", "option '%s' of %s must be %s, not %g", name, what, range[2] and "from 0 to 1" or "0 or more", value)
+    end
+  end
+end
+
 local function check_steps(steps)
   local last = 0
   for _, share in ipairs(steps) do
@@ -55,9 +69,13 @@ end
 function M.check(canary, shadow)
   if canary then
     check.options(canary, canary_options, "option 'canary' of deploy.release")
+    check_ranges(canary, "option 'canary' of deploy.release")
     if canary.steps then check_steps(canary.steps) end
   end
-  if shadow then check.options(shadow, shadow_options, "option 'shadow' of deploy.release") end
+  if shadow then
+    check.options(shadow, shadow_options, "option 'shadow' of deploy.release")
+    check_ranges(shadow, "option 'shadow' of deploy.release")
+  end
 end
 
 local function percent(part, whole) return whole > 0 and 100 * part / whole or 0 end

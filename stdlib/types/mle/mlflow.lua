@@ -358,6 +358,10 @@ function M.user() end
 ---Five seconds for a request and no repetition from now on, where the environment does not say otherwise.
 function M.ask_briefly() end
 
+---Raises unless MLflow takes it as an alias.
+---@param alias string
+function M.check_alias(alias) end
+
 ---@param path string
 ---@return string? commit
 ---@return string? branch
