@@ -61,16 +61,22 @@ mle_status mle_control_listen(const char *state_folder, int *out_fd, mle_error *
 
 /* ====== Lines ====== */
 
-/* Waits for `events`; false when the time is over or the process is to stop. */
+/* Waits for `events`; false when the time is over or the process is to stop. What comes at once is taken even
+ * then: a release that was interrupted takes back what it staged. */
 static bool wait_for(int fd, short events, int64_t deadline_ns) {
   for (;;) {
     int64_t left = (deadline_ns - mle_monotonic_ns()) / 1000000;
-    if (left <= 0 || mle_cancelled()) return false;
+    if (left <= 0) return false;
     struct pollfd item = {fd, events, 0};
     int ready = poll(&item, 1, left > 200 ? 200 : (int)left + 1);
     if (ready > 0) return true;
-    if (ready < 0 && errno != EINTR) return false;
+    if ((ready < 0 && errno != EINTR) || mle_cancelled()) return false;
   }
+}
+
+static mle_status fail_waiting(mle_error *err, const char *what) {
+  if (mle_cancelled()) return mle_fail(err, MLE_ECANCELLED, "interrupted while waiting for an answer over " SOCKET);
+  return mle_fail(err, MLE_ETIMEOUT, "%s", what);
 }
 
 static mle_status fail_gone(mle_error *err) {
@@ -80,9 +86,7 @@ static mle_status fail_gone(mle_error *err) {
 static mle_status read_line(int fd, int64_t deadline_ns, mle_buffer *out, mle_error *err) {
   for (;;) {
     char bytes[4096];
-    if (!wait_for(fd, POLLIN, deadline_ns))
-      return mle_fail(err, mle_cancelled() ? MLE_ECANCELLED : MLE_ETIMEOUT,
-                      "no answer over " SOCKET " in time");
+    if (!wait_for(fd, POLLIN, deadline_ns)) return fail_waiting(err, "no answer over " SOCKET " in time");
     ssize_t got = recv(fd, bytes, sizeof bytes, 0);
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got <= 0) return fail_gone(err);
@@ -96,8 +100,7 @@ static mle_status read_line(int fd, int64_t deadline_ns, mle_buffer *out, mle_er
 static mle_status write_fully(int fd, const char *bytes, size_t len, int64_t deadline_ns,
                               mle_error *err) {
   while (len > 0) {
-    if (!wait_for(fd, POLLOUT, deadline_ns))
-      return mle_fail(err, MLE_ETIMEOUT, "the other end of " SOCKET " does not read");
+    if (!wait_for(fd, POLLOUT, deadline_ns)) return fail_waiting(err, "the other end of " SOCKET " does not read");
     ssize_t put = send(fd, bytes, len, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (put < 0 && (errno == EPIPE || errno == ECONNRESET)) return fail_gone(err);

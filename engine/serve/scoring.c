@@ -96,7 +96,7 @@ static mle_status answer_with(mle_exchange *x, mle_slot *slot, const mle_served 
   bool good = status == MLE_OK;
   if (good) x->rows = s->rows.count;
   if (side != MLE_SIDES && mle_trial_watches(&slot->trial))
-    mle_trial_note(&slot->trial, in->trial, side, !good, s->scores, good ? s->rows.count * served->width : 0);
+    mle_trial_note(&slot->trial, in->trial, side, good ? NULL : err->message, s->scores, good ? s->rows.count * served->width : 0);
   return status;
 }
 
@@ -132,7 +132,7 @@ static void score_mirrored(void *context, bool dropped) {
     scored s;
     bool good = score(&m->in, m->served, &s, &err) == MLE_OK;
     size_t count = good ? s.rows.count * m->served->width : 0;
-    mle_trial_note(&m->slot->trial, m->in.trial, MLE_SIDE_TRIED, !good, s.scores, count);
+    mle_trial_note(&m->slot->trial, m->in.trial, MLE_SIDE_TRIED, good ? NULL : err.message, s.scores, count);
     if (good && count == m->count)
       mle_trial_compare(&m->slot->trial, m->in.trial, m->scores, s.scores, count);
     else if (good)

@@ -69,18 +69,19 @@ unsigned long long mle_trial_number(const mle_trial *trial) {
 }
 
 /* With the lock held. */
-static void note(mle_trial_side *side, bool failed, const float *scores, size_t count) {
+static void note(mle_trial_side *side, const char *failure, const float *scores, size_t count) {
   side->requests++;
-  side->failed += failed;
+  side->failed += failure != NULL;
+  if (failure != NULL) snprintf(side->failure, sizeof side->failure, "%s", failure);
   size_t first = count > MLE_TRIAL_SCORES ? count - MLE_TRIAL_SCORES : 0;
   for (size_t i = first; i < count; i++)
     side->last[side->scores++ % MLE_TRIAL_SCORES] = scores[i];
 }
 
-void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, bool failed, const float *scores,
+void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, const char *failure, const float *scores,
                     size_t count) {
   pthread_mutex_lock(&trial->lock);
-  if (number == atomic_load(&trial->number)) note(&trial->side[side], failed, scores, count);
+  if (number == atomic_load(&trial->number)) note(&trial->side[side], failure, scores, count);
   pthread_mutex_unlock(&trial->lock);
 }
 
@@ -148,18 +149,19 @@ static double share_of(uint64_t part, uint64_t whole) {
 
 static void judge(mle_trial *t) {
   const mle_trial_side *live = &t->side[MLE_SIDE_LIVE], *tried = &t->side[MLE_SIDE_TRIED];
-  char why[256];
+  char why[MLE_TRIAL_WHY];
   if (tried->requests < t->bounds.minimum) return;
   double errors = share_of(tried->failed, tried->requests);
   double allowed = share_of(live->failed, live->requests) + t->bounds.errors;
   double differed = share_of(t->differed, t->compared), drift = drift_of(t);
   if (errors > allowed)
-    snprintf(why, sizeof why, "%.3g of its answers failed, more than %.3g", errors, allowed);
+    snprintf(why, sizeof why, "%.3g %% of its answers failed, more than %.3g %%; the last: %s", 100 * errors,
+             100 * allowed, tried->failure);
   else if (drift > t->bounds.drift)
     snprintf(why, sizeof why, "its scores drift by %.3g, more than %.3g", drift, t->bounds.drift);
   else if (differed > t->bounds.disagreement)
-    snprintf(why, sizeof why, "%.3g of its answers differ by more than %g, more than %.3g",
-             differed, t->bounds.tolerance, t->bounds.disagreement);
+    snprintf(why, sizeof why, "%.3g %% of its answers differ by more than %g, more than %.3g %%",
+             100 * differed, t->bounds.tolerance, 100 * t->bounds.disagreement);
   else
     return;
   end(t, why);

@@ -21,6 +21,7 @@
 
 #define MLE_TRIAL_WHOLE 10000
 #define MLE_TRIAL_SCORES 2048 /* kept of each side */
+#define MLE_TRIAL_WHY 400
 
 typedef struct mle_trial_bounds {
   double errors;       /* share of failures above the live model's */
@@ -36,6 +37,7 @@ typedef enum mle_side { MLE_SIDE_LIVE, MLE_SIDE_TRIED, MLE_SIDES } mle_side;
 typedef struct mle_trial_side {
   uint64_t requests, failed, scores; /* scores: seen, of which the last are kept */
   float last[MLE_TRIAL_SCORES];
+  char failure[200]; /* the last one's message */
 } mle_trial_side;
 
 typedef struct mle_trial {
@@ -50,7 +52,7 @@ typedef struct mle_trial {
   mle_trial_side side[MLE_SIDES];
   uint64_t compared, differed, dropped;
   double sum_apart, max_apart;
-  char ended[256]; /* why it was ended; "" while it was not */
+  char ended[MLE_TRIAL_WHY]; /* why it was ended; "" while it was not */
 } mle_trial;
 
 void mle_trial_init(mle_trial *trial);
@@ -68,7 +70,8 @@ bool mle_trial_watches(const mle_trial *trial);
 /* Which trial this is: asked before the staged model is acquired, and given back with what is noted. */
 unsigned long long mle_trial_number(const mle_trial *trial);
 
-void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, bool failed, const float *scores,
+/* One request and its scores, or why it failed; NULL: it did not. */
+void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, const char *failure, const float *scores,
                     size_t count);
 
 /* A mirrored request's answers of both; a failure of the shadow is noted with mle_trial_note. */
@@ -87,7 +90,7 @@ typedef struct mle_trial_report {
   double drift, mean_apart, max_apart;
   unsigned share;
   bool shadow;
-  char ended[256];
+  char ended[MLE_TRIAL_WHY];
 } mle_trial_report;
 
 /* Also renews the lease: it is the release that asks. */

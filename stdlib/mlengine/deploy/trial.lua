@@ -94,6 +94,7 @@ local function hold(ask, share, shadow, options, what)
       return nil, ("%d of the %d requests it waits for came in %.0f s"):format(seen, needed, seconds)
     end
     system.sleep(POLL_SECONDS)
+    if system.cancelled() then errors.raise("cancelled", "interrupted: the %s was taken back", what) end
     told = ask {}
     log.debug("%s: %d requests", what, seen)
   end

@@ -115,7 +115,7 @@ class Trials(unittest.TestCase):
                 f.seek(0)
                 f.write(bytes_)
         out = self.release(broken, "new_columns = true, canary = { steps = { 0.5 }, hold = 60, requests = 100 }")
-        self.assertRegex(out, r"rejected: canary at 50 %: 1 of its answers failed, more than 0.01")
+        self.assertRegex(out, r"rejected: canary at 50 %: 100 % of its answers failed, more than 1 %; the last: column 'amoumt' is missing")
         self.assertEqual(set(self.seen()), {1})
 
     def test_a_shadow_reports_and_never_answers(self):
@@ -130,8 +130,21 @@ class Trials(unittest.TestCase):
 
     def test_a_shadow_that_disagrees_is_refused(self):
         out = self.release(self.drifting, "shadow = { hold = 60, requests = 100, disagreement = 0.01 }")
-        self.assertRegex(out, r"rejected: shadow: .* of its answers differ by more than 1e-06, more than 0.01")
+        self.assertRegex(out, r"rejected: shadow: .* % of its answers differ by more than 1e-06, more than 1 %")
         self.assertEqual(set(self.seen()), {1})
+
+    def test_a_canary_whose_release_is_interrupted_ends_at_once(self):
+        self.script(self.same, "canary = { steps = { 0.5 }, hold = 600, requests = 1 }")
+        release = self.project.start("run", "release.lua")
+        self.wait_for_share("0.5")
+        os.killpg(release.pid, signal.SIGINT)
+        begun = time.monotonic()
+        release.communicate()
+        self.assertLess(time.monotonic() - begun, 5)  # the release ends by itself, not by SIGKILL after ten seconds
+        self.wait_for_share("0")
+        last = self.project.deployments()[0]
+        self.assertEqual((last["state"], last["outcome"]), ("failed", "interrupted: the canary was taken back"))
+        self.assertEqual(set(self.seen()), {1, 2})
 
     def test_a_canary_whose_release_dies_ends(self):
         self.script(self.same, "canary = { steps = { 0.5 }, hold = 600, requests = 1 }")
