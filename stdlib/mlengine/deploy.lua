@@ -74,13 +74,22 @@ local function invocations_url(at, endpoint)
   return at.url .. (at.endpoints == 1 and "/invocations" or ("/endpoints/%s/invocations"):format(endpoint))
 end
 
+--- What curl needs beside the request: a certificate that the system does not know, a key.
+local function curl_options(at, endpoint)
+  local options = ""
+  if at.ca_file then options = " --cacert " .. shell_quote(at.ca_file) end
+  if at.insecure and at.url:find "^https:" then options = " -k" end
+  if at.has_keys(endpoint) then options = options .. " -H 'Authorization: Bearer KEY'" end
+  return options
+end
+
 --- The live URL, and a line that can be pasted.
 local function announce(at, d, folder)
   local url = invocations_url(at, d.endpoint)
   log.info("live: %s answers with %s", url, d.uri)
   local body = folder and example_body(folder)
   if body then
-    log.info("  curl %s -H 'Content-Type: application/json' -d %s", url, shell_quote(body))
+    log.info("  curl%s %s -H 'Content-Type: application/json' -d %s", curl_options(at, d.endpoint), url, shell_quote(body))
   end
   return url
 end

@@ -24,6 +24,7 @@ local M = {}
 ---@field endpoints integer
 ---@field ca_file? string
 ---@field insecure? boolean
+---@field has_keys fun(endpoint: string): boolean whether it is known to answer only with a key
 ---@field command fun(name: string, fields: table): table
 ---@field begin fun(wanted: table, folder: string): integer
 ---@field champion fun(live: mle.deploy.Deployment): string
@@ -81,6 +82,12 @@ local function open_local(target)
     records = records, url = status.url, endpoints = #status.endpoints, command = serve.command, begin = begin,
     insecure = true, -- its own socket said which port it has; its certificate is for the names that others use
     champion = function(live) return live.folder end,
+    has_keys = function(endpoint)
+      for _, key in ipairs(records:keys()) do
+        if key.endpoint == endpoint then return true end
+      end
+      return false
+    end,
     prune = function() records:prune(models_folder()) end,
   }
 end
@@ -91,15 +98,24 @@ function M.local_records() return native.open(project.make_state()) end
 
 -- ====== Another one ======
 
+--- What to do about a connection that was made, and then failed.
+local function advice(said)
+  if said:find "subject name" then return "; url has the name that its certificate is for" end
+  if said:find "certificate" then return "; ca_file (--ca-file) names the authority of its certificate" end
+  if said:find "wrong version number" or said:find "SSL_ERROR_SYSCALL" then return "; perhaps it speaks no TLS: http://" end
+  if said:find "Empty reply" then return "; perhaps it speaks TLS: https://" end
+end
+
 local function ask(target, method, path, options)
   options.headers = options.headers or {}
   options.headers.Authorization = "Bearer " .. tokens[target]
   options.timeout, options.idempotent, options.retries, options.ca_file = TIMEOUT, true, 2, target.ca_file
   local sent, answer = pcall(http.request, method, target.url .. path, options)
   if not sent then
-    local said = tostring(answer)
-    if not said:find "certificate" then error(answer, 0) end
-    errors.raise("refused", said .. "; ca_file (--ca-file) names the authority of its certificate")
+    local said = errors.message(answer)
+    local hint = advice(said)
+    if not hint then error(answer, 0) end
+    errors.raise("refused", said .. hint)
   end
   local ok, reply = pcall(answer.json)
   reply = ok and type(reply) == "table" and reply or {}
@@ -163,6 +179,7 @@ local function open_server(target)
       return records:begin(wanted)
     end,
     champion = function(live) return require("mlengine.deploy.model").find(live.uri).folder end,
+    has_keys = function() return false end,
     prune = function() end,
   }
 end

@@ -49,7 +49,10 @@ class Access(unittest.TestCase):
         self.assertEqual(self.status("/v2/models/fraud", {}, method="GET")[0], 401)
         self.assertEqual(self.status("/ping", {}, method="GET")[0], 200)
         self.assertIn("the shop", self.project.run("key", "list"))
-        self.project.release(small_model(self.project.path("two")))  # its smoke request has no key of a user's
+        out = self.project.release(small_model(self.project.path("two")))  # its smoke request has no key of a user's
+        line = next(line for line in out.splitlines() if line.strip().startswith("curl "))
+        answer = subprocess.run(["sh", "-c", line.replace("KEY", key) + " -sS --fail"], stdout=subprocess.PIPE, check=True, text=True)
+        self.assertEqual(len(json.loads(answer.stdout)["predictions"]), 1)
         self.project.run("key", "revoke", "1")
         self.assertEqual(self.status("/invocations", bearer(key))[0], 401)
         self.assertEqual(self.status("/invocations", JSON)[0], 401)  # its last key is gone: closed, not open

@@ -77,6 +77,11 @@ class Remote(unittest.TestCase):
         finally:
             del os.environ["MLENGINE_SERVER_TOKEN"]
         self.assertEqual(self.deployment(), "4")
+        os.environ["MLENGINE_SERVER_TOKEN"] = self.token
+        try:
+            self.assertIn("perhaps it speaks no TLS: http://", self.here.run("rollback", "fraud", "--server", f"https://127.0.0.1:{self.there.port}", code=1))
+        finally:
+            del os.environ["MLENGINE_SERVER_TOKEN"]
         self.assertFalse(os.path.exists(self.here.path(".mlengine", "serve.sock")))  # no server here was started for it
         self.assertEqual([d["state"] for d in self.there.deployments()], ["live", "rejected", "rolled back", "retired"])
         self.assertFalse([name for name in os.listdir(self.there.path(".mlengine", "models")) if name.endswith(".part")])

@@ -66,10 +66,16 @@ class Tls(unittest.TestCase):
         answer = connection.getresponse()
         return answer.status, answer.headers, json.loads(answer.read())
 
+    def printed(self, out):
+        """What the line answers that a release prints."""
+        line = next(line for line in out.splitlines() if line.strip().startswith("curl "))
+        return json.loads(subprocess.run(["sh", "-c", line + " -sS --fail"], stdout=subprocess.PIPE, check=True, text=True).stdout)
+
     def test_curl_and_python(self):
         out = self.project.release(small_model(self.project.path("m")))
         url = f"https://localhost:{self.project.port}"
         self.assertIn(f"live: https://127.0.0.1:{self.project.port}/invocations", out)
+        self.assertEqual(len(self.printed(out)["predictions"]), 1)
         code, text, err = self.curl("--cacert", self.ca, f"{url}/invocations", "-H", "Content-Type: application/json", "-d", json.dumps(EXAMPLE))
         self.assertEqual(code, 0, err)
         wanted = json.loads(text)["predictions"]
@@ -133,6 +139,11 @@ class Tls(unittest.TestCase):
             out = here.run("run", "release.lua", code=code)
             self.assertIn("live" if code == 0 else "ca_file (--ca-file) names the authority of its certificate", out)
             self.assertNotIn(token, out)
+        self.assertEqual(len(self.printed(out)["predictions"]), 1)
+        for url, hint in ((f"https://127.0.0.1:{there.port}", "url has the name that its certificate is for"),
+                          (f"http://localhost:{there.port}", "perhaps it speaks TLS: https://")):
+            here.write("release.lua", (RELEASE % (there.port, lua(token), lua(self.ca), lua(models[1]))).replace(f"https://localhost:{there.port}", url))
+            self.assertIn(hint, here.run("run", "release.lua", code=1))
         os.environ["MLENGINE_SERVER_TOKEN"] = token
         try:
             here.run("rollback", "fraud", "--server", f"https://localhost:{there.port}", "--ca-file", self.ca)
