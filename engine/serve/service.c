@@ -131,10 +131,13 @@ static mle_status start(service *s, mle_error *err) {
   return mle_control_listen(s->options->state, &s->control_fd, err);
 }
 
-static void say_ready(const service *s) {
+static void say_ready(service *s) {
   char url[MLE_URL_MAX], line[MLE_URL_MAX + 16];
   mle_address_url(&s->commands.address, url);
+  mle_slot *only;
   mle_log(MLE_INFO, "serving on %s (pid %ld)", url, (long)getpid());
+  if (mle_slots_ready(&s->slots, &only) == 0)
+    mle_log(MLE_INFO, "no model is deployed here yet: a release brings one, or mlengine serve --model");
   if (s->options->ready_fd < 0) return;
   int len = snprintf(line, sizeof line, "ready %s\n", url);
   if (write(s->options->ready_fd, line, (size_t)len) != len)

@@ -26,7 +26,8 @@ return {
       return
     end
     if #list == 0 then
-      print "nothing was deployed in this project yet"
+      local where = names[1] and ("to endpoint '%s' "):format(names[1]) or ""
+      print(("nothing was deployed %sin this project yet"):format(where))
       return
     end
     local rows = { { "ID", "ENDPOINT", "MODEL", "STATE", "AT", "OUTCOME" } }

@@ -17,6 +17,9 @@ local function add(records, endpoint, given)
   if endpoint then require("mle.serve").check_endpoint(endpoint) end
   local key, id = records:add_key(endpoint, given.label)
   tell_server()
+  if endpoint and records:slot(endpoint) == nil then
+    io.stderr:write(("nothing is deployed at endpoint %s yet; mlengine deployments lists what is\n"):format(endpoint))
+  end
   io.stderr:write(("key %d for %s; it is shown this once:\n"):format(id, endpoint and "endpoint " .. endpoint or "administration"))
   print(key)
 end

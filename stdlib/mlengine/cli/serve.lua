@@ -28,7 +28,10 @@ local function number(text, what, least, most)
   return value
 end
 
-local function stop()
+local function stop(given)
+  for option in pairs(given) do
+    if option ~= "stop" then require("mlengine.error").raise("usage", "--stop goes alone; usage: " .. usage) end
+  end
   local serve = require "mlengine.serve"
   print(serve.stop() and "stopped" or "this project's server is not running")
 end
@@ -45,8 +48,9 @@ local function run(given)
   local config = require "mlengine.config"
   local raise = require("mlengine.error").raise
   if given.endpoint and not (given.model or given.follow) then
-    raise("usage", "--endpoint says where --model goes; usage: " .. usage)
+    raise("usage", "--endpoint says where --model or --follow goes; usage: " .. usage)
   end
+  if given.every and not given.follow then raise("usage", "--every is for --follow; usage: " .. usage) end
   if given.model and given.follow then raise("usage", "--model and --follow exclude each other; usage: " .. usage) end
   if (given.tls_cert == nil) ~= (given.tls_key == nil) then
     raise("usage", "--tls-cert and --tls-key go together; usage: " .. usage)
@@ -90,7 +94,7 @@ in a hundred. --tls-cert and --tls-key, PEM files, make it speak HTTPS.
       -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null]]}}']==],
   run = function(args)
     local given = require("mlengine.arguments").parse(args, options, usage)
-    if given.stop then return stop() end
+    if given.stop then return stop(given) end
     if given.check then return check(given.check) end
     return run(given)
   end,

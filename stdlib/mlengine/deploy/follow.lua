@@ -27,8 +27,8 @@ function M.start(uri, endpoint)
   local ok, last = pcall(look, uri, endpoint, nil)
   local refused
   if not ok then -- also when MLflow is away: what was served before is served again
-    log.warning("following %s: %s", uri, errors.message(last))
-    last = nil
+    refused, last = errors.message(last), nil
+    log.warning("following %s: %s", uri, refused)
   end
   return function(call)
     local found, now = pcall(look, uri, endpoint, last)

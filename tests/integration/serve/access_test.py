@@ -57,6 +57,8 @@ class Access(unittest.TestCase):
         self.assertEqual(self.status("/invocations", bearer(key))[0], 401)
         self.assertEqual(self.status("/invocations", JSON)[0], 401)  # its last key is gone: closed, not open
         self.assertIn("there is no key 1", self.project.run("key", "revoke", "1", code=1))
+        self.assertNotIn("yet", self.project.run("key", "add", "fraud"))
+        self.assertIn("nothing is deployed at endpoint fruad yet", self.project.run("key", "add", "fruad"))
         self.project.run("key", "open", "fraud")
         self.assertEqual(self.status("/invocations", JSON)[0], 200)
 

@@ -201,6 +201,12 @@ class Swaps(unittest.TestCase):
             server.communicate(timeout=30)
         self.assertIn("there is no model at", self.project.run("serve", "--model", "nowhere", code=1))
 
+    def test_options_that_say_nothing_together(self):
+        for options, part in [(["--stop", "--model", self.one], "--stop goes alone"), (["--every", "5"], "--every is for --follow"),
+                              (["--endpoint", "x"], "where --model or --follow goes")]:
+            self.assertIn(part, self.project.run("serve", *options, code=2))
+        self.assertIn("nothing was deployed to endpoint 'none' in this project yet", self.project.run("deployments", "none"))
+
     def test_who_follows_an_mlflow_that_hangs_serves_what_it_has(self):
         """It takes connections and says nothing: the server comes up, answers, takes commands, and ends when told to."""
         self.project.release(self.one)
