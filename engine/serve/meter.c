@@ -108,13 +108,17 @@ static long count_descriptors(void) {
   return count;
 }
 
-static long resident_pages(void) {
-  long all, resident = 0;
+static void count_pages(long *all, long *resident) {
+  *all = *resident = 0;
   FILE *file = fopen("/proc/self/statm", "r");
-  if (file == NULL) return 0;
-  if (fscanf(file, "%ld %ld", &all, &resident) != 2) resident = 0;
+  if (file == NULL) return;
+  if (fscanf(file, "%ld %ld", all, resident) != 2) *all = *resident = 0;
   fclose(file);
-  return resident;
+}
+
+static long long most_descriptors(void) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (long long)limit.rlim_cur : 0;
 }
 
 static double seconds_of(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
@@ -140,21 +144,28 @@ static double start_time(void) {
 
 mle_status mle_meter_process(mle_buffer *out, mle_error *err) {
   struct rusage usage;
+  long all, resident, page = sysconf(_SC_PAGESIZE);
   getrusage(RUSAGE_SELF, &usage);
+  count_pages(&all, &resident);
   MLE_TRY(mle_buffer_printf(out, err,
                             "# HELP process_cpu_seconds_total User and system time.\n"
                             "# TYPE process_cpu_seconds_total counter\n"
                             "process_cpu_seconds_total %.6f\n"
                             "# HELP process_resident_memory_bytes Resident memory.\n"
                             "# TYPE process_resident_memory_bytes gauge\n"
-                            "process_resident_memory_bytes %lld\n",
+                            "process_resident_memory_bytes %lld\n"
+                            "# HELP process_virtual_memory_bytes Address space.\n"
+                            "# TYPE process_virtual_memory_bytes gauge\n"
+                            "process_virtual_memory_bytes %lld\n",
                             seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime),
-                            (long long)resident_pages() * sysconf(_SC_PAGESIZE)));
+                            (long long)resident * page, (long long)all * page));
   return mle_buffer_printf(out, err,
                            "# HELP process_open_fds Open descriptors.\n"
                            "# TYPE process_open_fds gauge\nprocess_open_fds %ld\n"
+                           "# HELP process_max_fds Descriptors it may open.\n"
+                           "# TYPE process_max_fds gauge\nprocess_max_fds %lld\n"
                            "# HELP process_start_time_seconds When the process began.\n"
                            "# TYPE process_start_time_seconds gauge\n"
                            "process_start_time_seconds %.3f\n",
-                           count_descriptors(), start_time());
+                           count_descriptors(), most_descriptors(), start_time());
 }

@@ -156,6 +156,8 @@ class Access(unittest.TestCase):
         self.assertEqual(m['mlengine_swaps_total{model="fraud"}'], 1)
         self.assertEqual(sum(k.startswith("mlengine_model_info{") for k in m), 1)
         self.assertGreater(m["process_resident_memory_bytes"], 1e6)
+        self.assertGreater(m["process_virtual_memory_bytes"], m["process_resident_memory_bytes"])
+        self.assertGreater(m["process_max_fds"], m["process_open_fds"])
         self.assertAlmostEqual(m["process_start_time_seconds"], os.stat(self.project.path(".mlengine", "serve.sock")).st_mtime, delta=30)
 
     def test_compressed_bodies(self):
