@@ -7,13 +7,22 @@
  *     MLE_GO(mle_records_point(db, id, err));                     the slot record
  *     MLE_GO(mle_records_finish(db, id, err));                    live
  *
- * Tables `deployments` and `slots` in the project's state.db. A deployment goes
+ * Tables `deployments` and `slots` in the project's state.db. A deployment's states, and the function behind
+ * each arrow (without its mle_records_):
  *
- *     started -> verified -> accepted -> recorded -> live -> retired | rolled back
- *        |          |           |
- *        +----------+-----------+--> failed | rejected
+ *                 begin
+ *                   |
+ *                   v     advance             advance
+ *                started ---------> verified ---------> accepted ----+
+ *                   |                  |                   |         | point, point_back
+ *                   +------------------+-------------------+         v
+ *                                      | advance                  recorded
+ *                                      v                             |
+ *                              failed, rejected                      | finish
+ *                                                                    v
+ *          rolled back <-- point_back of a rollback to before it -- live -- finish of the next --> retired
  *
- * `recorded` is the turning point: from there on the slot names this deployment, and
+ * One that is still `recorded` when the next is pointed to is retired by that. `recorded` is the turning point: from there on the slot names this deployment, and
  * whatever dies, the rest is repeated until it is live. Every call is one transaction.
  */
 #ifndef MLE_RECORDS_H

@@ -64,6 +64,25 @@ function TestDocs.test_the_configuration_shown_is_one()
   lu.assertEquals(require("mle.data").read(config.text, "@config.md").serving.port, 8700)
 end
 
+--- Each arrow of the drawing in the guide names functions that there are.
+function TestDocs.test_the_states_of_a_release_name_their_functions()
+  local guide, count = embedded.text "docs/serving.md", 0
+  local source = embedded.text "mlengine.deploy" .. embedded.text "mlengine.deploy.target"
+  local drawing = guide:match "\n(    release %-%-begin.-)\n\n"
+  for names in drawing:gmatch "%-%-([%w_, ]+)%-%->" do
+    for name in names:gmatch "[%w_]+" do
+      local there = source:find("function " .. name .. "(", 1, true) or source:find("function M." .. name .. "(", 1, true)
+        or source:find("function records:" .. name .. "(", 1, true) or source:find("." .. name .. "(", 1, true)
+      lu.assertNotNil(there, name)
+      count = count + 1
+    end
+  end
+  lu.assertEquals(count, 14)
+  for _, state in ipairs { "started", "verified", "accepted", "recorded", "live", "retired", "rolled back", "rejected", "failed" } do
+    lu.assertStrContains(drawing, state)
+  end
+end
+
 function TestDocs.test_lines_fit_a_terminal()
   for _, name in ipairs(guides()) do
     local line = 0
