@@ -78,14 +78,22 @@ static mle_status put_v2(mle_exchange *x, const mle_slot *slot, const mle_served
   return MLE_OK;
 }
 
-static mle_status put_answer(mle_exchange *x, const mle_slot *slot, const mle_served *served,
-                             const scored *s, mle_error *err) {
+static mle_status put_body(mle_exchange *x, const mle_slot *slot, const mle_served *served,
+                           const scored *s, mle_error *err) {
   mle_buffer *out = &x->answer->body;
   switch (x->protocol) {
     case MLE_PROTOCOL_V2: return put_v2(x, slot, served, s, err);
     case MLE_PROTOCOL_CML: return mle_answer_cml(served, s->scores, s->rows.count, out, err);
     default: return mle_answer_predictions(served, s->scores, s->rows.count, out, err);
   }
+}
+
+static mle_status put_answer(mle_exchange *x, const mle_slot *slot, const mle_served *served,
+                             const scored *s, mle_error *err) {
+  mle_status status = put_body(x, slot, served, s, err);
+  if (status != MLE_EREFUSED) return status;
+  return mle_fail(err, status, "the answer is larger than the %zu bytes allowed; send the rows in parts",
+                  x->answer->body.max);
 }
 
 /* One model's whole answer to the request; its trial's side is told, MLE_SIDES: none. */

@@ -75,8 +75,10 @@ static mle_status read_shape(reader *r, tensor *t, mle_error *err) {
   for (bool more = mle_pull_first(&r->p, ']'); more;) {
     mle_pull_value size;
     MLE_TRY(mle_pull_number(&r->p, &size, err));
-    if (!size.is_whole || size.whole < 0 || size.whole > MLE_ROWS_MAX)
-      return mle_fail(err, MLE_EINVAL, "a shape has whole numbers from 0 to %d", MLE_ROWS_MAX);
+    if (!size.is_whole || size.whole < 0)
+      return mle_fail(err, MLE_EINVAL, "a shape has whole numbers from 0 on");
+    if (size.whole > MLE_ROWS_MAX)
+      return mle_fail(err, MLE_EREFUSED, "a shape of more than %d; send the rows in parts", MLE_ROWS_MAX);
     if (t->dimensions == DIMENSIONS_MAX)
       return mle_fail(err, MLE_EINVAL, "a shape has one or two dimensions here");
     t->shape[t->dimensions++] = size.whole;
@@ -344,8 +346,9 @@ static mle_status read_input(reader *r, mle_error *err) {
   tensor t;
   size_t number = r->num_inputs++;
   mle_status status = read_members(r, &t, err);
-  if (status == MLE_EINVAL && t.name[0] != '\0') return mle_context(err, "input '%s'", t.name);
-  if (status == MLE_EINVAL) return mle_context(err, "inputs[%zu]", number);
+  bool of_input = status == MLE_EINVAL || status == MLE_EREFUSED;
+  if (of_input && t.name[0] != '\0') return mle_context(err, "input '%s'", t.name);
+  if (of_input) return mle_context(err, "inputs[%zu]", number);
   MLE_TRY(status);
   MLE_TRY(take_binary(r, &t, err));
   MLE_TRY(check_head(&t, err));

@@ -40,6 +40,7 @@ static int start(void **state) {
   options.workers = 2;
   options.keeps = true;
   options.body_max = 2 * MIB;
+  options.answer_max = MIB / 16;
   options.bodies_max = 3 * MIB;
   options.connections_max = 16;
   address = (mle_address){.host = "127.0.0.1", .port = 0};
@@ -182,6 +183,22 @@ static void a_body_or_a_head_too_large_is_not_worth_another_try(void **state) {
   close(fd);
 }
 
+static void an_answer_too_large_asks_for_fewer_rows(void **state) {
+  (void)state;
+  enum { ROWS = 5000 };
+  mle_buffer body = MLE_BUFFER(MIB);
+  assert_int_equal(mle_buffer_puts(&body, "{\"inputs\":[[1,2,3]", NULL), MLE_OK);
+  for (int i = 1; i < ROWS; i++) assert_int_equal(mle_buffer_puts(&body, ",[1,2,3]", NULL), MLE_OK);
+  assert_int_equal(mle_buffer_puts(&body, "]}", NULL), MLE_OK);
+  int fd = connect_to_server();
+  send_body(fd, body.data, body.len, body.len);
+  const char *got = answer_of(fd);
+  if (strstr(got, " 413 ") == NULL || strstr(got, "the answer is larger than the 65536 bytes allowed; send the rows in parts") == NULL)
+    fail_msg("%s", got);
+  close(fd);
+  mle_buffer_release(&body);
+}
+
 /* One request of each protocol, with its allocations failing from the n-th on: an answer, 503 or the end of the connection. */
 static void without_memory_a_request_is_told_503(void **state) {
   (void)state;
@@ -260,6 +277,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(more_large_requests_than_may_wait_are_told_429, start, stop),
       cmocka_unit_test_setup_teardown(bodies_over_what_all_may_hold_are_told_503, start, stop),
       cmocka_unit_test_setup_teardown(a_body_or_a_head_too_large_is_not_worth_another_try, start, stop),
+      cmocka_unit_test_setup_teardown(an_answer_too_large_asks_for_fewer_rows, start, stop),
       cmocka_unit_test_setup_teardown(without_memory_a_request_is_told_503, start, stop),
       cmocka_unit_test_setup_teardown(idle_connections_make_room, start, stop),
       cmocka_unit_test_setup_teardown(a_server_that_stops_tells_who_waits, start, stop),

@@ -67,6 +67,7 @@ static void bad_bodies_say_what_is_wrong(void **state) {
       {ONE("a", "[1]", "BYTES", "[1]"), "input 'a': BYTES holds texts"},
       {ONE("a", "[1]", "FP16", "[1]"), "input 'a': the datatype must be"},
       {ONE("a", "[-1]", "FP32", "[1]"), "input 'a': a shape has whole numbers"},
+      {ONE("a", "[1000001]", "FP32", "[1]"), "input 'a': a shape of more than 1000000; send the rows in parts"},
       {ONE("a", "[1,1,1]", "FP32", "[1]"), "input 'a': a shape has one or two dimensions"},
       {ONE("x", "[2,2]", "FP32", "[1,2,3,4]"), "one tensor must have the shape [rows, 3]"},
       {ONE("x", "[1,3]", "FP32", "[1,2]"), "input 'x': there are fewer values"},

@@ -78,6 +78,7 @@ class Protocols(unittest.TestCase):
         for body, status, part in table:
             _, answer = self.check("POST", path, body, JSON, status, part)
             self.assertEqual(list(json.loads(answer)), ["error"])
+        self.check("POST", path, infer([1], [1000001], name="amount"), JSON, 413, "input 'amount': a shape of more than 1000000")
         self.check("POST", path, json.dumps(infer([1, 2, 3], [1, 3])), {**JSON, "Inference-Header-Content-Length": "999"}, 400, "but the body has")
         self.check("POST", "/v2/models/none/infer", {}, JSON, 404, "no endpoint 'none'")
         self.check("POST", "/v2/models/fraud/versions/9/infer", infer([1, 2, 3], [1, 3]), JSON, 404, "version")
