@@ -24,6 +24,18 @@ local function print_commands()
   print "mlengine COMMAND --help says more of a command; --trace adds the traceback to an error."
 end
 
+--- The guides that speak of a word, those that do so most often first: " (of it speak: serving, cml)", or "".
+local function speaking_of(word)
+  local times, names = {}, {}
+  for _, name in ipairs(guides()) do
+    local count = 0
+    for _ in embedded.text("docs/" .. name .. ".md"):lower():gmatch(word:lower():gsub("%W", "%%%0")) do count = count + 1 end
+    if count > 0 then times[name], names[#names + 1] = count, name end
+  end
+  table.sort(names, function(a, b) return times[a] > times[b] end)
+  return #names > 0 and (" (of it speak: %s)"):format(table.concat(names, ", ", 1, math.min(3, #names))) or ""
+end
+
 local function print_topic(topic)
   local cli = require "mlengine.cli"
   local text = embedded.text("docs/" .. topic .. ".md")
@@ -31,8 +43,8 @@ local function print_topic(topic)
   if cli.has(topic) then return cli.print_help(topic) end
   local topics = guides()
   for _, group in ipairs(cli.groups()) do table.move(group, 2, #group, #topics + 1, topics) end
-  raise("usage", "there is no guide '%s'%s; mlengine help lists them",
-    topic, check.hint(topic, topics))
+  local hint = check.hint(topic, topics)
+  raise("usage", "there is no guide '%s'%s; mlengine help lists them", topic, hint ~= "" and hint or speaking_of(topic))
 end
 
 local usage <const> = "mlengine help [TOPIC]"

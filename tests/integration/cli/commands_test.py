@@ -57,6 +57,8 @@ class Commands(unittest.TestCase):
             out, _ = self.call("help", guide)
             self.assertTrue(out.startswith("# "), out[:50])
         self.assertIn("(did you mean 'iceberg'?)", self.complaint("help", "icberg", code=2))
+        self.assertIn("(of it speak: serving", self.complaint("help", "canary", code=2))
+        self.assertIn("no guide 'x.*y'; mlengine", self.complaint("help", "x.*y", code=2))
 
     def test_two_runs_are_compared_and_old_ones_forgotten(self):
         for n in range(1, 4):
