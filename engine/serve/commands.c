@@ -173,10 +173,12 @@ done:
 static mle_status do_unload(mle_commands *s, const mle_json_at *request, mle_json *reply,
                             mle_error *err) {
   const char *endpoint;
+  int64_t id;
   (void)reply;
   MLE_TRY(mle_json_get_text(request, "endpoint", &endpoint, err));
+  MLE_TRY(mle_json_opt_int(request, "deployment", 0, &id, err));
   mle_slot *slot = mle_slots_find(s->slots, endpoint);
-  if (slot == NULL) return MLE_OK;
+  if (slot == NULL || (id != 0 && deployment_in(&slot->staged) != id)) return MLE_OK; /* another release's */
   mle_trial_end(&slot->trial, "the model was unloaded");
   mle_cell_exchange(&slot->staged, NULL);
   return MLE_OK;

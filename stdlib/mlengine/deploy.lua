@@ -105,10 +105,10 @@ end
 
 -- ====== Steps ======
 
---- The folder of the model that answers now, nil when none does.
+--- The folder of the model that answers now, and its deployment; nil when none does.
 local function champion_of(at, endpoint)
   local live = at.records:slot(endpoint)
-  return live and at.champion(live) or nil
+  return live and at.champion(live) or nil, live and live.id
 end
 
 local function encode_scores(scores) return scores ~= json.null and json.encode(scores) or nil end
@@ -164,14 +164,14 @@ local function smoke(at, d, folder, scores, key)
     headers = { ["Content-Type"] = "application/json", Authorization = "Bearer " .. key }, idempotent = true,
     ca_file = at.ca_file, insecure = at.insecure,
   })
+  local answered_by = answer.headers["x-model-deployment"]
+  if answer.status == 404 or (answer.status == 200 and answered_by ~= tostring(d.id)) then
+    errors.raise("conflict", "another release to endpoint %s is under way, or was; release %s again when it is over",
+      d.endpoint, d.uri)
+  end
   if answer.status ~= 200 then
     errors.raise("refused", ("smoke: %s answered its logged example with %d: %s"):format(
       d.uri, answer.status, answer.body))
-  end
-  if answer.headers["x-model-deployment"] ~= tostring(d.id) then
-    errors.raise("conflict", (
-      "another release to endpoint %s is under way; try again when it is over"
-    ):format(d.endpoint))
   end
   if not same(answer.json().predictions, scores) then
     errors.raise("refused", (
@@ -182,14 +182,14 @@ end
 
 --- A failure on the way leaves the old model, and says so in the records.
 local function abandon(at, d, problem)
-  pcall(at.command, "unload", { endpoint = d.endpoint })
+  pcall(at.command, "unload", { endpoint = d.endpoint, deployment = d.id })
   pcall(at.records.advance, at.records, d.id, "failed", errors.message(problem))
   error(problem, 0)
 end
 
 local function reject(at, d, text)
   local outcome = "rejected: " .. text
-  at.command("unload", { endpoint = d.endpoint })
+  at.command("unload", { endpoint = d.endpoint, deployment = d.id })
   at.records:advance(d.id, "rejected", outcome)
   note(d, outcome)
   log.info("%s; endpoint %s keeps what it has", outcome, d.endpoint)
@@ -227,10 +227,19 @@ local function try_on_traffic(at, d, options, champion)
   return nil, {}
 end
 
+--- What was compared with one model says nothing beside another.
+local function check_unchanged(at, d, options, live)
+  local now = at.records:slot(d.endpoint)
+  local compared = options.gate or options.canary or options.shadow
+  if not compared or (now and now.id) == live then return end
+  errors.raise("conflict", "endpoint %s got %s meanwhile, which %s was not compared with; release it again",
+    d.endpoint, now and now.uri or "no model", d.uri)
+end
+
 --- Up to the slot record; the result when the candidate is refused, and what a shadow told.
 local function examine(at, d, options, folder)
   local scores, key = verify(at, d)
-  local champion = champion_of(at, d.endpoint)
+  local champion, live = champion_of(at, d.endpoint)
   local in_the_way = columns_in_the_way(folder, champion, options)
   if in_the_way then return reject(at, d, in_the_way) end
   local passes, text = pass_gate(options.gate, folder, champion)
@@ -246,6 +255,7 @@ local function examine(at, d, options, folder)
   if refused then return reject(at, d, refused) end
   table.move(said, 1, #said, #passed + 1, passed)
   if #said > 0 then at.records:advance(d.id, "accepted", table.concat(passed, "; ")) end
+  check_unchanged(at, d, options, live)
   at.records:point(d.id)
   return nil, figures
 end

@@ -31,6 +31,19 @@ at.records:advance(id, "verified", nil)
 at.records:advance(id, "accepted", nil)
 at.records:point(id)
 """
+# A release whose gate begins, and then waits for a word.
+SLOW_RELEASE = """
+local deploy = require "mlengine.deploy"
+deploy.release { endpoint = "fraud", model = %s, smoke = %s, gate = function()
+  io.open("begun", "w"):close()
+  local word = ""
+  while word == "" do
+    local file <close> = io.open "go"
+    word = file and file:read "a" or ""
+  end
+  return assert(word == "pass", "the gate fell over"), "waited"
+end }
+"""
 CLIENTS = 8
 SWAPS = 1000
 
@@ -173,6 +186,48 @@ class Swaps(unittest.TestCase):
             self.assertGreaterEqual(self.current(), before)
             live = [d for d in self.project.deployments() if d["state"] == "live"]
             self.assertEqual([(d["id"], d["uri"]) for d in live], [(self.current(), model)])
+
+    def slow_release(self, smoke):
+        """Of the second model, while the first is live; up to its gate."""
+        self.project.write("slow.lua", SLOW_RELEASE % (json.dumps(self.two), "true" if smoke else "false"))
+        slow = self.project.start("run", "slow.lua")
+        deadline = time.monotonic() + 60
+        while not os.path.exists(self.project.path("begun")):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        return slow
+
+    def test_what_went_live_meanwhile_was_not_compared(self):
+        third = {"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[2.0, 2, 2.0]]}}
+        three = small_model(self.project.path("three"), example=third)
+        for smoke, part in ((True, "another release to endpoint fraud is under way, or was"), (False, f"endpoint fraud got {three} meanwhile")):
+            self.project.release(self.one)
+            slow = self.slow_release(smoke)
+            self.project.release(three)
+            self.project.write("go", "pass")
+            out, err = slow.communicate(timeout=60)
+            self.assertEqual((slow.returncode, part in err), (1, True), out + err)
+            self.assertEqual([(d["uri"], d["state"]) for d in self.project.deployments()[:2]], [(three, "live"), (self.two, "failed")])
+            os.remove(self.project.path("go"))
+            os.remove(self.project.path("begun"))
+
+    def test_a_release_that_fails_leaves_anothers_canary(self):
+        self.project.release(self.one)
+        slow = self.slow_release(True)
+        third = {"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[2.0, 2, 2.0]]}}
+        three = small_model(self.project.path("three"), example=third)
+        self.project.write("canary.lua", f'''require("mlengine.deploy").release {{
+            endpoint = "fraud", model = {json.dumps(three)}, canary = {{ steps = {{ 0.5 }}, hold = 2, requests = 0 }} }}''')
+        canary = self.project.start("run", "canary.lua")
+        deadline = time.monotonic() + 60
+        while b'mlengine_canary_share{model="fraud"} 0.5\n' not in self.project.ask("GET", "/metrics")[2]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        self.project.write("go", "fail")
+        self.assertIn("the gate fell over", slow.communicate(timeout=60)[1])
+        out, err = canary.communicate(timeout=60)
+        self.assertEqual((canary.returncode, "canary: 50 % of the requests" in err), (0, True), out + err)
+        self.assertEqual([(d["uri"], d["state"]) for d in self.project.deployments()[:2]], [(three, "live"), (self.two, "failed")])
 
     def test_a_foreign_listener_is_named(self):
         with socket.socket() as other:
