@@ -383,8 +383,11 @@ end
 
 ---The newest deployments, of one endpoint or of all.
 ---@param endpoint? string
+---@param options? { target?: mlengine.deploy.Target }
 ---@return table[]
-function M.history(endpoint)
+function M.history(endpoint, options)
+  options = check.options(options, { target = "table|nil" }, "deploy.history")
+  if options.target and options.target.kind ~= "local" then return targets.open(options.target).records:list(endpoint) end
   if not system.stat(project.current().state .. "/state.db") then return {} end
   local records <close> = targets.local_records()
   return records:list(endpoint, 100)
@@ -392,11 +395,11 @@ end
 
 -- ====== Going back ======
 
-local function earlier_of(records, endpoint)
+local function earlier_of(records, endpoint, at)
   local now = records:slot(endpoint)
   if not now then
-    errors.raise("not found", ("there is no endpoint '%s'; mlengine deployments lists them"):format(
-      endpoint))
+    local of_server = at and at.command ~= serve.command and " --server " .. at.url or ""
+    errors.raise("not found", "there is no endpoint '%s'; mlengine deployments%s lists them", endpoint, of_server)
   end
   if not now.previous then
     errors.raise("refused", ("endpoint '%s' has no version before %s"):format(endpoint, now.uri))
@@ -424,7 +427,7 @@ end
 
 --- Up to the slot record.
 local function go_back(at, endpoint)
-  local now, earlier = earlier_of(at.records, endpoint)
+  local now, earlier = earlier_of(at.records, endpoint, at)
   local d = begin_again(at, now, earlier)
   local ok, problem = pcall(verify, at, d)
   if not ok then abandon(at, d, problem) end

@@ -1,6 +1,8 @@
 --- `mlengine deployments`: what was deployed, the newest first.
 
-local usage <const> = "mlengine deployments [ENDPOINT] [--json]"
+local usage <const> = "mlengine deployments [ENDPOINT] [--json] [--server URL [--ca-file FILE]]"
+
+local known <const> = { ["--json"] = "flag", ["--server"] = "URL", ["--ca-file"] = "FILE" }
 
 local function print_table(rows)
   local width = {}
@@ -18,8 +20,10 @@ return {
   summary = "what was deployed, the newest first",
   usage = usage,
   run = function(args)
-    local options, names = require("mlengine.arguments").parse(args, { ["--json"] = "flag" }, usage, { 0, 1 })
-    local list = require("mlengine.deploy").history(names[1])
+    local options, names = require("mlengine.arguments").parse(args, known, usage, { 0, 1 })
+    local deploy = require "mlengine.deploy"
+    local target = options.server and deploy.server { url = options.server, ca_file = options.ca_file } or nil
+    local list = deploy.history(names[1], { target = target })
     if options.json then
       local json = require "mlengine.json"
       print(json.encode(json.array(list)))
@@ -27,7 +31,7 @@ return {
     end
     if #list == 0 then
       local where = names[1] and ("to endpoint '%s' "):format(names[1]) or ""
-      print(("nothing was deployed %sin this project yet"):format(where))
+      print(("nothing was deployed %s%s yet"):format(where, target and "there" or "in this project"))
       return
     end
     local rows = { { "ID", "ENDPOINT", "MODEL", "STATE", "AT", "OUTCOME" } }

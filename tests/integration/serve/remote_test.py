@@ -79,6 +79,12 @@ class Remote(unittest.TestCase):
         self.assertEqual(self.deployment(), "4")
         os.environ["MLENGINE_SERVER_TOKEN"] = self.token
         try:
+            url = f"http://127.0.0.1:{self.there.port}"
+            self.assertIn(f"no endpoint 'none'; mlengine deployments --server {url} lists them", self.here.run("rollback", "none", "--server", url, code=1))
+            listed = self.here.json("deployments", "--json", "--server", url)
+            self.assertEqual([(d["id"], d["state"]) for d in listed], [(d["id"], d["state"]) for d in self.there.deployments()])
+            self.assertIn("rolled back", self.here.run("deployments", "fraud", "--server", url))
+            self.assertIn("nothing was deployed to endpoint 'none' there yet", self.here.run("deployments", "none", "--server", url))
             self.assertIn("perhaps it speaks no TLS: http://", self.here.run("rollback", "fraud", "--server", f"https://127.0.0.1:{self.there.port}", code=1))
         finally:
             del os.environ["MLENGINE_SERVER_TOKEN"]
