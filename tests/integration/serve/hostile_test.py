@@ -143,6 +143,23 @@ class Hostile(unittest.TestCase):
             statuses, got = self.statuses(line)
             self.assertTrue(all(s in (400, 404, 414, 431, 501, 505) for s in statuses), (line[:60], got))
 
+    def test_more_parameters_than_anybody_has(self):
+        """Each gets an answer at once: libmicrohttpd itself falls silent where they do not fit in its memory."""
+        for count, status in ((1, 200), (32, 200), (33, 431), (260, 431), (500, 431), (3000, 431)):
+            for form in (b"a=b&", b"a&", b"&"):
+                sent = b"GET /version?" + form * (count - 1) + b"z HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+                self.assertEqual(self.statuses(sent)[0], [status], (count, form))
+        long = b"GET /version?a=" + b"b" * 7000 + b" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+        self.assertEqual(self.statuses(long)[0], [431])
+        self.assertEqual(self.statuses(request(path=b"/invocations?" + b"a=b&" * 500))[0], [431])
+        many = b"GET /version?" + b"a=b&" * 31 + b" HTTP/1.1\r\nHost: h\r\n\r\n"
+        with self.connect(20) as raw:  # pipelined, so that they share that memory with what follows
+            raw.sendall(request(close=False) + many * 400 + request())
+            got = b""
+            while more := raw.recv(65536):
+                got += more
+        self.assertEqual(len(re.findall(rb"HTTP/1\.1 200 ", got)), 402)
+
     # ====== Time ======
 
     def test_half_requests(self):
