@@ -354,10 +354,11 @@ static mle_protocol protocol_of(const char *path) {
 /* Requests to a model, in the one way or another. */
 static bool is_counted(const mle_http_call *call) {
   size_t len = strlen(call->path);
+  if (len > 1 && call->path[len - 1] == '/') len--; /* which the routes pass over */
   return strcmp(call->path, "/model") == 0 ||
-         (len >= 12 && strcmp(call->path + len - 12, "/invocations") == 0) ||
+         (len >= 12 && strncmp(call->path + len - 12, "/invocations", 12) == 0) ||
          (len >= 6 && strncmp(call->path, "/v2/", 4) == 0 &&
-          strcmp(call->path + len - 6, "/infer") == 0);
+          strncmp(call->path + len - 6, "/infer", 6) == 0);
 }
 
 /* One line of JSON; never a body, a header or a query, which may hold what is secret. */
@@ -411,29 +412,26 @@ static const char *identify(const mle_api *api, const mle_http_call *call, uint6
   return id;
 }
 
-static uint64_t count_request(mle_api *api) {
-  return atomic_fetch_add_explicit(&api->requests, 1, memory_order_relaxed);
-}
-
-void mle_api_refuse(void *context, const mle_http_call *call, const char *why, mle_http_answer *answer) {
-  mle_api *api = context;
-  char id[REQUEST_NAME];
-  identify(api, call, count_request(api), answer, id);
-  mle_answer_error(answer, answer->status, protocol_of(call->path), why);
-}
-
-static void answer(mle_api *api, const mle_http_call *call, mle_http_answer *answer) {
+/* `refused` is the status of one that is not to be answered, 0: it is; such are counted and logged as all others. */
+static void answer(mle_api *api, const mle_http_call *call, mle_http_answer *answer, int refused, const char *why) {
   mle_exchange x = {.api = api, .call = call, .answer = answer,
                     .protocol = protocol_of(call->path)};
   char id[REQUEST_NAME];
-  uint64_t number = count_request(api);
+  uint64_t number = atomic_fetch_add_explicit(&api->requests, 1, memory_order_relaxed);
   x.request_id = identify(api, call, number, answer, id);
-  route(&x);
+  if (refused == 0)
+    route(&x);
+  else
+    mle_exchange_fail(&x, refused, why);
   int64_t ns = mle_monotonic_ns() - call->received_ns;
   if (is_counted(call))
     mle_meter_count(x.meter == NULL ? &api->elsewhere : x.meter, x.protocol, answer->status, ns,
                     x.rows);
   if (is_sampled(api, number)) log_access(&x, ns);
+}
+
+void mle_api_refuse(void *context, const mle_http_call *call, const char *why, mle_http_answer *refusal) {
+  answer(context, call, refusal, refusal->status, why);
 }
 
 /* ====== Requests that take long ====== */
@@ -450,10 +448,7 @@ typedef struct slow {
 
 static void answer_slowly(void *context, bool dropped) {
   slow *s = context;
-  if (dropped)
-    mle_answer_error(&s->kept->answer, 503, protocol_of(s->kept->call.path), "the server is stopping");
-  else
-    answer(s->api, &s->kept->call, &s->kept->answer);
+  answer(s->api, &s->kept->call, &s->kept->answer, dropped ? 503 : 0, "the server is stopping");
   mle_http_kept_send(s->kept);
   mle_free(s);
 }
@@ -461,8 +456,7 @@ static void answer_slowly(void *context, bool dropped) {
 /* To a thread that has time; or a refusal. */
 static void hand_over(mle_api *api, const mle_http_call *call, mle_http_answer *refusal) {
   if (!mle_pool_reserve(api->slow)) {
-    mle_answer_error(refusal, 429, protocol_of(call->path),
-                     "as many large requests wait as may; try again");
+    answer(api, call, refusal, 429, "as many large requests wait as may; try again");
     return;
   }
   slow *s = mle_alloc(sizeof *s);
@@ -473,7 +467,7 @@ static void hand_over(mle_api *api, const mle_http_call *call, mle_http_answer *
   }
   mle_free(s);
   mle_pool_cancel(api->slow);
-  mle_answer_error(refusal, 503, protocol_of(call->path), "out of memory");
+  answer(api, call, refusal, 503, "out of memory");
 }
 
 void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *out) {
@@ -481,5 +475,5 @@ void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *o
   if (api->slow != NULL && is_slow(call))
     hand_over(api, call, out);
   else
-    answer(api, call, out);
+    answer(api, call, out, 0, NULL);
 }

@@ -160,6 +160,42 @@ static void answers_name_the_version(void **state) {
   mle_http_client_free(client);
 }
 
+/* The answer has one, also to a request whose own cannot be said again. */
+static void each_answer_has_an_id(void **state) {
+  (void)state;
+  char *long_id = mle_format("X-Request-Id: %0400d", 7), value[MLE_HTTP_HEADER_TEXT];
+  const char *const ids[] = {"X-Other: 1", "X-Request-Id: a\tb", "X-Request-Id: a\x7F", long_id};
+  for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+    mle_http_client *client = new_client();
+    char *target = mle_format("%s/version", url);
+    const char *headers[] = {ids[i], NULL};
+    mle_http_request request = MLE_HTTP_REQUEST("GET", target);
+    request.headers = headers;
+    mle_http_response response;
+    assert_int_equal(mle_http_send(client, &request, &response, NULL), MLE_OK);
+    assert_true(mle_http_response_header(&response, "x-request-id", value, sizeof value));
+    assert_memory_equal(value, api.boot, strlen(api.boot));
+    mle_http_response_release(&response);
+    mle_http_client_free(client);
+    mle_free(target);
+  }
+  mle_free(long_id);
+}
+
+/* A slash at the end changes neither the answer nor what is counted. */
+static void a_slash_at_the_end_is_counted(void **state) {
+  (void)state;
+  static const char *const paths[] = {"/endpoints/fraud/invocations", "/endpoints/fraud/invocations/", "/v2/models/fraud/infer", "/v2/models/fraud/infer/"};
+  mle_slot *slot = mle_slots_find(slots, "fraud");
+  mle_served *served = load("7");
+  mle_slot_meter(slots, slot, served);
+  mle_cell_exchange(&slot->current, served);
+  for (int i = 0; i < 4; i++) check(&(call){"POST", paths[i], JSON, i < 2 ? ROW : INFER}, 200, "");
+  check(&(call){"GET", "/metrics", "", NULL}, 200, "mlengine_requests_total{model=\"fraud\",version=\"7\",protocol=\"invocations\",code=\"200\"} 2\n");
+  check(&(call){"GET", "/metrics", "", NULL}, 200, "mlengine_requests_total{model=\"fraud\",version=\"7\",protocol=\"v2\",code=\"200\"} 2\n");
+  mle_cell_exchange(&slot->current, load("1"));
+}
+
 static void bodies_over_the_limit_are_refused(void **state) {
   (void)state;
   char *large = mle_alloc(200001);
@@ -230,6 +266,7 @@ static void a_swap_drops_no_request(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_server_says_so),      cmocka_unit_test(every_path_has_its_answer),
+      cmocka_unit_test(each_answer_has_an_id),        cmocka_unit_test(a_slash_at_the_end_is_counted),
       cmocka_unit_test(answers_name_the_version),     cmocka_unit_test(bodies_over_the_limit_are_refused),
       cmocka_unit_test(a_swap_drops_no_request),
   };

@@ -11,6 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/serve/api.h"
+#include "engine/serve/metrics.h"
 
 #define MIB ((size_t)1 << 20)
 #define ROW "{\"inputs\":[[1.5,3,40]]}"
@@ -115,6 +116,15 @@ static void ask(const char *status) {
 
 /* ====== Large requests under way ====== */
 
+/* Whether /metrics tells of it. */
+static bool is_counted(const char *part) {
+  mle_buffer text = MLE_BUFFER(MIB);
+  assert_int_equal(mle_metrics_write(&api, &text, NULL), MLE_OK);
+  bool found = strstr(text.data, part) != NULL;
+  mle_buffer_release(&text);
+  return found;
+}
+
 typedef struct gate {
   sem_t open;
 } gate;
@@ -143,6 +153,7 @@ static void more_large_requests_than_may_wait_are_told_429(void **state) {
   while (mle_pool_load(api.slow) < 2) usleep(1000);
   send_body(late, ROW, MIB, MIB);
   expect(late, " 429 ", true);
+  assert_true(is_counted("code=\"429\"} 1\n"));
   ask(" 200 "); /* small ones are answered beside them */
   open_gate(&g);
   expect(waits, " 200 ", false);
