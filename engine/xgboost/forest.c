@@ -6,6 +6,7 @@
  */
 #include "engine/xgboost/forest.h"
 
+#include <math.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@
 typedef struct arrays {
   size_t count;
   int64_t *left, *right, *parent, *feature, *default_left, *split_type;
-  int64_t *queue;
+  int64_t *queue, *place; /* the nodes that a walk reaches, breadth first, and where each stands there */
+  size_t num_reached;
   float *value;
 } arrays;
 
@@ -62,7 +64,7 @@ static mle_status get_num_nodes(const mle_node *tree, size_t *out, mle_error *er
 }
 
 static mle_status arrays_init(arrays *a, size_t count, mle_error *err) {
-  int64_t *block = mle_realloc_array(NULL, count, 7 * sizeof(int64_t) + sizeof(float));
+  int64_t *block = mle_realloc_array(NULL, count, 8 * sizeof(int64_t) + sizeof(float));
   if (block == NULL) return mle_nomem(err, "reading a tree");
   *a = (arrays){
       .count = count,
@@ -73,7 +75,8 @@ static mle_status arrays_init(arrays *a, size_t count, mle_error *err) {
       .default_left = block + 4 * count,
       .split_type = block + 5 * count,
       .queue = block + 6 * count,
-      .value = (float *)(block + 7 * count),
+      .place = block + 7 * count,
+      .value = (float *)(block + 8 * count),
   };
   return MLE_OK;
 }
@@ -132,7 +135,7 @@ static mle_status check_node(const arrays *a, int64_t i, size_t num_features, ml
 }
 
 /* Breadth first. The queue cannot overflow: each node names one parent. */
-static mle_status check_shape(const arrays *a, size_t num_features, mle_error *err) {
+static mle_status check_shape(arrays *a, size_t num_features, mle_error *err) {
   size_t tail = 0, deleted = 0;
   if (a->parent[0] != NO_PARENT && a->parent[0] != -1)
     return malformed(err, "the root has a parent");
@@ -140,11 +143,13 @@ static mle_status check_shape(const arrays *a, size_t num_features, mle_error *e
   for (size_t head = 0; head < tail; head++) {
     int64_t i = a->queue[head];
     MLE_TRY(check_node(a, i, num_features, err));
+    a->place[i] = (int64_t)head;
     if (is_leaf(a, i)) continue;
     a->queue[tail++] = a->left[i];
     a->queue[tail++] = a->right[i];
   }
   for (size_t i = 0; i < a->count; i++) deleted += is_deleted(a, (int64_t)i);
+  a->num_reached = tail;
   if (tail + deleted != a->count) return malformed(err, "some nodes hang on no other");
   return MLE_OK;
 }
@@ -249,22 +254,40 @@ static mle_status add_sets(mle_forest *f, const arrays *a, const category_lists 
         (i > 0 && node <= l->node[i - 1]))
       return malformed(err, "categories_nodes must name categorical nodes in order");
     MLE_TRY(add_set(f, l, i, err));
-    if (!is_leaf(a, node)) f->node[first + (size_t)node].as.set = (uint32_t)(f->num_sets - 1);
+    if (!is_leaf(a, node)) f->node[first + (size_t)a->place[node]].key = (uint32_t)(f->num_sets - 1);
   }
   return MLE_OK;
 }
 
 /* ====== The forest ====== */
 
-static mle_forest_node make_node(const arrays *a, size_t i, size_t first) {
-  mle_forest_node node = {.as.value = a->value[i]};
-  if (a->left[i] == -1) return node;
-  node.left = (uint32_t)(first + (size_t)a->left[i]);
-  node.right = (uint32_t)(first + (size_t)a->right[i]);
-  node.split = (uint32_t)a->feature[i];
-  if (a->default_left[i]) node.split |= MLE_SPLIT_DEFAULT_LEFT;
+static mle_forest_node make_inner(const arrays *a, int64_t i, size_t child) {
+  mle_forest_node node = {.child = (uint32_t)child, .split = (uint32_t)a->feature[i] * 2, .value = a->value[i]};
+  node.key = isnan(node.value) ? MLE_KEY_ALL_RIGHT : mle_forest_key(node.value);
+  if (!a->default_left[i]) node.split |= MLE_SPLIT_MISSING_RIGHT;
   if (a->split_type[i]) node.split |= MLE_SPLIT_CATEGORICAL;
   return node;
+}
+
+/* Breadth first, which puts children side by side. */
+static mle_forest_tree put_nodes(const arrays *a, size_t first, mle_forest_node *out) {
+  mle_forest_tree tree = {.root = (uint32_t)first};
+  size_t next = 1, end_of_level = 1;
+  for (size_t place = 0; place < a->num_reached; place++) {
+    int64_t i = a->queue[place];
+    if (place == end_of_level) {
+      tree.depth++;
+      end_of_level = next;
+    }
+    if (is_leaf(a, i)) {
+      out[place] = (mle_forest_node){.child = (uint32_t)(first + place), .key = MLE_KEY_LEAF, .value = a->value[i]};
+      continue;
+    }
+    out[place] = make_inner(a, i, first + next);
+    if (a->split_type[i]) tree.is_categorical = true;
+    next += 2;
+  }
+  return tree;
 }
 
 static mle_status reserve_tree(mle_forest *f, size_t count, mle_error *err) {
@@ -273,18 +296,17 @@ static mle_status reserve_tree(mle_forest *f, size_t count, mle_error *err) {
   void *node = grown(f->node, &f->node_capacity, f->num_nodes, count, sizeof *f->node);
   if (node == NULL) return mle_nomem(err, "reading a tree");
   f->node = node;
-  void *root = grown(f->root, &f->tree_capacity, f->num_trees, 1, sizeof *f->root);
-  if (root == NULL) return mle_nomem(err, "reading a tree");
-  f->root = root;
+  void *tree = grown(f->tree, &f->tree_capacity, f->num_trees, 1, sizeof *f->tree);
+  if (tree == NULL) return mle_nomem(err, "reading a tree");
+  f->tree = tree;
   return MLE_OK;
 }
 
 static mle_status append(mle_forest *f, const arrays *a, const category_lists *l, mle_error *err) {
   size_t first = f->num_nodes;
-  MLE_TRY(reserve_tree(f, a->count, err));
-  for (size_t i = 0; i < a->count; i++) f->node[first + i] = make_node(a, i, first);
-  f->num_nodes += a->count;
-  f->root[f->num_trees++] = (uint32_t)first;
+  MLE_TRY(reserve_tree(f, a->num_reached, err));
+  f->tree[f->num_trees++] = put_nodes(a, first, f->node + first);
+  f->num_nodes += a->num_reached;
   return add_sets(f, a, l, first, err);
 }
 
@@ -309,7 +331,7 @@ done:
 
 void mle_forest_release(mle_forest *forest) {
   mle_free(forest->node);
-  mle_free(forest->root);
+  mle_free(forest->tree);
   mle_free(forest->set);
   mle_free(forest->word);
   *forest = (mle_forest){0};

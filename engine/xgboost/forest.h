@@ -1,30 +1,54 @@
 /*
  * forest.h -- all trees of a model in one array, as the predictor walks them.
  *
- * A node's children lie at `left` and `right` of the same array; `left` is 0 in a
- * leaf (no node has the first root as its child). Internal to engine/xgboost.
+ * A node's children lie side by side, the right one at `child` + 1. A leaf is its own child and its key is
+ * beyond all others: who walks on from it stays there, so that walks of different length need no branch.
+ *
+ * Values are compared by their keys, whole numbers in the same order, because a missing value can have two of them:
+ * one below all others, one above. Internal to engine/xgboost.
  */
 #ifndef MLE_XGBOOST_FOREST_H
 #define MLE_XGBOOST_FOREST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "engine/base/error.h"
 #include "engine/xgboost/document.h"
 
-#define MLE_SPLIT_FEATURE UINT32_C(0x3fffffff)
-#define MLE_SPLIT_CATEGORICAL UINT32_C(0x40000000)
-#define MLE_SPLIT_DEFAULT_LEFT UINT32_C(0x80000000)
+#define MLE_SPLIT_MISSING_RIGHT UINT32_C(1)
+#define MLE_SPLIT_CATEGORICAL UINT32_C(0x80000000)
+
+/* Keys that no value has, from the least to the greatest. */
+#define MLE_KEY_MISSING_LEFT UINT32_C(0)
+#define MLE_KEY_ALL_RIGHT UINT32_C(1) /* of a threshold that is NaN: nothing is less */
+#define MLE_KEY_MISSING_RIGHT (UINT32_MAX - 1)
+#define MLE_KEY_LEAF UINT32_MAX
 
 typedef struct mle_forest_node {
-  uint32_t left, right;
-  uint32_t split; /* feature and flags, see above */
-  union {
-    float value;  /* a leaf's value, else the threshold: less goes left */
-    uint32_t set; /* categorical: the categories that go right */
-  } as;
+  uint32_t child;
+  uint32_t split; /* twice the feature, and the flags above */
+  uint32_t key;   /* of the threshold: less goes left; categorical: the set that goes right */
+  float value;    /* a leaf's value, else the threshold */
 } mle_forest_node;
+
+/* Of what is no NaN; the two zeros have one key. */
+static inline uint32_t mle_forest_key(float value) {
+  uint32_t bits;
+  value += 0.0f;
+  memcpy(&bits, &value, sizeof bits);
+  return bits >> 31 ? ~bits : bits | UINT32_C(0x80000000);
+}
+
+static inline uint32_t mle_forest_feature(uint32_t split) { return (split & ~MLE_SPLIT_CATEGORICAL) >> 1; }
+
+typedef struct mle_forest_tree {
+  uint32_t root;
+  uint32_t depth;      /* steps to its farthest leaf */
+  bool is_categorical; /* in some of its splits */
+} mle_forest_tree;
 
 /* A set of categories: bits in `word`. */
 typedef struct mle_category_set {
@@ -35,7 +59,7 @@ typedef struct mle_category_set {
 typedef struct mle_forest {
   mle_forest_node *node;
   size_t num_nodes, node_capacity;
-  uint32_t *root;
+  mle_forest_tree *tree;
   size_t num_trees, tree_capacity;
   mle_category_set *set;
   size_t num_sets, set_capacity;

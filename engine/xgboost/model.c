@@ -344,7 +344,7 @@ mle_status mle_model_keep_range(mle_model *model, size_t begin, size_t end, mle_
                     model->num_rounds, begin, end);
   mle_model_keep_rounds(model, end);
   size_t first = first_tree(model, begin), count = model->forest.num_trees - first;
-  memmove(model->forest.root, model->forest.root + first, count * sizeof *model->forest.root);
+  memmove(model->forest.tree, model->forest.tree + first, count * sizeof *model->forest.tree);
   memmove(model->output, model->output + first, count * sizeof *model->output);
   if (model->weight != NULL)
     memmove(model->weight, model->weight + first, count * sizeof *model->weight);
