@@ -283,7 +283,7 @@ static mle_status score_alone(const mle_served *served, const float *rows, size_
 
 /* ====== Larger batches, by several threads ====== */
 
-#define SPLIT_VISITS ((size_t)50000) /* of a row to a tree, about a millisecond: worth a thread */
+#define SPLIT_VISITS ((size_t)100000) /* of a row to a tree, about half a millisecond: worth a thread */
 #define PART_ROWS ((size_t)4 * MLE_PREDICTOR_BLOCK)
 
 static atomic_uint helping; /* threads beside those that took a request */
