@@ -1,5 +1,6 @@
 #include "engine/serve/pull.h"
 
+#include <endian.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -188,34 +189,62 @@ mle_status mle_pull_key(mle_pull *p, mle_pull_slice *out, mle_error *err) {
 
 /* ====== Numbers ====== */
 
+static const double power_of_ten[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
+                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
 /* mantissa * 10^exponent, exactly rounded because both factors are exact (Clinger). */
 static bool scale_exactly(int64_t mantissa, int exponent, double *out) {
-  static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
-                                 1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-                                 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
   if (mantissa > EXACT_WHOLE || exponent < -EXACT_POWER || exponent > EXACT_POWER) return false;
-  *out = exponent < 0 ? (double)mantissa / power[-exponent] : (double)mantissa * power[exponent];
+  *out = exponent < 0 ? (double)mantissa / power_of_ten[-exponent] : (double)mantissa * power_of_ten[exponent];
   return true;
 }
 
-#define DIVIDED_DIGITS 19 /* 10^19 is the largest power of ten in 64 bits */
+#define DIVIDED_DIGITS 19
+
+/* 2^(bits + 127) / 5^digits, rounded up to 128 bits; `bits` are those of 5^digits. From one digit on. */
+static const struct {
+  uint64_t high, low;
+  int bits;
+} reciprocal[DIVIDED_DIGITS] = {
+    {UINT64_C(0xcccccccccccccccc), UINT64_C(0xcccccccccccccccd), 3},
+    {UINT64_C(0xa3d70a3d70a3d70a), UINT64_C(0x3d70a3d70a3d70a4), 5},
+    {UINT64_C(0x83126e978d4fdf3b), UINT64_C(0x645a1cac083126ea), 7},
+    {UINT64_C(0xd1b71758e219652b), UINT64_C(0xd3c36113404ea4a9), 10},
+    {UINT64_C(0xa7c5ac471b478423), UINT64_C(0x0fcf80dc33721d54), 12},
+    {UINT64_C(0x8637bd05af6c69b5), UINT64_C(0xa63f9a49c2c1b110), 14},
+    {UINT64_C(0xd6bf94d5e57a42bc), UINT64_C(0x3d32907604691b4d), 17},
+    {UINT64_C(0xabcc77118461cefc), UINT64_C(0xfdc20d2b36ba7c3e), 19},
+    {UINT64_C(0x89705f4136b4a597), UINT64_C(0x31680a88f8953031), 21},
+    {UINT64_C(0xdbe6fecebdedd5be), UINT64_C(0xb573440e5a884d1c), 24},
+    {UINT64_C(0xafebff0bcb24aafe), UINT64_C(0xf78f69a51539d749), 26},
+    {UINT64_C(0x8cbccc096f5088cb), UINT64_C(0xf93f87b7442e45d4), 28},
+    {UINT64_C(0xe12e13424bb40e13), UINT64_C(0x2865a5f206b06fba), 31},
+    {UINT64_C(0xb424dc35095cd80f), UINT64_C(0x538484c19ef38c95), 33},
+    {UINT64_C(0x901d7cf73ab0acd9), UINT64_C(0x0f9d37014bf60a11), 35},
+    {UINT64_C(0xe69594bec44de15b), UINT64_C(0x4c2ebe687989a9b4), 38},
+    {UINT64_C(0xb877aa3236a4b449), UINT64_C(0x09befeb9fad487c3), 40},
+    {UINT64_C(0x9392ee8e921d5d07), UINT64_C(0x3aff322e62439fd0), 42},
+    {UINT64_C(0xec1e4a7db69561a5), UINT64_C(0x2b31e9e3d06c32e6), 45},
+};
 
 /*
- * mantissa / 10^digits, whatever both are: a quotient of 63 or 64 bits, its last one set when anything is left. A double
- * keeps 53 of them, so rounding it is rounding the quotient that goes on forever. What comes out is normal: >= 10^-19.
+ * mantissa / 10^digits by the reciprocal (Lemire): a quotient of 63 bits or more, and whether anything is left. A double
+ * keeps 53 of them, so rounding it is rounding the quotient that goes on forever. What the reciprocal is too large by adds
+ * less than 2^64 to a product whose part below the quotient has 128 bits; a true remainder there is at least 2^128 / 5^19,
+ * more than 2^83, and as far from the next quotient: so `left`, its upper half, is 0 for none and none other, and the
+ * quotient is right. What comes out is normal: >= 10^-19.
  */
 static double divide_exactly(uint64_t mantissa, int digits) {
-  uint64_t ten = 1;
-  for (int i = 0; i < digits; i++) ten *= 10;
-  int up = __builtin_clzll(mantissa), down = __builtin_clzll(ten);
-  mle_uwide dividend = (mle_uwide)(mantissa << up) << 63;
-  uint64_t divisor = ten << down, quotient = (uint64_t)(dividend / divisor);
-  bool is_left = (uint64_t)dividend != (uint64_t)(quotient * (mle_uwide)divisor);
+  int up = __builtin_clzll(mantissa), bits = reciprocal[digits - 1].bits;
+  uint64_t whole = mantissa << up;
+  mle_uwide product = (mle_uwide)whole * reciprocal[digits - 1].high + ((mle_uwide)whole * reciprocal[digits - 1].low >> 64);
+  uint64_t quotient = (uint64_t)(product >> 64), left = (uint64_t)product;
+  quotient = quotient >> 1 | (left > 0); /* signed, it converts without a branch; with nothing left, the last bit was 0 */
   union {
     uint64_t bits;
     double value;
-  } power = {(uint64_t)(1023 - 63 + down - up) << 52};
-  return (double)(quotient | is_left) * power.value;
+  } power = {(uint64_t)(1023 + 2 - bits - up - digits) << 52};
+  return (double)(int64_t)quotient * power.value;
 }
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -244,6 +273,24 @@ typedef struct decimal {
 static const char *scan_digits(const char *at, uint64_t *sum) {
   for (unsigned digit; (digit = (unsigned)*at - '0') <= 9; at++) *sum = *sum * 10 + digit;
   return at;
+}
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* The eight bytes at `at`, less '0' each. */
+static inline uint64_t eight_at(const char *at) {
+  uint64_t eight;
+  memcpy(&eight, at, sizeof eight);
+  return le64toh(eight) ^ EACH_BYTE('0');
+}
+
+static inline bool are_digits(uint64_t eight) { return (((eight + EACH_BYTE(0x80 - 10)) | eight) & EACH_BYTE(0x80)) == 0; }
+
+/* Two digits of each second byte, then four of each fourth, then all. */
+static inline uint64_t sum_eight(uint64_t x) {
+  x = x * 10 + (x >> 8);
+  x = (x & UINT64_C(0x00ff00ff00ff00ff)) * (1 + (UINT64_C(100) << 16)) >> 16;
+  return (x & UINT64_C(0x0000ffff0000ffff)) * (1 + (UINT64_C(10000) << 32)) >> 32;
 }
 
 /* Digits that may be too many; `exponent_step` for each that was taken. */
@@ -299,7 +346,8 @@ static const char *scan_literal(const char *at, mle_pull_value *out) {
   return NULL;
 }
 
-const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out) {
+/* Any number: one with an exponent, with many digits; or none. */
+__attribute__((noinline)) static const char *scan_any(const char *at, const char *end, mle_pull_value *out) {
   decimal d = {.fits = true, .whole = true};
   const char *after = scan_decimal(at, &d);
   if (after == NULL || after > end) return scan_literal(at, out);
@@ -308,10 +356,50 @@ const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out
   double size;
   if (d.fits && scale_exactly(d.mantissa, d.exponent, &size))
     out->real = d.minus ? -size : size;
-  else if (d.fits && d.exponent <= 0 && d.exponent >= -DIVIDED_DIGITS)
+  else if (d.fits && d.exponent < 0 && d.exponent >= -DIVIDED_DIGITS)
     out->real = d.minus ? -divide_exactly((uint64_t)d.mantissa, -d.exponent) : divide_exactly((uint64_t)d.mantissa, -d.exponent);
   else
     out->real = strtod(at, NULL);
+  return after;
+}
+
+/* Of digits read, as few as fit; up to `point` they are whole. False for what is no number, or goes on. */
+static inline bool is_plain(const char *whole, const char *point, const char *after, const char *end) {
+  ptrdiff_t before = point - whole, behind = after == point ? 0 : after - point - 1;
+  return before > 0 && (before == 1 || *whole != '0') && before + behind <= FITTING_DIGITS && after != point + 1 &&
+         after <= end && (*after | 0x20) != 'e';
+}
+
+/* As repr() writes most doubles: at least eight digits behind `point`. Up to there they come to `sum`. */
+__attribute__((noinline)) static const char *scan_long(const char *at, const char *point, uint64_t sum, const char *end,
+                                                       mle_pull_value *out) {
+  const char *after = point + 1;
+  uint64_t eight;
+  for (; end - after >= 8 && are_digits(eight = eight_at(after)); after += 8) sum = sum * 100000000 + sum_eight(eight);
+  after = scan_digits(after, &sum);
+  if (!is_plain(*at == '-' ? at + 1 : at, point, after, end)) return scan_any(at, end, out);
+  int behind = (int)(after - point - 1);
+  double size = sum <= EXACT_WHOLE ? (double)(int64_t)sum / power_of_ten[behind] : divide_exactly(sum, behind);
+  *out = (mle_pull_value){.real = *at == '-' ? -size : size};
+  return after;
+}
+
+/* Most are short. Calls others only as its last act, and so has no registers to save. */
+const char *mle_number_scan(const char *at, const char *end, mle_pull_value *out) {
+  uint64_t sum = 0;
+  bool minus = *at == '-';
+  const char *whole = minus ? at + 1 : at, *point = scan_digits(whole, &sum), *after = point;
+  size_t behind = 0;
+  if (*point == '.') {
+    if (end - point > 8 && are_digits(eight_at(point + 1))) return scan_long(at, point, sum, end, out);
+    after = scan_digits(point + 1, &sum);
+    behind = (size_t)(after - point - 1);
+  }
+  if (!is_plain(whole, point, after, end) || sum > EXACT_WHOLE) return scan_any(at, end, out);
+  double size = (double)(int64_t)sum / power_of_ten[behind];
+  out->real = minus ? -size : size;
+  out->whole = minus ? -(int64_t)sum : (int64_t)sum;
+  out->is_whole = after == point;
   return after;
 }
 
@@ -387,17 +475,23 @@ static size_t character_len(const unsigned char *at, size_t left) {
   return len;
 }
 
+/* Past what is ASCII, 32 bytes at a time, then 8. */
+static const unsigned char *skip_ascii(const unsigned char *at, const unsigned char *end) {
+  uint64_t w[4];
+  for (; end - at >= 32; at += 32) {
+    memcpy(w, at, sizeof w);
+    if ((w[0] | w[1] | w[2] | w[3]) & EACH_BYTE(0x80)) break;
+  }
+  for (; end - at >= 8; at += 8) {
+    memcpy(w, at, sizeof *w);
+    if (w[0] & EACH_BYTE(0x80)) break;
+  }
+  return at;
+}
+
 bool mle_utf8_valid(const char *bytes, size_t len) {
   const unsigned char *at = (const unsigned char *)bytes, *end = at + len;
-  while (at < end) {
-    uint64_t eight;
-    if (end - at >= 8) {
-      memcpy(&eight, at, sizeof eight);
-      if ((eight & UINT64_C(0x8080808080808080)) == 0) {
-        at += 8;
-        continue;
-      }
-    }
+  while ((at = skip_ascii(at, end)) < end) {
     size_t step = character_len(at, (size_t)(end - at));
     if (step == 0) return false;
     at += step;

@@ -103,7 +103,7 @@ static mle_status fail_value(const mle_feature *feature, size_t row, mle_error *
 }
 
 /* What XGBoost takes as input: finite in float32, else it refuses the matrix. */
-static mle_status set_real(const mle_feature *feature, double value, size_t row, float *out,
+static inline mle_status set_real(const mle_feature *feature, double value, size_t row, float *out,
                            mle_error *err) {
   *out = (float)value;
   if (fabs(value) <= FLT_MAX) return MLE_OK;
@@ -124,8 +124,9 @@ static mle_status set_whole(const mle_feature *feature, const mle_pull_value *va
   return MLE_OK;
 }
 
-mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_value *value,
-                                  size_t row, float *out, mle_error *err) {
+/* Inline, as is set_real: of a request with many rows nearly every value comes this way. */
+static inline mle_status set_number(const mle_feature *feature, const mle_pull_value *value, size_t row, float *out,
+                                    mle_error *err) {
   switch (feature->type) {
     case MLE_FEATURE_DOUBLE:
     case MLE_FEATURE_FLOAT: return set_real(feature, value->real, row, out, err);
@@ -141,6 +142,11 @@ mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_val
     return fail_value(feature, row, err, "a boolean is true, false, 1 or 0");
   *out = (float)value->real;
   return MLE_OK;
+}
+
+mle_status mle_feature_set_number(const mle_feature *feature, const mle_pull_value *value,
+                                  size_t row, float *out, mle_error *err) {
+  return set_number(feature, value, row, out, err);
 }
 
 mle_status mle_feature_set_bool(const mle_feature *feature, bool value, size_t row, float *out,
@@ -175,11 +181,10 @@ mle_status mle_feature_set_null(const mle_feature *feature, size_t row, float *o
   return MLE_OK;
 }
 
-mle_status mle_feature_pull(const mle_feature *feature, mle_pull *p, size_t row, float *out,
-                            mle_error *err) {
-  mle_pull_value number;
+static mle_status pull_other(const mle_feature *feature, mle_pull *p, size_t row, float *out, mle_error *err) {
+  mle_pull_value number; /* NaN, Infinity */
   mle_pull_slice text;
-  switch (mle_pull_peek(p)) {
+  switch (*p->at) {
     case 'n':
       MLE_TRY(mle_pull_word(p, "null", err));
       return mle_feature_set_null(feature, row, out, err);
@@ -197,7 +202,18 @@ mle_status mle_feature_pull(const mle_feature *feature, mle_pull *p, size_t row,
     default: break;
   }
   MLE_TRY(mle_pull_number(p, &number, err));
-  return mle_feature_set_number(feature, &number, row, out, err);
+  return set_number(feature, &number, row, out, err);
+}
+
+mle_status mle_feature_pull(const mle_feature *feature, mle_pull *p, size_t row, float *out,
+                            mle_error *err) {
+  mle_pull_value number;
+  char c = mle_pull_peek(p);
+  if (c != '-' && (unsigned char)(c - '0') > 9) return pull_other(feature, p, row, out, err);
+  const char *after = mle_number_scan(p->at, p->end, &number);
+  if (after == NULL) return mle_pull_fail(p, err, "expected a number");
+  p->at = after;
+  return set_number(feature, &number, row, out, err);
 }
 
 /* ====== Rows ====== */

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "engine/base/alloc.h"
 #include "engine/serve/pull.h"
 
 static mle_status pass_over(const char *text, mle_error *err) {
@@ -43,11 +44,53 @@ static void random_numbers_round_trip(void **state) {
   }
 }
 
+/* At the end of its memory, which ASan watches, and with more behind it. */
 static void check_number(const char *text) {
-  mle_pull_value value;
+  size_t len = strlen(text);
   double wanted = strtod(text, NULL);
-  assert_ptr_equal(mle_number_scan(text, text + strlen(text), &value), text + strlen(text));
-  if (memcmp(&value.real, &wanted, sizeof wanted) != 0) fail_msg("%s: %.17g", text, value.real);
+  for (int more = 0; more < 2; more++) {
+    mle_pull_value value;
+    char *copy = mle_format("%s%s", text, more ? ", 12345678.125" : "");
+    assert_ptr_equal(mle_number_scan(copy, copy + strlen(copy), &value), copy + len);
+    if (memcmp(&value.real, &wanted, sizeof wanted) != 0) fail_msg("%s: %.17g", text, value.real);
+    mle_free(copy);
+  }
+}
+
+/* Quotients by powers of ten that leave nothing, or next to nothing: what is read depends on the last bit. */
+static void quotients_are_exact(void **state) {
+  (void)state;
+  uint64_t seed = 4, power = 1;
+  for (int digits = 1; digits <= 17; digits++) {
+    power *= 5;
+    for (int i = 0; i < 4000; i++) {
+      seed = seed * 6364136223846793005u + 1442695040888963407u;
+      uint64_t most = UINT64_C(999999999999999999) / power, some = most - (seed >> 20) % (most / 4 + 1);
+      uint64_t mantissa = some * power + (uint64_t)(i % 3) - 1;
+      char text[64];
+      int len = snprintf(text, sizeof text, "%018llu", (unsigned long long)mantissa);
+      if (len != 18 || *text == '0') continue;
+      memmove(text + len - digits + 1, text + len - digits, (size_t)digits + 1);
+      text[len - digits] = '.';
+      check_number(text);
+    }
+  }
+}
+
+static void parts_of_any_length_are_read(void **state) {
+  (void)state;
+  static const char digits[] = "98765432109876543210987654";
+  for (int before = 1; before < 22; before++)
+    for (int behind = 0; behind < 26; behind++) {
+      char text[64];
+      snprintf(text, sizeof text, "%.*s%s%.*s", before, digits, behind > 0 ? "." : "", behind, digits);
+      check_number(text);
+      snprintf(text, sizeof text, "-%.*s%s%.*se-7", before, digits, behind > 0 ? "." : "", behind, digits);
+      check_number(text);
+      if (before > 1) continue;
+      snprintf(text, sizeof text, "-0%s%.*s", behind > 0 ? "." : "", behind, digits);
+      check_number(text);
+    }
 }
 
 /* As repr() writes them: more digits than a double holds, none of them in an exponent. */
@@ -172,6 +215,13 @@ static void utf8_is_checked(void **state) {
                                     "\xC3", "12345678\xFF", "\xF4\x90\x80\x80"};
   for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
     assert_false(mle_utf8_valid(bad[i], strlen(bad[i])));
+  for (int before = 0; before < 80; before++) { /* wherever the bytes that are looked at together begin */
+    char text[128];
+    snprintf(text, sizeof text, "%*s\xC3\xA9%*s", before, "", 40, "");
+    assert_true(mle_utf8_valid(text, strlen(text)));
+    text[before] = '\xFF';
+    assert_false(mle_utf8_valid(text, strlen(text)));
+  }
   static const char good[] = "ascii and \xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80 more";
   assert_true(mle_utf8_valid(good, strlen(good)));
 }
@@ -180,6 +230,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_strtod), cmocka_unit_test(random_numbers_round_trip),
       cmocka_unit_test(decimals_of_many_digits_are_those_of_strtod), cmocka_unit_test(ties_go_to_the_even_double),
+      cmocka_unit_test(quotients_are_exact),         cmocka_unit_test(parts_of_any_length_are_read),
       cmocka_unit_test(whole_numbers_keep_64_bits),  cmocka_unit_test(texts_are_decoded),
       cmocka_unit_test(values_are_passed_over),      cmocka_unit_test(failures_name_the_byte),
       cmocka_unit_test(nesting_and_texts_are_bounded), cmocka_unit_test(utf8_is_checked),
