@@ -14,13 +14,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 static mle_features features;
 
 static void make_features(void) {
-  static const char *const names[] = {"a", "b", "c"};
-  static const mle_feature_type types[] = {MLE_FEATURE_DOUBLE, MLE_FEATURE_LONG, MLE_FEATURE_BOOLEAN};
-  mle_features_init(&features, 3, NULL);
-  for (size_t i = 0; i < 3; i++) {
+  static const char *const names[] = {"a", "b", "c", "d"}, *const categories[] = {"red", "blue"};
+  static const mle_feature_type types[] = {MLE_FEATURE_DOUBLE, MLE_FEATURE_LONG, MLE_FEATURE_BOOLEAN, MLE_FEATURE_STRING};
+  mle_features_init(&features, 4, NULL);
+  for (size_t i = 0; i < 4; i++) {
     mle_feature_name(&features, i, names[i], NULL);
     features.list[i].type = types[i];
   }
+  features.list[3].category = categories;
+  features.list[3].num_categories = 2;
   mle_features_index(&features, NULL);
 }
 
@@ -41,7 +43,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len) {
   if (mle_v2_parse(&features, body, len, len - binary, &request, &rows, &err) != MLE_OK)
     assert(err.message[0] != '\0');
   else
-    for (size_t i = 0; i < rows.count; i++) assert(!isnan(rows.values[i * 3 + 1])); /* a long is never missing */
+    for (size_t i = 0; i < rows.count; i++) {
+      const float *row = rows.values + i * 4;
+      assert(!isnan(row[1])); /* a long is never missing */
+      assert(isnan(row[3]) || row[3] == 0 || row[3] == 1);
+    }
   assert(strlen(request.id) < sizeof request.id);
   mle_rows_release(&rows);
   mle_free(body);
