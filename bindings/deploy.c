@@ -94,6 +94,14 @@ static int l_finish(lua_State *L) {
   return 0;
 }
 
+/* records:retire(endpoint) */
+static int l_retire(lua_State *L) {
+  mle_db *db = mlb_check(L, 1, &records_class);
+  mle_error err;
+  mlb_try(L, mle_records_retire(db, luaL_checkstring(L, 2), &err), &err);
+  return 0;
+}
+
 /* ====== Reading ====== */
 
 static void set_text(lua_State *L, const char *key, const char *text) {
@@ -279,7 +287,7 @@ static int l_prune(lua_State *L) {
 
 static const luaL_Reg records_methods[] = {
     {"begin", l_begin}, {"advance", l_advance}, {"point", l_point}, {"point_back", l_point_back},
-    {"finish", l_finish}, {"get", l_get}, {"slot", l_slot}, {"list", l_list}, {"prune", l_prune},
+    {"finish", l_finish}, {"retire", l_retire}, {"get", l_get}, {"slot", l_slot}, {"list", l_list}, {"prune", l_prune},
     {"add_key", l_add_key}, {"revoke_key", l_revoke_key}, {"keys", l_keys},
     {"open_endpoint", l_open_endpoint},
     {NULL, NULL},

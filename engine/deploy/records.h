@@ -22,7 +22,8 @@
  *                                                                    v
  *          rolled back <-- point_back of a rollback to before it -- live -- finish of the next --> retired
  *
- * One that is still `recorded` when the next is pointed to is retired by that. `recorded` is the turning point: from there on the slot names this deployment, and
+ * One that is still `recorded` when the next is pointed to is retired by that, and retire() ends an endpoint's
+ * last one. `recorded` is the turning point: from there on the slot names this deployment, and
  * whatever dies, the rest is repeated until it is live. Every call is one transaction.
  */
 #ifndef MLE_RECORDS_H
@@ -77,6 +78,9 @@ mle_status mle_records_point_back(mle_db *db, int64_t id, int64_t earlier, mle_e
 /* `recorded` to `live`; whatever else of the endpoint was live is retired. Rows that waited
  * for this model are consumed (jobs/held.h). */
 mle_status mle_records_finish(mle_db *db, int64_t id, mle_error *err);
+
+/* Forgets an endpoint's slot: what it had is retired, and there is nothing to go back to. ENOTFOUND without one. */
+mle_status mle_records_retire(mle_db *db, const char *endpoint, mle_error *err);
 
 /* ENOTFOUND when there is no such deployment. */
 mle_status mle_records_get(mle_db *db, int64_t id, mle_arena *memory, mle_deployment *out,

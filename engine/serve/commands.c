@@ -193,6 +193,7 @@ static mle_status do_retire(mle_commands *s, const mle_json_at *request, mle_jso
   if (slot == NULL)
     return mle_fail(err, MLE_ENOTFOUND, "there is no endpoint '%.128s'", endpoint);
   mle_log(MLE_INFO, "endpoint %s has no model: it was unloaded", endpoint);
+  mle_trial_end(&slot->trial, "the model it was compared with was unloaded");
   mle_slot_swap(slot, NULL);
   return MLE_OK;
 }

@@ -141,6 +141,12 @@ static mle_status do_finish(call *c, mle_error *err) {
   return mle_records_finish(c->db, id, err);
 }
 
+static mle_status do_retire(call *c, mle_error *err) {
+  const char *endpoint;
+  MLE_TRY(mle_json_get_text(c->request, "endpoint", &endpoint, err));
+  return mle_records_retire(c->db, endpoint, err);
+}
+
 static mle_status do_get(call *c, mle_error *err) {
   int64_t id;
   mle_deployment d;
@@ -177,6 +183,7 @@ mle_status mle_remote_record(mle_db *db, const char *state, const mle_json_at *r
     mle_status (*run)(call *c, mle_error *err);
   } calls[] = {{"begin", do_begin},           {"advance", do_advance}, {"point", do_point},
                {"point_back", do_point_back}, {"finish", do_finish},   {"get", do_get},
+               {"retire", do_retire},
                {"slot", do_slot},             {"list", do_list}};
   const char *name;
   MLE_TRY(mle_json_get_text(request, "call", &name, err));

@@ -3,8 +3,8 @@
  *
  *     {"command": "record", "call": "begin", "endpoint": ..., "uri": ..., "sha256": ...}
  *
- * The calls are those of deploy/records.h: begin, advance, point, point_back, finish, get, slot,
- * list. `begin` takes the copy that was uploaded for its digest.
+ * The calls are those of deploy/records.h: begin, advance, point, point_back, finish, retire, get,
+ * slot, list. `begin` takes the copy that was uploaded for its digest.
  */
 #ifndef MLE_REMOTE_H
 #define MLE_REMOTE_H

@@ -455,4 +455,23 @@ function M.rollback(endpoint, options)
   return complete(at, d, ours and d.folder or nil)
 end
 
+-- ====== Ending an endpoint ======
+
+---Ends an endpoint: it has no model from now on, also after the server's next start. Its history and keys stay.
+---@param endpoint string
+---@param options? { target?: mlengine.deploy.Target }
+function M.retire(endpoint, options)
+  options = check.options(options, { target = "table|nil" }, "deploy.retire")
+  local ctx = context.current()
+  if ctx then ctx:acts "it retires an endpoint" end
+  if options.target and options.target.kind ~= "local" then
+    local at = targets.open(options.target)
+    at.records:retire(endpoint)
+    return at.command("retire", { endpoint = endpoint })
+  end
+  local records <close> = targets.local_records()
+  records:retire(endpoint)
+  if serve.status() then serve.command("retire", { endpoint = endpoint }) end
+end
+
 return M

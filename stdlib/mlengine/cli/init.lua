@@ -18,7 +18,7 @@ local M = {}
 local groups <const> = {
   { "write and try", "new", "run", "check", "watch", "repl", "test" },
   { "look", "history", "logs", "jobs", "watermark", "lineage", "reproduce", "table" },
-  { "serve", "serve", "deployments", "rollback", "key" },
+  { "serve", "serve", "deployments", "rollback", "retire", "key" },
   { "operate", "up", "trigger", "stop", "retry", "resume", "mlflow", "push" },
   { "about", "help", "version" },
 }

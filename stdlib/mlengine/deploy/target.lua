@@ -144,6 +144,7 @@ local function records_of(command)
   function records:point(id) call("point", { id = id }) end
   function records:point_back(id, earlier) call("point_back", { id = id, earlier = earlier }) end
   function records:finish(id) call("finish", { id = id }) end
+  function records:retire(endpoint) call("retire", { endpoint = endpoint }) end
   function records:get(id) return call("get", { id = id }).deployment end
   function records:slot(endpoint) return call("slot", { endpoint = endpoint }).deployment end
   function records:list(endpoint) return call("list", { endpoint = endpoint }).deployments end

@@ -48,6 +48,10 @@ function Records:point_back(id, earlier) end
 ---@param id integer
 function Records:finish(id) end
 
+---Forgets an endpoint's slot; what it had is retired.
+---@param endpoint string
+function Records:retire(endpoint) end
+
 ---@param id integer
 ---@return mle.deploy.Deployment
 function Records:get(id) end

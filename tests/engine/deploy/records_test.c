@@ -167,6 +167,26 @@ static void a_release_that_was_overtaken_is_not_completed(void **state) {
   assert_int_equal(slot("e"), again);
 }
 
+static void a_retired_endpoint_has_no_slot(void **state) {
+  (void)state;
+  mle_error err;
+  go_live(begin("e", "1"));
+  int64_t two = begin("e", "2"), other = begin("f", "1");
+  go_live(two);
+  go_live(other);
+  assert_int_equal(mle_records_retire(db, "e", NULL), MLE_OK);
+  check_state(two, "retired");
+  check_state(other, "live");
+  assert_int_equal(slot("e"), 0);
+  assert_int_equal(slot("f"), other);
+  assert_int_equal(mle_records_retire(db, "e", &err), MLE_ENOTFOUND);
+  int64_t again = begin("e", "2");
+  assert_true(again != two);
+  go_live(again);
+  assert_int_equal(slot("e"), again);
+  assert_int_equal(previous("e"), 0); /* nothing to go back to */
+}
+
 /* What was begun while another was live is behind the one that is live when it goes there. */
 static void going_back_is_to_what_was_live_before(void **state) {
   (void)state;
@@ -212,6 +232,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(steps_out_of_order_are_conflicts, start, stop),
       cmocka_unit_test_setup_teardown(going_back_goes_further_back_each_time, start, stop),
       cmocka_unit_test_setup_teardown(a_release_that_was_overtaken_is_not_completed, start, stop),
+      cmocka_unit_test_setup_teardown(a_retired_endpoint_has_no_slot, start, stop),
       cmocka_unit_test_setup_teardown(going_back_is_to_what_was_live_before, start, stop),
       cmocka_unit_test_setup_teardown(copies_in_use_are_needed, start, stop),
   };

@@ -94,6 +94,13 @@ class Remote(unittest.TestCase):
         self.assertNotIn(self.token, self.stop(server))
         server = self.start()
         self.assertEqual(self.deployment(), "4")  # what came over the network is there after a restart
+        os.environ["MLENGINE_SERVER_TOKEN"] = self.token
+        try:
+            self.assertIn("endpoint fraud is retired", self.here.run("retire", "fraud", "--server", url))
+        finally:
+            del os.environ["MLENGINE_SERVER_TOKEN"]
+        self.assertEqual(self.there.deployments()[0]["state"], "retired")
+        self.assertIn(b"no model is deployed", self.there.ask("POST", "/invocations", json.dumps(EXAMPLE), JSON)[2])
         self.stop(server)
 
     def test_a_server_that_is_not_there(self):

@@ -256,6 +256,25 @@ class Swaps(unittest.TestCase):
             server.communicate(timeout=30)
         self.assertIn("there is no model at", self.project.run("serve", "--model", "nowhere", code=1))
 
+    def test_a_retired_endpoint_stays_away(self):
+        self.project.release(self.one)
+        self.project.release(self.two, endpoint="other")
+        self.assertEqual(self.project.ask("POST", "/invocations", json.dumps(EXAMPLE), {"Content-Type": "application/json"})[0], 404)  # two of them
+        self.assertIn("endpoint other is retired", self.project.run("retire", "other"))
+        self.assertEqual(self.current(), 1)
+        self.assertIn("there is no endpoint 'other'", self.project.run("retire", "other", code=1))
+        self.project.run("serve", "--stop")
+        self.project.release(self.one)  # starts the server
+        self.assertEqual(self.current(), 1)
+        self.assertEqual([d["state"] for d in self.project.deployments()], ["retired", "live"])
+        self.assertIn("there is no endpoint 'other'", self.project.run("rollback", "other", code=1))
+        self.project.run("serve", "--stop")
+        self.project.run("retire", "fraud")  # without a server
+        self.assertEqual([d["state"] for d in self.project.deployments()], ["retired", "retired"])
+        self.project.release(self.one)
+        self.assertEqual(self.current(), 3)
+        self.assertIn("has no version before", self.project.run("rollback", "fraud", code=1))
+
     def test_options_that_say_nothing_together(self):
         for options, part in [(["--stop", "--model", self.one], "--stop goes alone"), (["--every", "5"], "--every is for --follow"),
                               (["--endpoint", "x"], "where --model or --follow goes")]:
