@@ -44,37 +44,35 @@ mle_status mle_answer_text(const char *text, mle_buffer *out, mle_error *err) {
 
 /* ====== Scores ====== */
 
-typedef enum form { AS_LABEL, AS_DOUBLE, AS_FLOAT } form;
+/* MLflow prints scores as doubles, V2 as floats; labels are whole, and look alike. */
+typedef enum form { AS_DOUBLE, AS_FLOAT } form;
 
-static mle_status put_score(float score, form as, mle_buffer *out, mle_error *err) {
-  char text[MLE_NUMBER_TEXT];
-  if (!isfinite(score)) return mle_buffer_puts(out, "null", err);
-  if (as == AS_LABEL)
-    snprintf(text, sizeof text, "%.0f", (double)score);
+static void score_text(float score, form as, char out[MLE_NUMBER_TEXT]) {
+  if (!isfinite(score))
+    strcpy(out, "null");
   else if (as == AS_DOUBLE)
-    mle_double_text((double)score, text);
+    mle_double_text((double)score, out);
   else
-    mle_float_text(score, text);
-  return mle_buffer_puts(out, text, err);
+    mle_float_text(score, out);
 }
 
 static mle_status put_scores(const float *scores, size_t count, form as, mle_buffer *out,
                              mle_error *err) {
+  char text[1 + MLE_NUMBER_TEXT] = ",";
   MLE_TRY(mle_buffer_append(out, "[", 1, err));
   for (size_t i = 0; i < count; i++) {
-    if (i > 0) MLE_TRY(mle_buffer_append(out, ",", 1, err));
-    MLE_TRY(put_score(scores[i], as, out, err));
+    score_text(scores[i], as, text + 1);
+    MLE_TRY(mle_buffer_puts(out, i == 0 ? text + 1 : text, err));
   }
   return mle_buffer_append(out, "]", 1, err);
 }
 
 mle_status mle_answer_scores(const mle_served *served, const float *scores, size_t rows,
                              mle_buffer *out, mle_error *err) {
-  form as = served->labels ? AS_LABEL : AS_DOUBLE;
-  if (served->width == 1) return put_scores(scores, rows, as, out, err);
+  if (served->width == 1) return put_scores(scores, rows, AS_DOUBLE, out, err);
   for (size_t i = 0; i < rows; i++) {
     MLE_TRY(mle_buffer_append(out, i == 0 ? "[" : ",", 1, err));
-    MLE_TRY(put_scores(scores + i * served->width, served->width, as, out, err));
+    MLE_TRY(put_scores(scores + i * served->width, served->width, AS_DOUBLE, out, err));
   }
   return mle_buffer_puts(out, rows == 0 ? "[]" : "]", err);
 }
@@ -129,9 +127,8 @@ mle_status mle_answer_v2(const mle_served *served, const char *name, const mle_v
   *out_json_len = 0;
   MLE_TRY(put_v2_head(served, name, request->id, rows, out, err));
   if (!request->binary_output) {
-    form as = served->labels ? AS_LABEL : AS_FLOAT;
     MLE_TRY(mle_buffer_puts(out, ",\"data\":", err));
-    MLE_TRY(put_scores(scores, count, as, out, err));
+    MLE_TRY(put_scores(scores, count, AS_FLOAT, out, err));
     return mle_buffer_puts(out, "}]}", err);
   }
   size_t size = count * (served->labels ? sizeof(int64_t) : sizeof(float));

@@ -104,7 +104,7 @@ static mle_status fail_value(const mle_feature *feature, size_t row, mle_error *
 
 /* What XGBoost takes as input: finite in float32, else it refuses the matrix. */
 static inline mle_status set_real(const mle_feature *feature, double value, size_t row, float *out,
-                           mle_error *err) {
+                                  mle_error *err) {
   *out = (float)value;
   if (fabs(value) <= FLT_MAX) return MLE_OK;
   if (isnan(value)) *out = NAN;
