@@ -218,7 +218,7 @@ mle_status mle_records_finish(mle_db *db, int64_t id, mle_error *err) {
 static mle_status retire(mle_db *db, const char *endpoint, mle_error *err) {
   MLE_TRY(mle_db_run(db, err, "delete from slots where endpoint = ?", "s", endpoint));
   if (mle_db_changes(db) == 0)
-    return mle_fail(err, MLE_ENOTFOUND, "there is no endpoint '%.128s'", endpoint);
+    return mle_fail(err, MLE_ENOTFOUND, "there is no endpoint '%.128s'; mlengine deployments lists them", endpoint);
   return mle_db_run(db, err,
                     "update deployments set state = 'retired', updated_ms = ? where endpoint = ? and "
                     "state in ('recorded', 'live')",
