@@ -24,7 +24,7 @@ static const mlb_class response_class = {"mle.http.response", release_response};
 
 static const char *const options[] = {"method",     "url",     "headers", "body",
                                       "unix_socket", "timeout", "connect_timeout", "retries",
-                                      "response_max", "idempotent", "ca_file", "insecure", NULL};
+                                      "response_max", "idempotent", "ca_file", "insecure", "proxy", NULL};
 
 /* client() -> client: keeps its connections; one at a time uses it */
 static int l_client(lua_State *L) {
@@ -69,6 +69,7 @@ static void read_request(lua_State *L, mle_http_request *request) {
   request->retries = (int)mlb_opt_integer(L, 2, "retries", 4);
   request->ca_file = mlb_opt_text(L, 2, "ca_file", NULL);
   request->insecure = mlb_opt_boolean(L, 2, "insecure", false);
+  request->proxy = mlb_opt_text(L, 2, "proxy", NULL);
   request->idempotent = mlb_opt_boolean(L, 2, "idempotent", false);
   int64_t max = mlb_opt_integer(L, 2, "response_max", (int64_t)64 << 20);
   if (max < 0 || request->total_ms <= 0 || request->connect_ms <= 0 || request->retries < 0)

@@ -35,7 +35,7 @@ typedef struct mle_http_request {
   const char *ca_file;        /* PEM of the authorities to trust; NULL: the system's */
   const char *client_cert;    /* PEM of a certificate and its key; NULL: none */
   bool insecure;              /* take any certificate */
-  const char *proxy;          /* a URL; NULL: what the environment says */
+  const char *proxy;          /* a URL; "": none; NULL: what the environment says */
   bool path_as_is;            /* "a//b" and "a/../b" are names, not ways */
   const char *unix_socket;    /* connect there instead of to the url's host; NULL: no */
   int64_t connect_ms, total_ms; /* of one attempt */

@@ -162,7 +162,7 @@ local function smoke(at, d, folder, scores, key)
   local answer = http.post(("%s/endpoints/%s/staged/invocations"):format(at.url, d.endpoint), {
     body = system.read(folder .. "/serving_input_example.json"),
     headers = { ["Content-Type"] = "application/json", Authorization = "Bearer " .. key }, idempotent = true,
-    ca_file = at.ca_file, insecure = at.insecure,
+    ca_file = at.ca_file, insecure = at.insecure, proxy = at.proxy,
   })
   local answered_by = answer.headers["x-model-deployment"]
   if answer.status == 404 or (answer.status == 200 and answered_by ~= tostring(d.id)) then

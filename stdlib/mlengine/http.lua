@@ -26,6 +26,7 @@ local M = {}
 ---@field unix_socket? string    connect there instead of to the URL's host
 ---@field ca_file? string        PEM of the authorities to trust; default: the system's
 ---@field insecure? boolean      take any certificate
+---@field proxy? string          its URL; "": none; default: what http_proxy and its like say
 
 ---@class mlengine.http.Answer
 ---@field status integer
@@ -37,7 +38,7 @@ local known <const> = {
   headers = "table|nil", body = "string|nil", timeout = "number|nil",
   connect_timeout = "number|nil", retries = "integer|nil", idempotent = "boolean|nil",
   response_max = "integer|nil", unix_socket = "string|nil",
-  ca_file = "string|nil", insecure = "boolean|nil",
+  ca_file = "string|nil", insecure = "boolean|nil", proxy = "string|nil",
 }
 
 local client -- one for the process: it keeps its connections

@@ -16,6 +16,10 @@ local system = require "mle.system"
 
 local M = {}
 
+---How this project's server is asked over HTTP. Its own socket said which port it has: no proxy is on the way, and its
+---certificate is for the names that others use.
+M.OWN = { insecure = true, proxy = "" }
+
 local COMMAND_SECONDS <const> = 300
 local STOP_SECONDS <const> = 60
 

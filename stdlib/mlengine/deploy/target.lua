@@ -24,6 +24,7 @@ local M = {}
 ---@field endpoints integer
 ---@field ca_file? string
 ---@field insecure? boolean
+---@field proxy? string
 ---@field has_keys fun(endpoint: string): boolean whether it is known to answer only with a key
 ---@field command fun(name: string, fields: table): table
 ---@field begin fun(wanted: table, folder: string): integer
@@ -80,7 +81,7 @@ local function open_local(target)
   end
   return {
     records = records, url = status.url, endpoints = #status.endpoints, command = serve.command, begin = begin,
-    insecure = true, -- its own socket said which port it has; its certificate is for the names that others use
+    insecure = serve.OWN.insecure, proxy = serve.OWN.proxy,
     champion = function(live) return live.folder end,
     has_keys = function(endpoint)
       for _, key in ipairs(records:keys()) do

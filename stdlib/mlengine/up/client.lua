@@ -30,7 +30,7 @@ function M.open(what)
   local http = require "mlengine.http"
   return function(method, path, body)
     local answer = http.request(method, url .. path, {
-      headers = { Authorization = "Bearer " .. secret }, json = body, timeout = 60, retries = method == "GET" and 2 or 0,
+      headers = { Authorization = "Bearer " .. secret }, json = body, timeout = 60, retries = method == "GET" and 2 or 0, proxy = "",
     })
     local ok, value = pcall(answer.json)
     if answer.status < 400 then return value end

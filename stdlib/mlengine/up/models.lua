@@ -60,7 +60,8 @@ local function add_counts(by_version, sample)
 end
 
 local function counts_of(url)
-  local ok, answer = pcall(require("mlengine.http").get, url .. "/metrics", { timeout = 5 })
+  local own = require("mlengine.serve").OWN
+  local ok, answer = pcall(require("mlengine.http").get, url .. "/metrics", { timeout = 5, insecure = own.insecure, proxy = own.proxy })
   if not ok or answer.status ~= 200 then return {} end
   local by_version = {}
   for _, sample in ipairs(samples_of(answer.body)) do add_counts(by_version, sample) end
@@ -155,9 +156,9 @@ end
 function M.invoke(endpoint, body)
   if #body > BODY_MAX then errors.raise("refused", "the page sends at most %d bytes", BODY_MAX) end
   local server = status_of_server() or errors.raise("not found", "the model server does not run; mlengine serve starts it")
-  local began = require("mle.system").monotonic_ns()
+  local own, began = require("mlengine.serve").OWN, require("mle.system").monotonic_ns()
   local answer = require("mlengine.http").post(("%s/endpoints/%s/invocations"):format(server.url, endpoint), {
-    body = body, headers = { ["Content-Type"] = "application/json" }, timeout = 30,
+    body = body, headers = { ["Content-Type"] = "application/json" }, timeout = 30, insecure = own.insecure, proxy = own.proxy,
   })
   return {
     status = answer.status, body = answer.body, ms = (require("mle.system").monotonic_ns() - began) / 1e6,

@@ -7,7 +7,7 @@ local M = {}
 local Client = {}
 
 ---Sends a request, again when it fails in passing and may be repeated.
----@param request { method?: string, url: string, headers?: table<string, string>, body?: string, unix_socket?: string, ca_file?: string, insecure?: boolean, timeout?: number, connect_timeout?: number, retries?: integer, response_max?: integer, idempotent?: boolean }
+---@param request { method?: string, url: string, headers?: table<string, string>, body?: string, unix_socket?: string, ca_file?: string, insecure?: boolean, proxy?: string, timeout?: number, connect_timeout?: number, retries?: integer, response_max?: integer, idempotent?: boolean }
 ---@return { status: integer, body: string, headers: table<string, string> }
 function Client:request(request) end
 

@@ -313,6 +313,15 @@ class Swaps(unittest.TestCase):
         answer = subprocess.run(["sh", "-c", line + " --silent --fail"], stdout=subprocess.PIPE, check=True, text=True)
         self.assertEqual(len(json.loads(answer.stdout)["predictions"]), 1)
 
+    def test_a_proxy_of_the_environment_is_not_on_the_way(self):
+        variables = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "all_proxy")}
+        os.environ.update(variables)
+        try:
+            self.assertIn("live: ", self.project.release(self.one))  # its smoke request too
+        finally:
+            for name in variables:
+                del os.environ[name]
+
     def swap_many(self):
         """Each release's last two steps, the slot record and the swap, over and over."""
         with sqlite3.connect(self.project.path(".mlengine", "state.db"), timeout=20) as db:

@@ -76,6 +76,12 @@ class Tls(unittest.TestCase):
         url = f"https://localhost:{self.project.port}"
         self.assertIn(f"live: https://127.0.0.1:{self.project.port}/invocations", out)
         self.assertEqual(len(self.printed(out)["predictions"]), 1)
+        self.project.write("page.lua", f'''local models = require "mlengine.up.models"
+            print("status", models.invoke("fraud", [==[{json.dumps(EXAMPLE)}]==]).status)
+            print("counted", #models.endpoints().endpoints[1].traffic)''')
+        page = self.project.run("run", "page.lua")  # what the page of mlengine up shows of it
+        self.assertIn("status\t200", page)
+        self.assertIn("counted\t1", page)
         code, text, err = self.curl("--cacert", self.ca, f"{url}/invocations", "-H", "Content-Type: application/json", "-d", json.dumps(EXAMPLE))
         self.assertEqual(code, 0, err)
         wanted = json.loads(text)["predictions"]
