@@ -436,6 +436,23 @@ local function go_back(at, endpoint)
   return d
 end
 
+--- The records of a target, asked without starting anything; to be closed.
+local function records_of(target)
+  if target and target.kind ~= "local" then return targets.open(target).records end
+  return targets.local_records()
+end
+
+local function rehearsed(endpoint, would)
+  log.info("rehearsal: endpoint %s %s; nothing was done", endpoint, would)
+  return { outcome = "rehearsed", text = would }
+end
+
+local function rehearse_rollback(endpoint, target)
+  local records <close> = records_of(target)
+  local now, earlier = earlier_of(records, endpoint)
+  return rehearsed(endpoint, ("would go from %s back to %s"):format(now.uri, earlier.uri))
+end
+
 ---Makes an endpoint answer with what it had before, and moves the alias back too.
 ---@param endpoint string
 ---@param options? { target?: mlengine.deploy.Target }
@@ -443,6 +460,7 @@ end
 function M.rollback(endpoint, options)
   options = check.options(options, { target = "table|nil" }, "deploy.rollback")
   local ctx = context.current()
+  if ctx and ctx.rehearsal then return rehearse_rollback(endpoint, options.target) end
   if ctx then ctx:acts "it rolls an endpoint back" end
   local ours = not options.target or options.target.kind == "local"
   if ours then -- before a server is started for nothing
@@ -460,18 +478,22 @@ end
 ---Ends an endpoint: it has no model from now on, also after the server's next start. Its history and keys stay.
 ---@param endpoint string
 ---@param options? { target?: mlengine.deploy.Target }
+---@return { outcome: "retired"|"rehearsed" }
 function M.retire(endpoint, options)
   options = check.options(options, { target = "table|nil" }, "deploy.retire")
   local ctx = context.current()
+  if ctx and ctx.rehearsal then return rehearsed(endpoint, "would be retired") end
   if ctx then ctx:acts "it retires an endpoint" end
   if options.target and options.target.kind ~= "local" then
     local at = targets.open(options.target)
     at.records:retire(endpoint)
-    return at.command("retire", { endpoint = endpoint })
+    at.command("retire", { endpoint = endpoint })
+    return { outcome = "retired" }
   end
   local records <close> = targets.local_records()
   records:retire(endpoint)
   if serve.status() then serve.command("retire", { endpoint = endpoint }) end
+  return { outcome = "retired" }
 end
 
 return M

@@ -275,6 +275,18 @@ class Swaps(unittest.TestCase):
         self.assertEqual(self.current(), 3)
         self.assertIn("has no version before", self.project.run("rollback", "fraud", code=1))
 
+    def test_a_rehearsal_goes_nowhere_back_and_ends_nothing(self):
+        self.project.release(self.one)
+        self.project.release(self.two)
+        self.project.write("back.lua", 'local deploy = require "mlengine.deploy"\n'
+                                       'print(deploy.rollback("fraud").outcome, deploy.retire("fraud").outcome)')
+        out = self.project.run("run", "back.lua", "--dry-run")
+        self.assertIn(f"endpoint fraud would go from {self.two} back to {self.one}; nothing was done", out)
+        self.assertIn("rehearsed\trehearsed", out)
+        self.assertEqual((self.current(), len(self.project.deployments())), (2, 2))
+        self.assertIn("live\tretired", self.project.run("run", "back.lua"))
+        self.assertEqual([d["state"] for d in self.project.deployments()], ["retired", "rolled back", "retired"])
+
     def test_options_that_say_nothing_together(self):
         for options, part in [(["--stop", "--model", self.one], "--stop goes alone"), (["--every", "5"], "--every is for --follow"),
                               (["--endpoint", "x"], "where --model or --follow goes")]:
