@@ -88,7 +88,8 @@ the project's server once the requests under way are answered.
 
 --follow models:/NAME@ALIAS asks MLflow every 10 seconds (--every) what the alias names, and serves that,
 checked first, without a pause between versions. --access-log 0.01 writes a line of JSON for one request
-in a hundred. --tls-cert and --tls-key, PEM files, make it speak HTTPS.
+in a hundred. --tls-cert and --tls-key, PEM files, make it speak HTTPS. --workers N threads answer requests,
+one for each processor by default.
 
     curl localhost:8700/invocations -H 'Content-Type: application/json' \
       -d '{"dataframe_split": {"columns": ["a", "b"], "data": [[1, null]]}}']==],
