@@ -18,7 +18,8 @@ import mlflow  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 import xgboost as xgb  # noqa: E402
-from mlflow.models import infer_signature  # noqa: E402
+from mlflow.models import convert_input_example_to_serving_input, infer_signature  # noqa: E402
+from mlflow.pyfunc.scoring_server.client import ScoringServerClient  # noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from serving import PROGRAM, Serving, rounds, split  # noqa: E402
@@ -105,16 +106,41 @@ class Rows(unittest.TestCase):
         for ask in (ask_json, ask_binary):
             self.check_same(self.in_batches(ask), self.wanted)
 
-    def test_cml(self):
-        made = subprocess.run([PROGRAM, "key", "add", "numbers"], cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
+    def ask_as_cml(self, endpoint, frame):
+        """CML's protocol, where the key says which endpoint."""
+        made = subprocess.run([PROGRAM, "key", "add", endpoint], cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
         key = made.stdout.strip()
         try:
-            def ask(frame):
-                return self.project.predict({"accessKey": key, "request": split(frame)}, "/model")["response"]["prediction"]
+            def ask(part):
+                return self.project.predict({"accessKey": key, "request": split(part)}, "/model")["response"]["prediction"]
 
-            self.check_same(self.in_batches(ask), self.wanted)
+            return self.in_batches(ask, frame)
         finally:
-            self.project.run("key", "open", "numbers")
+            self.project.run("key", "open", endpoint)
+
+    def test_cml(self):
+        self.check_same(self.ask_as_cml("numbers", self.test), self.wanted)
+
+    def test_mlflows_own_scoring_requests(self):
+        """MLflow's client of its scoring server, and the request that it writes for a logged example."""
+        project = Serving()
+        self.addCleanup(project.close)
+        project.release(self.project.path("numbers"), endpoint="numbers")
+        client = ScoringServerClient("127.0.0.1", project.port)
+        client.wait_server_ready()
+        self.assertTrue(client.get_version())
+
+        def invoke(data, **more):
+            answer = client.invoke(data, **more)
+            return np.asarray(answer.get_predictions(predictions_format="ndarray", dtype=np.float64)).ravel().tolist()
+
+        for name, ask in {"a frame": invoke, "with params": lambda f: invoke(f, params={}), "a matrix": lambda f: invoke(f.to_numpy(dtype=np.float64))}.items():
+            with self.subTest(name):
+                self.check_same(self.in_batches(ask), self.wanted)
+        text = convert_input_example_to_serving_input(self.test.head(3))
+        self.check_same(project.predict(text)["predictions"], self.wanted[:3])
+        with self.assertRaisesRegex(Exception, "column 'x0' is missing"):
+            client.invoke(self.test.head(3).drop(columns="x0"))
 
     def test_categories(self):
         """Texts where the signature says string; the model's own numbers for them where it has none."""
@@ -157,8 +183,16 @@ class Rows(unittest.TestCase):
             self.assertEqual(status, 200, answer[:300])
             return json.loads(answer)["outputs"][0]["data"]
 
-        for ask in (as_split, as_csv, as_v2, as_binary_v2):
-            self.check_same(self.in_batches(ask, frame), wanted)
+        def as_records(part):
+            return self.post({"dataframe_records": [{"city": c, "x": None if x != x else x} for c, x in zip(part.city, part.x)]}, path)
+
+        def as_columns(part):
+            return self.post({"inputs": {"x": [None if x != x else x for x in part.x], "city": part.city.tolist()}}, path)
+
+        for ask in (as_split, as_csv, as_records, as_columns, as_v2, as_binary_v2):
+            with self.subTest(ask.__name__):
+                self.check_same(self.in_batches(ask, frame), wanted)
+        self.check_same(self.ask_as_cml("cities", frame), wanted)
 
 
 if __name__ == "__main__":
