@@ -244,12 +244,31 @@ static enum MHD_Result send_bad_encoding(exchange *e, const request_line *line,
   return send_refusal(e, line, status, err->message);
 }
 
+static void forget_body(exchange *e) {
+  mle_buffer_release(&e->body);
+  if (e->counted > 0) atomic_fetch_sub_explicit(&e->server->bodies, e->counted, memory_order_relaxed);
+  e->counted = 0;
+}
+
+/* Counts what a body has (unpacked, it is another) and what comes; false when all of them would hold more than they may. */
+static bool count_body(exchange *e, size_t more) {
+  size_t len = e->body.len + more, uncounted = len - e->counted;
+  if (len <= SMALL_BODY) return true;
+  e->counted = len;
+  size_t others = atomic_fetch_add_explicit(&e->server->bodies, uncounted, memory_order_relaxed);
+  return others + uncounted <= e->server->options.bodies_max;
+}
+
 /* All of the request is there. */
 static enum MHD_Result run_handler(exchange *e, const request_line *line) {
   mle_http_server *server = e->server;
   mle_error err;
   if (mle_http_decode(e->head.content_encoding, &e->body, &err) != MLE_OK)
     return send_bad_encoding(e, line, &err);
+  if (e->body.len > e->counted && !count_body(e, 0)) {
+    forget_body(e);
+    return send_refused(e, line, MHD_HTTP_SERVICE_UNAVAILABLE);
+  }
   mle_http_call call = call_of(e, line);
   if (e->body.data != NULL) call.body = e->body.data;
   call.body_len = e->body.len;
@@ -361,21 +380,6 @@ static enum MHD_Result on_headers(exchange *e, const request_line *line) {
   if (mle_buffer_reserve(&e->body, first, NULL) != MLE_OK)
     return send_refusal(e, line, MHD_HTTP_SERVICE_UNAVAILABLE, "out of memory");
   return MHD_YES;
-}
-
-static void forget_body(exchange *e) {
-  mle_buffer_release(&e->body);
-  if (e->counted > 0) atomic_fetch_sub_explicit(&e->server->bodies, e->counted, memory_order_relaxed);
-  e->counted = 0;
-}
-
-/* Counts what a body has and what comes; false when all of them would hold more than they may. */
-static bool count_body(exchange *e, size_t more) {
-  size_t len = e->body.len + more, uncounted = len - e->counted;
-  if (len <= SMALL_BODY) return true;
-  e->counted = len;
-  size_t others = atomic_fetch_add_explicit(&e->server->bodies, uncounted, memory_order_relaxed);
-  return others + uncounted <= e->server->options.bodies_max;
 }
 
 /* What is over the limit (a chunked body: no length was declared) is read and dropped. */

@@ -206,6 +206,8 @@ static mle_status do_keys(mle_commands *s, const mle_json_at *request, mle_json 
 
 /* ====== Trials ====== */
 
+#define LEASE_MAX 86400.0
+
 static mle_status opt_double(const mle_json_at *at, const char *key, double *inout,
                              mle_error *err) {
   mle_json_at member;
@@ -240,6 +242,7 @@ static mle_status do_try(mle_commands *s, const mle_json_at *request, mle_json *
   MLE_TRY(opt_double(request, "lease", &lease, err));
   MLE_TRY(mle_json_opt_int(request, "minimum", 100, &minimum, err));
   if (minimum < 0) return mle_fail(err, MLE_EINVAL, "minimum must not be below 0");
+  if (!(lease >= 0 && lease <= LEASE_MAX)) return mle_fail(err, MLE_EINVAL, "lease must be from 0 to %g seconds", LEASE_MAX);
   bounds.minimum = (uint64_t)minimum;
   bounds.lease_ns = (int64_t)(lease * 1e9);
   mle_trial_begin(&slot->trial, &bounds);

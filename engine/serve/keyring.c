@@ -51,11 +51,17 @@ done:
   return status;
 }
 
-/* In the same time wherever they differ. */
-static bool same_digest(const char *a, const char *b) {
+static bool same_bytes(const char *a, const char *b, size_t len) {
   unsigned differ = 0;
-  for (size_t i = 0; i < MLE_SHA256_HEX - 1; i++) differ |= (unsigned)(a[i] ^ b[i]);
+  for (size_t i = 0; i < len; i++) differ |= (unsigned)(a[i] ^ b[i]);
   return differ == 0;
+}
+
+static bool same_digest(const char *a, const char *b) { return same_bytes(a, b, MLE_SHA256_HEX - 1); }
+
+bool mle_keyring_same(const char *a, const char *b) {
+  size_t len = strlen(a);
+  return strlen(b) == len && same_bytes(a, b, len);
 }
 
 static bool digest_of(const char *key, char out[MLE_SHA256_HEX]) {

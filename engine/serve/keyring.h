@@ -39,6 +39,9 @@ mle_access mle_keyring_check(mle_keyring *ring, const char *endpoint, const char
 /* The endpoint a key belongs to; false when it is none's. */
 bool mle_keyring_endpoint(mle_keyring *ring, const char *key, char out[MLE_ENDPOINT_MAX]);
 
+/* Whether two keys of one length are the same, in the same time wherever they differ. */
+bool mle_keyring_same(const char *a, const char *b);
+
 /* "Bearer KEY" gives KEY, all else "". */
 const char *mle_keyring_bearer(const char *authorization);
 

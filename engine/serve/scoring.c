@@ -256,7 +256,7 @@ void mle_scoring_answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const c
               .len = x->call->body_len,
               .json_len = x->call->body_len};
   const char *key = mle_keyring_bearer(x->call->authorization);
-  bool smoke = cell == &slot->staged && strcmp(key, x->api->smoke_key) == 0;
+  bool smoke = cell == &slot->staged && mle_keyring_same(key, x->api->smoke_key);
   if (!smoke && !mle_exchange_may(x, slot->endpoint, key)) return;
   if (x->protocol == MLE_PROTOCOL_V2 && !read_json_len(x, &in.json_len)) {
     mle_exchange_fail(x, 400, "Inference-Header-Content-Length must be a number of bytes");

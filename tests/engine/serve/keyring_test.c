@@ -91,9 +91,19 @@ static void without_memory_the_keys_of_before_hold(void **state) {
   mle_keyring_release(&ring);
 }
 
+static void keys_of_another_length_are_others(void **state) {
+  (void)state;
+  assert_true(mle_keyring_same("abc", "abc"));
+  assert_false(mle_keyring_same("abc", "abd"));
+  assert_false(mle_keyring_same("bbc", "abc"));
+  assert_false(mle_keyring_same("ab", "abc"));
+  assert_false(mle_keyring_same("", "abc"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_key_opens_its_endpoint, start, stop),
+      cmocka_unit_test(keys_of_another_length_are_others),
       cmocka_unit_test(a_bearer_is_told_from_other_credentials),
       cmocka_unit_test_setup_teardown(without_memory_the_keys_of_before_hold, start, stop),
   };

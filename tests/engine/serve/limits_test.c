@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "engine/base/clock.h"
+#include "engine/http/encoding.h"
 #include "engine/serve/api.h"
 #include "engine/serve/metrics.h"
 
@@ -179,6 +180,35 @@ static void bodies_over_what_all_may_hold_are_told_503(void **state) {
   expect(third, " 200 ", false);
 }
 
+/* What a compressed body stands for counts, not what it came as. */
+static void unpacked_bodies_count_towards_what_all_may_hold(void **state) {
+  (void)state;
+  gate g;
+  mle_buffer body = MLE_BUFFER(2 * MIB);
+  assert_int_equal(mle_buffer_reserve(&body, 2 * MIB - 1, NULL), MLE_OK);
+  memset(body.data, ' ', 2 * MIB - 1);
+  memcpy(body.data + 2 * MIB - 1 - strlen(ROW), ROW, strlen(ROW));
+  body.len = 2 * MIB - 1;
+  assert_int_equal(mle_http_gzip(&body, NULL), MLE_OK);
+  assert_true(body.len < MIB / 8);
+  char *head = mle_format("POST /invocations HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", body.len);
+  assert_int_equal(sem_init(&g.open, 0, 0), 0);
+  assert_true(mle_pool_reserve(api.slow));
+  mle_pool_submit(api.slow, hold, &g);
+  int fd[2];
+  for (int i = 0; i < 2; i++) {
+    fd[i] = connect_to_server();
+    assert_int_equal(send(fd[i], head, strlen(head), MSG_NOSIGNAL), (ssize_t)strlen(head));
+    assert_int_equal(send(fd[i], body.data, body.len, MSG_NOSIGNAL), (ssize_t)body.len);
+    while (i == 0 && mle_pool_load(api.slow) < 2) usleep(1000);
+  }
+  expect(fd[1], " 503 ", true);
+  open_gate(&g);
+  expect(fd[0], " 200 ", false);
+  mle_buffer_release(&body);
+  mle_free(head);
+}
+
 static void a_body_or_a_head_too_large_is_not_worth_another_try(void **state) {
   (void)state;
   int fd = connect_to_server();
@@ -287,6 +317,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(more_large_requests_than_may_wait_are_told_429, start, stop),
       cmocka_unit_test_setup_teardown(bodies_over_what_all_may_hold_are_told_503, start, stop),
+      cmocka_unit_test_setup_teardown(unpacked_bodies_count_towards_what_all_may_hold, start, stop),
       cmocka_unit_test_setup_teardown(a_body_or_a_head_too_large_is_not_worth_another_try, start, stop),
       cmocka_unit_test_setup_teardown(an_answer_too_large_asks_for_fewer_rows, start, stop),
       cmocka_unit_test_setup_teardown(without_memory_a_request_is_told_503, start, stop),

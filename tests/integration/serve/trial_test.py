@@ -225,6 +225,17 @@ class Trials(unittest.TestCase):
         self.assertEqual((told[0]["share"], told[0].get("ended")), (0.5, None))
         self.seen()
 
+    def test_an_unloaded_endpoint_has_no_canary_either(self):
+        self.stop_traffic()
+        staged = self.stage(self.same, minimum=100000, lease=600)
+        self.assertTrue(self.project.command(command="retire", endpoint="fraud")["ok"])
+        body = json.dumps(EXAMPLE)
+        told = {self.project.ask("POST", "/endpoints/fraud/invocations", body, {"Content-Type": "application/json"})[0] for _ in range(40)}
+        self.assertEqual(told, {404})
+        self.assertIn("was unloaded", self.project.command(command="trial", endpoint="fraud", deployment=staged)["ended"])
+        for lease in (-1, 1e300):
+            self.assertEqual(self.project.command(command="try", endpoint="fraud", deployment=staged, lease=lease)["kind"], "invalid")
+
     def wait_for_share(self, share):
         end = time.monotonic() + 300
         while f'mlengine_canary_share{{model="fraud"}} {share}\n' not in self.project.ask("GET", "/metrics")[2].decode():
