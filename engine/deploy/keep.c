@@ -2,9 +2,11 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "engine/base/alloc.h"
@@ -13,6 +15,8 @@
 #include "engine/deploy/yaml.h"
 
 #define FILE_MAX ((size_t)1 << 30)
+#define TEMPORARY ".tmp-"
+#define LEFT_BEHIND_S (24 * 60 * 60)
 #define NAME_DIGITS 16 /* of the digest, as the folder's name */
 
 /* What a copy holds: MLmodel first, the flavour's data second, then what may be absent. */
@@ -111,7 +115,7 @@ static mle_status copy_file(const char *source, const char *target, const char *
 /* The copy is made beside its name and takes it in one step: it is whole or absent. */
 static mle_status copy_files(const char *source, const mle_kept *kept, const files *f,
                              mle_error *err) {
-  char *temporary = mle_format("%s.tmp-%ld", kept->path, (long)getpid());
+  char *temporary = mle_format("%s" TEMPORARY "%ld", kept->path, (long)getpid());
   if (temporary == NULL) return mle_nomem(err, "copying a model");
   mle_status status;
   MLE_GO(mle_remove_tree(temporary, err));
@@ -162,12 +166,29 @@ static mle_status prune_one(mle_db *db, const char *models, const char *name, ml
   return status;
 }
 
+/* What a copy or an upload was made as, whose maker died: nobody takes a day for one. */
+static bool is_left_behind(const char *name, int folder) {
+  struct stat info;
+  size_t len = strlen(name);
+  bool unfinished = strstr(name, TEMPORARY) != NULL || (len > 5 && strcmp(name + len - 5, ".part") == 0);
+  return unfinished && fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && time(NULL) - info.st_mtime > LEFT_BEHIND_S;
+}
+
+static mle_status remove_left_behind(const char *models, const char *name, mle_error *err) {
+  char *path = mle_path_join(models, name);
+  mle_status status = path == NULL ? mle_nomem(err, "removing old models") : mle_remove_tree(path, err);
+  mle_free(path);
+  return status;
+}
+
 mle_status mle_keep_prune(mle_db *db, const char *models, mle_error *err) {
   DIR *folder = opendir(models);
   if (folder == NULL) return MLE_OK;
   mle_status status = MLE_OK;
-  for (struct dirent *entry; status == MLE_OK && (entry = readdir(folder)) != NULL;)
+  for (struct dirent *entry; status == MLE_OK && (entry = readdir(folder)) != NULL;) {
     if (strlen(entry->d_name) == NAME_DIGITS) status = prune_one(db, models, entry->d_name, err);
+    else if (is_left_behind(entry->d_name, dirfd(folder))) status = remove_left_behind(models, entry->d_name, err);
+  }
   closedir(folder);
   return status;
 }

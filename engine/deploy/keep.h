@@ -33,7 +33,7 @@ mle_status mle_keep_copy(const char *source, const mle_kept *kept, mle_error *er
 /* Fails unless the copy still has its digest. */
 mle_status mle_keep_check(const mle_kept *kept, mle_error *err);
 
-/* Removes copies that no deployment record needs. */
+/* Removes copies that no deployment record needs, and what was left half-made a day ago. */
 mle_status mle_keep_prune(mle_db *db, const char *models, mle_error *err);
 
 #endif

@@ -314,15 +314,16 @@ mle_status mle_records_list(mle_db *db, const char *endpoint, int limit, mle_are
 }
 
 mle_status mle_records_needs(mle_db *db, const char *folder, bool *out, mle_error *err) {
+  const char *slash = strrchr(folder, '/'), *name = slash == NULL ? folder : slash + 1;
   int64_t count;
   mle_status status = mle_db_get_int(
       db, 0, &count, err,
-      "select count(*) from deployments d where folder = ? and ("
+      "select count(*) from deployments d where substr(d.sha256, 1, length(?1)) = ?1 and ("
       "  state in ('started', 'verified', 'accepted', 'recorded', 'live')"
       "  or id in (select deployment from slots union select previous from slots)"
       "  or (select count(*) from deployments e where e.endpoint = d.endpoint and e.id > d.id"
       "      and e.state in ('live', 'retired', 'rolled back')) < 10)",
-      "s", folder);
+      "s", name);
   *out = count > 0;
   return status;
 }

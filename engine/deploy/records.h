@@ -97,7 +97,8 @@ mle_status mle_records_slots(mle_db *db, mle_arena *memory, mle_deployments *out
 mle_status mle_records_list(mle_db *db, const char *endpoint, int limit, mle_arena *memory,
                             mle_deployments *out, mle_error *err);
 
-/* Whether a folder is of use: a slot's, one under way, or of an endpoint's last ten. */
+/* Whether a copy is of use: a slot's, one under way, or of an endpoint's last ten. It goes by its name, the beginning of
+ * the digest: a project may be reached by more than one path. */
 mle_status mle_records_needs(mle_db *db, const char *folder, bool *out, mle_error *err);
 
 #endif

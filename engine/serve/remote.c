@@ -5,6 +5,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
+#include "engine/base/log.h"
 #include "engine/deploy/keep.h"
 #include "engine/deploy/records.h"
 #include "engine/serve/slots.h"
@@ -135,10 +136,21 @@ static mle_status do_point_back(call *c, mle_error *err) {
   return mle_records_point_back(c->db, id, earlier, err);
 }
 
+/* It is live whether or not old copies could be removed. */
+static void prune(const call *c) {
+  mle_error problem = {.message = "out of memory"};
+  char *models = mle_format("%s/models", c->state);
+  if (models == NULL || mle_keep_prune(c->db, models, &problem) != MLE_OK)
+    mle_log(MLE_WARN, "old models stay: %s", problem.message);
+  mle_free(models);
+}
+
 static mle_status do_finish(call *c, mle_error *err) {
   int64_t id;
   MLE_TRY(get_id(c, &id, err));
-  return mle_records_finish(c->db, id, err);
+  MLE_TRY(mle_records_finish(c->db, id, err));
+  prune(c);
+  return MLE_OK;
 }
 
 static mle_status do_retire(call *c, mle_error *err) {

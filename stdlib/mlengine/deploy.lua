@@ -379,6 +379,7 @@ function M.prepare(uri, endpoint)
     records:point(d.id)
   end
   records:finish(d.id)
+  records:prune(project.current().state .. "/models")
 end
 
 ---The newest deployments, of one endpoint or of all.

@@ -4,6 +4,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -113,6 +116,39 @@ static void copies_nobody_needs_are_removed(void **state) {
   mle_free(models);
 }
 
+static void make_old(const char *path) {
+  const struct timespec times[2] = {{.tv_sec = time(NULL) - 90000}, {.tv_sec = time(NULL) - 90000}};
+  assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+}
+
+/* A release that was killed while it copied, an upload whose sender went away. */
+static void what_was_left_half_made_is_removed(void **state) {
+  (void)state;
+  static const char *const names[] = {"models/0123456789abcdef.tmp-77", "models/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.part"};
+  mle_db *db;
+  char *models = at("models"), *other = at("models/readme");
+  assert_int_equal(mle_records_open(root, &db, NULL), MLE_OK);
+  assert_int_equal(mle_make_folders(models, 0700, NULL), MLE_OK);
+  put("models/readme", "a user's");
+  make_old(other);
+  for (int i = 0; i < 2; i++) {
+    char *folder = at(names[i]), *file = mle_format("%s/model.ubj", names[i]);
+    assert_int_equal(mle_make_folders(folder, 0700, NULL), MLE_OK);
+    put(file, "half");
+    assert_int_equal(mle_keep_prune(db, models, NULL), MLE_OK);
+    assert_true(mle_file_exists(folder)); /* somebody may be at it */
+    make_old(folder);
+    assert_int_equal(mle_keep_prune(db, models, NULL), MLE_OK);
+    assert_false(mle_file_exists(folder));
+    mle_free(folder);
+    mle_free(file);
+  }
+  assert_true(mle_file_exists(other));
+  mle_db_close(db);
+  mle_free(models);
+  mle_free(other);
+}
+
 static void out_of_memory_is_an_error_and_leaks_nothing(void **state) {
   (void)state;
   char *source = at("source"), *models = at("models");
@@ -136,6 +172,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(a_damaged_copy_is_noticed_and_mended, start, stop),
       cmocka_unit_test_setup_teardown(what_is_no_model_is_refused, start, stop),
       cmocka_unit_test_setup_teardown(copies_nobody_needs_are_removed, start, stop),
+      cmocka_unit_test_setup_teardown(what_was_left_half_made_is_removed, start, stop),
       cmocka_unit_test_setup_teardown(out_of_memory_is_an_error_and_leaks_nothing, start, stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

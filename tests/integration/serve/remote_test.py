@@ -103,6 +103,19 @@ class Remote(unittest.TestCase):
         self.assertIn(b"no model is deployed", self.there.ask("POST", "/invocations", json.dumps(EXAMPLE), JSON)[2])
         self.stop(server)
 
+    def test_old_copies_are_removed_there(self):
+        """Of many releases a server keeps what it may go back to, and not all."""
+        made = subprocess.run([PROGRAM, "key", "add", "--admin"], cwd=self.there.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
+        self.token = made.stdout.strip()
+        server = self.start()
+        for i in range(15):
+            example = {"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[float(i), 1, 2.0]]}}
+            self.release(small_model(self.here.path(f"m{i}"), example=example))
+        copies = os.listdir(self.there.path(".mlengine", "models"))
+        self.assertEqual(len(copies), 10, copies)
+        self.assertEqual(self.deployment(), "15")
+        self.stop(server)
+
     def test_a_server_that_is_not_there(self):
         self.token = "mle_any"
         self.assertIn(f"127.0.0.1:{self.there.port}", self.release(self.one, code=1))

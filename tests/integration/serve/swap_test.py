@@ -167,6 +167,25 @@ class Swaps(unittest.TestCase):
         self.project.run("rollback", "fraud")
         self.assertEqual(self.project.deployments()[0]["uri"], three)
 
+    def test_a_project_reached_by_another_path_keeps_its_copies(self):
+        self.project.write("mlengine.conf.lua", "serving = { port = %d }\n" % self.project.port)
+        self.project.release(self.one)
+        self.project.release(self.two)
+        link = self.project.path("link")
+        os.symlink(self.project.root, link)
+        three = small_model(self.project.path("three"), example={"dataframe_split": {**EXAMPLE["dataframe_split"], "data": [[3.0, 1, 2.0]]}})
+        self.project.write("release.lua", RELEASE % ('"fraud"', json.dumps(three), "nil", "true"))
+        self.project.run("run", os.path.join(link, "release.lua"))
+        self.assertEqual(len(os.listdir(self.project.path(".mlengine", "models"))), 3)
+        self.project.run("rollback", "fraud")
+        self.assertEqual(self.project.deployments()[0]["uri"], self.two)
+        self.project.run("serve", "--stop")
+        server = self.project.start("serve")
+        self.project.wait_for_server()
+        self.assertEqual(self.current(), 4)
+        server.terminate()
+        server.communicate(timeout=60)
+
     def test_the_same_release_again_changes_nothing(self):
         self.project.release(self.one)
         self.project.release(self.one)
