@@ -25,11 +25,13 @@ static mle_status write_model(const mle_slot *slot, const mle_served *served, ml
                               mle_error *err) {
   const mle_served_facts *f = &served->facts;
   const char *version = served->meter == NULL ? "" : served->meter->version;
+  char run_id[65], snapshot_id[33]; /* what a model's folder says of itself may be anything */
+  mle_label_text(f->run_id == NULL ? "" : f->run_id, run_id, sizeof run_id);
+  mle_label_text(f->snapshot_id == NULL ? "" : f->snapshot_id, snapshot_id, sizeof snapshot_id);
   return mle_buffer_printf(out, err,
-                           "mlengine_model_info{model=\"%s\",version=\"%s\",run_id=\"%.64s\","
-                           "snapshot_id=\"%.32s\",deployment=\"%lld\"} 1\n",
-                           slot->endpoint, version, f->run_id == NULL ? "" : f->run_id,
-                           f->snapshot_id == NULL ? "" : f->snapshot_id, (long long)f->deployment);
+                           "mlengine_model_info{model=\"%s\",version=\"%s\",run_id=\"%s\","
+                           "snapshot_id=\"%s\",deployment=\"%lld\"} 1\n",
+                           slot->endpoint, version, run_id, snapshot_id, (long long)f->deployment);
 }
 
 static mle_status write_models(mle_slots *slots, mle_buffer *out, mle_error *err) {

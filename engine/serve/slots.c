@@ -32,8 +32,7 @@ void mle_slots_init(mle_slots *slots) {
   for (int i = 0; i < MLE_SLOTS_MAX; i++) mle_trial_init(&slots->slot[i].trial);
 }
 
-/* What stands between the quotes of a label. */
-static void label_text(const char *text, char *out, size_t size) {
+void mle_label_text(const char *text, char *out, size_t size) {
   size_t len = 0;
   for (; *text != '\0' && len + 1 < size; text++)
     out[len++] = (unsigned char)*text < 0x20 || *text == '"' || *text == '\\' ? '_' : *text;
@@ -51,7 +50,7 @@ static bool is_in_use(mle_slot *slot, const mle_meter *meter) {
 
 void mle_slot_meter(mle_slots *slots, mle_slot *slot, mle_served *served) {
   char version[sizeof slot->meter->version];
-  label_text(served->facts.version == NULL ? "none" : served->facts.version, version,
+  mle_label_text(served->facts.version == NULL ? "none" : served->facts.version, version,
              sizeof version);
   pthread_mutex_lock(&slots->naming);
   mle_meter *found = NULL;

@@ -54,6 +54,9 @@ mle_served *mle_cell_acquire(mle_cell *cell);
 /* Puts `next` (NULL: nothing) in, with the caller's reference, and drops the old one's. */
 void mle_cell_exchange(mle_cell *cell, mle_served *next);
 
+/* What of a text stands between the quotes of a label of /metrics. */
+void mle_label_text(const char *text, char *out, size_t size);
+
 /* Gives a model the meter of its version, before others see it. */
 void mle_slot_meter(mle_slots *slots, mle_slot *slot, mle_served *served);
 

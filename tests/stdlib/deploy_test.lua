@@ -90,6 +90,11 @@ function TestDeploy.test_the_first_model_has_nothing_to_be_worse_than()
   lu.assertStrContains(text, "nothing to compare with yet")
 end
 
+function TestDeploy.test_a_gate_on_no_rows_lets_nothing_pass()
+  local none = frame.sql("select * from rows where false", { rows = rows }):pin()
+  lu.assertErrorMsgContains("there are no rows", deploy.not_worse({ metric = "accuracy", on = none }).check, good, bad)
+end
+
 function TestDeploy.test_a_gate_says_what_it_cannot_do()
   lu.assertErrorMsgContains("'acu' is none of", deploy.not_worse({ metric = "acu", on = rows }).check, good, nil)
   lu.assertErrorMsgContains("did you mean 'auc'", deploy.not_worse({ metric = "acu", on = rows }).check, good, nil)

@@ -51,12 +51,17 @@ local function check_ranges(options, what)
   end
 end
 
+local LEAST_SHARE <const> = 0.0001 -- the server counts in ten-thousandths: of less it would send nothing
+
 local function check_steps(steps)
   local last = 0
   for _, share in ipairs(steps) do
     check.type(share, "number", "a step of option 'canary' of deploy.release")
     if share <= last or share >= 1 then
       errors.raise("invalid", "the steps of option 'canary' of deploy.release must rise, between 0 and 1")
+    end
+    if share < LEAST_SHARE then
+      errors.raise("invalid", "a step of option 'canary' of deploy.release must be at least %g, not %g", LEAST_SHARE, share)
     end
     last = share
   end

@@ -196,6 +196,27 @@ static void a_slash_at_the_end_is_counted(void **state) {
   mle_cell_exchange(&slot->current, load("1"));
 }
 
+/* Lines of its own, in /metrics or in an answer's head, are none of the things that a model may say. */
+static void a_model_says_nothing_else_of_itself(void **state) {
+  (void)state;
+  mle_slot *slot = mle_slots_find(slots, "fraud");
+  mle_served *served;
+  mle_served_facts facts = {.deployment = 8, .uri = "m", .run_id = "a\"} 1\nevil{x=\"\\", .snapshot_id = "\"\r\n"};
+  assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
+  mle_slot_meter(slots, slot, served);
+  mle_cell_exchange(&slot->current, served);
+  check(&(call){"GET", "/metrics", "", NULL}, 200,
+        "mlengine_model_info{model=\"fraud\",version=\"none\",run_id=\"a_} 1_evil{x=__\",snapshot_id=\"___\",deployment=\"8\"} 1\n");
+  mle_http_client *client = new_client();
+  mle_http_response response = ask(client, &(call){"POST", "/endpoints/fraud/invocations", JSON, ROW});
+  char value[128];
+  assert_false(mle_http_response_header(&response, "x-run-id", value, sizeof value));
+  assert_false(mle_http_response_header(&response, "evil", value, sizeof value));
+  mle_http_response_release(&response);
+  mle_http_client_free(client);
+  mle_cell_exchange(&slot->current, load("1"));
+}
+
 static void bodies_over_the_limit_are_refused(void **state) {
   (void)state;
   char *large = mle_alloc(200001);
@@ -267,6 +288,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(an_empty_server_says_so),      cmocka_unit_test(every_path_has_its_answer),
       cmocka_unit_test(each_answer_has_an_id),        cmocka_unit_test(a_slash_at_the_end_is_counted),
+      cmocka_unit_test(a_model_says_nothing_else_of_itself),
       cmocka_unit_test(answers_name_the_version),     cmocka_unit_test(bodies_over_the_limit_are_refused),
       cmocka_unit_test(a_swap_drops_no_request),
   };

@@ -244,7 +244,7 @@ class Trials(unittest.TestCase):
             time.sleep(0.05)
 
     def test_bounds_are_checked_first(self):
-        for options, part in (("canary = { steps = { 0.5, 0.2 } }", "must rise"), ("canary = { steps = {} }", "at least one step"),
+        for options, part in (("canary = { steps = { 0.5, 0.2 } }", "must rise"), ("canary = { steps = { 0.00002, 0.5 } }", "at least 0.0001"), ("canary = { steps = {} }", "at least one step"),
                               ("canary = { stpes = { 0.5 } }", "did you mean 'steps'"), ("shadow = { hold = 'x' }", "hold")):
             self.script(self.same, options)
             self.assertIn(part, self.project.run("run", "release.lua", code=1))
