@@ -224,10 +224,13 @@ class Access(unittest.TestCase):
             if path.endswith("/unload"):
                 self.assertEqual(self.status("/v2/repository/models/fraud/load", headers)[0], 200)
         with open(os.path.join(REPOSITORY, "engine", "serve", "api.c")) as f:
-            table = re.search(r"routes\[\] = \{(.*?)\n\};", f.read(), re.S)[1]
+            source = f.read()
+        table = re.search(r"routes\[\] = \{(.*?)\n\};", source, re.S)[1]
         routes = set(re.findall(r'\{"(/[^"]*)"', table)) - {"/openapi.json"}
         self.assertGreater(len(routes), 10)
         self.assertEqual(routes - set(document), set())
+        prefixes = set(re.findall(r'\{"(/[^"]*/)"', re.search(r"prefixes\[\] = \{(.*?)\n\};", source, re.S)[1]))
+        self.assertEqual({p for p in prefixes if not any(path.startswith(p) for path in document)}, set())
 
     def test_the_access_log(self):
         self.project.run("serve", "--stop")

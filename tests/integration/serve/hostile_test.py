@@ -5,6 +5,7 @@ under load and the restart; ten thousand connections that say nothing."""
 import concurrent.futures
 import contextlib
 import errno
+import gzip
 import json
 import os
 import random
@@ -142,6 +143,69 @@ class Hostile(unittest.TestCase):
                      b"GET /%00%ff%zz HTTP/1.1\r\nHost: h\r\n\r\n", b"GET http://h/../../etc/passwd HTTP/1.1\r\nHost: h\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"):
             statuses, got = self.statuses(line)
             self.assertTrue(all(s in (400, 404, 414, 431, 501, 505) for s in statuses), (line[:60], got))
+
+    def pipelined(self, *sent, wait=10):
+        """The statuses of requests that are all sent at once, the last of which closes the connection."""
+        with self.connect(wait) as raw:
+            raw.sendall(b"".join(sent))
+            got = b""
+            with contextlib.suppress(ConnectionError):
+                while more := raw.recv(65536):
+                    got += more
+        return [int(s) for s in re.findall(rb"HTTP/1\.1 (\d{3}) ", got)]
+
+    def test_what_follows_a_refused_request(self):
+        """On the same connection, sent at once with it: answered where the body's end is certain, and else not read."""
+        last = request()
+        refused = {
+            "no such path": (request(path=b"/nope", close=False), 404), "another method": (request(close=False).replace(b"POST", b"PUT"), 405),
+            "no model's body": (request(b"{}", close=False), 400), "a body too large": (request(b" " * (17 * MIB), close=False), 413),
+            "an encoding": (request(headers=[b"Content-Encoding: br"], close=False), 415), "too large unpacked": (request(gzip.compress(b" " * (17 * MIB)), headers=[b"Content-Encoding: gzip"], close=False), 413),
+            "no key": (request(b"{}", b"/admin/command", close=False), 401), "one that is large": (request(b" " * (MIB // 2) + BODY, close=False), 200),
+        }
+        for name, (sent, status) in refused.items():
+            with self.subTest(name):
+                self.assertEqual(self.pipelined(sent, last), [status, 200])
+                self.assertEqual(self.pipelined(sent, sent, last), [status, status, 200])
+        self.assertEqual(self.pipelined(request(headers=[b"Content-Length: 1"], close=False), last), [400])
+
+    def test_who_asks_before_sending(self):
+        """RFC 9110, 10.1.1: 100 where the body is wanted, the refusal itself where it is not."""
+        def ask(length, path=b"/invocations"):
+            return b"POST %s HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (path, length)
+
+        for path, status in ((b"/invocations", 200), (b"/nope", 404)):
+            with self.connect() as raw:
+                raw.sendall(ask(len(BODY), path))
+                self.assertTrue(raw.recv(65536).startswith(b"HTTP/1.1 100 "))
+                raw.sendall(BODY)
+                self.assertIn(b"HTTP/1.1 %d " % status, raw.recv(65536))
+        self.assertEqual(self.pipelined(ask(17 * MIB)), [413])
+
+    def test_methods(self):
+        """HEAD is GET without the body; what a path does not take is 405, and Allow names what it does."""
+        document = json.loads(self.project.ask("GET", "/openapi.json")[2])["paths"]
+        for path, operations in document.items():
+            at = path.replace("{name}", "fraud").replace("{version}", "1")
+            status, _, body = self.project.ask("GET", at)
+            head, headers, nothing = self.project.ask("HEAD", at)
+            self.assertEqual((head, nothing), (status, b""), at)
+            if status == 200 and at != "/metrics":
+                self.assertEqual(int(headers["Content-Length"]), len(body), at)
+            for method in ("OPTIONS", "PUT", "DELETE", "PATCH", "TRACE", "get"):
+                status, headers, _ = self.project.ask(method, at)
+                if not at.startswith("/admin/"):  # whose methods are told to who may ask
+                    self.assertEqual((status, headers["Allow"]), (405, "GET" if "get" in operations else "POST"), (method, at))
+                else:
+                    self.assertEqual(status, 401)
+
+    def test_paths(self):
+        """Escapes are undone once, and then a name is a name; nothing else is guessed."""
+        for path, status in ((b"/v2/models/fr%61ud/ready", 200), (b"/v2/models/fraud/", 200), (b"/v2/models/fraud//ready", 404), (b"/v2/models//fraud", 404), (b"//version", 404), (b"/version/", 404),
+                             (b"/./version", 404), (b"/v2/models/../version", 404), (b"/v2/models/fr%2561ud/ready", 404), (b"/v2/models/fraud%", 404), (b"/v2/models/fraud%zz", 404), (b"/v2/models/fraud%0d%0aX:1", 404),
+                             (b"/v2/models/fraud;v=1/ready", 404), (b"/version?a=1&a=2&b&=&", 200), (b"/v2/models/" + b"a" * 127, 404), (b"/v2/models/" + b"a" * 1023, 404), (b"/v2/models/" + b"a" * 1024, 404), (b"/v2/models/" + b"a" * 5000, 404)):
+            statuses, got = self.statuses(b"GET %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n" % path)
+            self.assertEqual(statuses, [status], (path[:80], got))
 
     def test_more_parameters_than_anybody_has(self):
         """Each gets an answer at once: libmicrohttpd itself falls silent where they do not fit in its memory."""
