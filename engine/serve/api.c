@@ -436,9 +436,14 @@ void mle_api_refuse(void *context, const mle_http_call *call, const char *why, m
 
 /* ====== Requests that take long ====== */
 
-static bool is_slow(const mle_http_call *call) {
-  return call->body_len > SLOW_BODY || strncmp(call->path, "/admin/", 7) == 0 ||
-         strncmp(call->path, "/v2/repository/models/", 22) == 0;
+static bool is_administration(const mle_http_call *call) {
+  return strncmp(call->path, "/admin/", 7) == 0 || strncmp(call->path, "/v2/repository/models/", 22) == 0;
+}
+
+/* Who takes it off the workers; NULL: nobody. */
+static mle_pool *pool_for(const mle_api *api, const mle_http_call *call) {
+  if (is_administration(call)) return api->admin;
+  return call->body_len > SLOW_BODY ? api->slow : NULL;
 }
 
 typedef struct slow {
@@ -454,26 +459,28 @@ static void answer_slowly(void *context, bool dropped) {
 }
 
 /* To a thread that has time; or a refusal. */
-static void hand_over(mle_api *api, const mle_http_call *call, mle_http_answer *refusal) {
-  if (!mle_pool_reserve(api->slow)) {
-    answer(api, call, refusal, 429, "as many large requests wait as may; try again");
+static void hand_over(mle_api *api, mle_pool *pool, const mle_http_call *call, mle_http_answer *refusal) {
+  if (!mle_pool_reserve(pool)) {
+    answer(api, call, refusal, 429, pool == api->admin ? "as many commands wait as may; try again"
+                                                       : "as many large requests wait as may; try again");
     return;
   }
   slow *s = mle_alloc(sizeof *s);
   if (s != NULL) *s = (slow){api, mle_http_keep(call)};
   if (s != NULL && s->kept != NULL) {
-    mle_pool_submit(api->slow, answer_slowly, s);
+    mle_pool_submit(pool, answer_slowly, s);
     return;
   }
   mle_free(s);
-  mle_pool_cancel(api->slow);
+  mle_pool_cancel(pool);
   answer(api, call, refusal, 503, "out of memory");
 }
 
 void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *out) {
   mle_api *api = context;
-  if (api->slow != NULL && is_slow(call))
-    hand_over(api, call, out);
+  mle_pool *pool = pool_for(api, call);
+  if (pool != NULL)
+    hand_over(api, pool, call, out);
   else
     answer(api, call, out, 0, NULL);
 }

@@ -31,7 +31,8 @@ typedef struct mle_api {
   double log_share;    /* of requests, whose line goes to the log */
   mle_keyring keyring;
   mle_mailbox *mailbox; /* to the control thread; NULL: there is none */
-  mle_pool *slow;      /* for large requests and administration; NULL: workers answer those too */
+  mle_pool *slow;      /* for large requests; NULL: workers answer those too */
+  mle_pool *admin;     /* for administration, which may wait for minutes; likewise */
   mle_pool *mirror;     /* for shadows; NULL: none is mirrored */
   _Atomic(mle_http_server *) http; /* for /metrics */
   char boot[17];        /* begins the ids given to requests without one */
@@ -43,7 +44,7 @@ typedef struct mle_api {
 void mle_api_init(mle_api *api, mle_slots *slots, const char *version);
 void mle_api_release(mle_api *api);
 
-/* An mle_http_handler; `context` is the mle_api. With `slow`, its server must be one that keeps. */
+/* An mle_http_handler; `context` is the mle_api. With `slow` or `admin`, its server must be one that keeps. */
 void mle_api_answer(void *context, const mle_http_call *call, mle_http_answer *answer);
 
 /* An mle_http_refuser: what the server refuses is told as this path tells its errors. */

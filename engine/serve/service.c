@@ -22,7 +22,7 @@
 #define GRACE_MS 30000
 #define TICK_MS 500
 #define SLOW_THREADS 4
-#define SLOW_MAX 64     /* large requests that wait or are answered: the next is told 429 */
+#define SLOW_MAX 64     /* large requests that wait or are answered: the next is told 429; so many commands, too */
 #define MIRROR_MAX 1024 /* requests that wait for a shadow */
 
 typedef struct service {
@@ -125,6 +125,7 @@ static mle_status start(service *s, mle_error *err) {
   MLE_TRY(mle_mailbox_init(&s->mailbox, err));
   s->api.mailbox = &s->mailbox;
   MLE_TRY(mle_pool_start(SLOW_THREADS, SLOW_MAX, &s->api.slow, err));
+  MLE_TRY(mle_pool_start(SLOW_THREADS, SLOW_MAX, &s->api.admin, err));
   MLE_TRY(mle_pool_start(1, MIRROR_MAX, &s->api.mirror, err));
   MLE_TRY(start_http(s, err));
   MLE_TRY(mle_watch_start(&s->slots, c->http, &s->watch, err));
@@ -171,7 +172,7 @@ static void drain(service *s) {
   if (s->commands.http == NULL) return;
   int64_t deadline = mle_monotonic_ns() + (int64_t)GRACE_MS * 1000000;
   mle_http_server_drain(s->commands.http);
-  while (mle_pool_load(s->api.slow) > 0 && mle_monotonic_ns() < deadline) usleep(2000);
+  while (mle_pool_load(s->api.slow) + mle_pool_load(s->api.admin) > 0 && mle_monotonic_ns() < deadline) usleep(2000);
 }
 
 /* The socket goes last but for the lock: who finds neither may start the next server. */
@@ -179,9 +180,11 @@ static void stop(service *s) {
   if (s->api.mailbox != NULL) mle_mailbox_close(&s->mailbox);
   drain(s);
   mle_watch_stop(s->watch);
+  mle_pool_stop(s->api.admin);
   mle_pool_stop(s->api.slow); /* what it keeps must be sent before the server is stopped */
   mle_http_server_stop(s->commands.http, GRACE_MS);
   mle_pool_free(s->api.slow);
+  mle_pool_free(s->api.admin);
   mle_pool_free(s->api.mirror);
   if (s->api.mailbox != NULL) mle_mailbox_release(&s->mailbox);
   mle_slots_release(&s->slots);

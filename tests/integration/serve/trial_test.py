@@ -10,7 +10,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from serving import EXAMPLE, Serving, small_model
+from serving import EXAMPLE, PROGRAM, Serving, small_model, subprocess
 
 RELEASE = """
 local deploy = require "mlengine.deploy"
@@ -206,6 +206,27 @@ class Trials(unittest.TestCase):
 
         self.while_the_control_thread_is_held(ends)
         self.seen()
+
+    def test_large_requests_do_not_wait_for_administration(self):
+        """As many commands as may be wait for a release that hangs; a request of many rows is answered all the same."""
+        made = subprocess.run([PROGRAM, "key", "add", "--admin"], cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
+        headers, told = {"Authorization": f"Bearer {made.stdout.strip()}"}, []
+        commands = [threading.Thread(target=lambda: told.append(self.project.ask("POST", "/admin/command", '{"command":"status"}', headers)[0])) for _ in range(6)]
+
+        def ask():
+            for command in commands:
+                command.start()
+            time.sleep(0.5)
+            body = " " * (1 << 20) + json.dumps(EXAMPLE)
+            begun = time.monotonic()
+            self.assertEqual(self.project.ask("POST", "/invocations", body, {"Content-Type": "application/json"})[0], 200)
+            print(f"1 MiB beside them: {(time.monotonic() - begun) * 1e3:.0f} ms")
+            self.assertEqual(told, [])
+
+        self.while_the_control_thread_is_held(ask)
+        for command in commands:
+            command.join()
+        self.assertEqual(told, [200] * 6)
 
     def test_a_canary_outlives_a_release_that_hangs(self):
         """Who asked after it meanwhile could not be heard: that is no release that went away."""
