@@ -111,28 +111,39 @@ static mle_status do_status(mle_commands *s, const mle_json_at *request, mle_jso
   return MLE_OK;
 }
 
+/* A model that was checked before, from memory, or one that passes its check now: then the reply has the report. */
+static mle_status load_to_stage(mle_commands *s, mle_slot *slot, const mle_deployment *d, mle_json *reply,
+                                mle_served **out, mle_error *err) {
+  mle_served *warm = slot == NULL || d->scores == NULL ? NULL : mle_slot_find_warm(slot, d->sha256);
+  char *report;
+  if (warm != NULL) {
+    mle_json_add_bool(reply, "warm", true);
+    return mle_load_warm(d, warm, out, err);
+  }
+  MLE_TRY(mle_load_checked(d, s->program, out, &report, err));
+  mle_json_add_raw(reply, "report", report);
+  mle_free(report);
+  return MLE_OK;
+}
+
+/* What cannot be loaded leaves all as it is: a trial under way, and the place of an endpoint that never was. */
 static mle_status stage(mle_commands *s, const char *endpoint, const mle_deployment *d, mle_json *reply,
                         mle_error *err) {
-  mle_slot *slot;
+  mle_slot *slot = mle_slots_find(s->slots, endpoint);
   mle_served *served;
-  char *report;
   if (strcmp(d->endpoint, endpoint) != 0)
     return mle_fail(err, MLE_EINVAL, "deployment %lld is not for endpoint '%s'", (long long)d->id,
                     endpoint);
-  MLE_TRY(mle_slots_add(s->slots, endpoint, &slot, err));
-  mle_json_add_text(reply, "smoke_key", s->smoke_key);
-  mle_trial_end(&slot->trial, "another model was staged");
-  if (d->scores != NULL && mle_slot_find_warm(slot, d->sha256) != NULL) {
-    MLE_TRY(load(s->slots, slot, d, &served, err));
-    mle_cell_exchange(&slot->staged, served);
-    mle_json_add_bool(reply, "warm", true);
-    return MLE_OK;
+  MLE_TRY(load_to_stage(s, slot, d, reply, &served, err));
+  mle_status status = mle_slots_add(s->slots, endpoint, &slot, err);
+  if (status != MLE_OK) {
+    mle_served_release(served);
+    return status;
   }
-  MLE_TRY(mle_load_checked(d, s->program, &served, &report, err));
+  mle_json_add_text(reply, "smoke_key", s->smoke_key);
   mle_slot_meter(s->slots, slot, served);
+  mle_trial_end(&slot->trial, "another model was staged");
   mle_cell_exchange(&slot->staged, served);
-  mle_json_add_raw(reply, "report", report);
-  mle_free(report);
   return MLE_OK;
 }
 
@@ -158,12 +169,13 @@ static mle_status do_swap(mle_commands *s, const mle_json_at *request, mle_json 
   mle_deployment wanted;
   mle_status status;
   MLE_TRY(mle_json_get_text(request, "endpoint", &endpoint, err));
-  MLE_TRY(mle_slots_add(s->slots, endpoint, &slot, err));
   MLE_GO(mle_records_slot(s->db, endpoint, &memory, &wanted, err));
-  if (wanted.id == 0)
+  if (wanted.id == 0) {
     status = mle_fail(err, MLE_ENOTFOUND, "endpoint '%s' has no slot record", endpoint);
-  else
-    status = follow_record(s->slots, slot, &wanted, err);
+    goto done;
+  }
+  MLE_GO(mle_slots_add(s->slots, endpoint, &slot, err));
+  MLE_GO(follow_record(s->slots, slot, &wanted, err));
   mle_json_add_int(reply, "deployment", wanted.id);
 done:
   mle_arena_release(&memory);

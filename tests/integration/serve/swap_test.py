@@ -44,6 +44,12 @@ deploy.release { endpoint = "fraud", model = %s, smoke = %s, gate = function()
   return assert(word == "pass", "the gate fell over"), "waited"
 end }
 """
+FAILED_RELEASES = """
+local deploy = require "mlengine.deploy"
+for i = 1, 70 do
+  assert(not pcall(deploy.release, { endpoint = "failed" .. i, model = %s, smoke = true }))
+end
+"""
 CLIENTS = 8
 SWAPS = 1000
 
@@ -247,6 +253,20 @@ class Swaps(unittest.TestCase):
         out, err = canary.communicate(timeout=60)
         self.assertEqual((canary.returncode, "canary: 50 % of the requests" in err), (0, True), out + err)
         self.assertEqual([(d["uri"], d["state"]) for d in self.project.deployments()[:2]], [(three, "live"), (self.two, "failed")])
+
+    def test_what_fails_takes_no_endpoint_s_place(self):
+        """A server has 64 endpoints; names that were tried and never served are none of them."""
+        self.project.release(self.one)
+        bad = small_model(self.project.path("bad"))
+        with open(os.path.join(bad, "model.ubj"), "r+b") as f:
+            f.seek(200)
+            f.write(b"\xff" * 64)
+        self.project.write("fail.lua", FAILED_RELEASES % json.dumps(bad))
+        self.project.run("run", "fail.lua")
+        for i in range(70):
+            self.assertEqual(self.project.command(command="swap", endpoint=f"swapped{i}")["kind"], "not found")
+        self.project.release(self.two, endpoint="other")
+        self.assertEqual([e["endpoint"] for e in self.project.command(command="status")["endpoints"]], ["fraud", "other"])
 
     def test_a_foreign_listener_is_named(self):
         with socket.socket() as other:

@@ -207,6 +207,18 @@ class Trials(unittest.TestCase):
         self.while_the_control_thread_is_held(ends)
         self.seen()
 
+    def test_a_canary_goes_on_beside_a_release_that_fails(self):
+        """A model that does not pass its check takes nobody's place."""
+        staged = self.stage(self.same, minimum=100000, lease=600)
+        bad = small_model(self.project.path("bad"))
+        with open(os.path.join(bad, "model.ubj"), "r+b") as f:
+            f.seek(200)
+            f.write(b"\xff" * 64)
+        self.project.release(bad, code=1)
+        told = self.project.command(command="trial", endpoint="fraud", deployment=staged)
+        self.assertEqual((told["share"], told.get("ended")), (0.5, None))
+        self.assertEqual(set(self.seen()), {1, staged})
+
     def test_large_requests_do_not_wait_for_administration(self):
         """As many commands as may be wait for a release that hangs; a request of many rows is answered all the same."""
         made = subprocess.run([PROGRAM, "key", "add", "--admin"], cwd=self.project.root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True)
