@@ -96,16 +96,38 @@ static mle_status put_answer(mle_exchange *x, const mle_slot *slot, const mle_se
                   x->answer->body.max);
 }
 
-/* One model's whole answer to the request; its trial's side is told, MLE_SIDES: none. */
+/* One model's whole answer to the request. */
 static mle_status answer_with(mle_exchange *x, mle_slot *slot, const mle_served *served,
-                              const input *in, mle_side side, scored *s, mle_error *err) {
+                              const input *in, scored *s, mle_error *err) {
   mle_status status = score(in, served, s, err);
   if (status == MLE_OK) status = put_answer(x, slot, served, s, err);
-  bool good = status == MLE_OK;
-  if (good) x->rows = s->rows.count;
-  if (side != MLE_SIDES && mle_trial_watches(&slot->trial))
-    mle_trial_note(&slot->trial, in->trial, side, good ? NULL : err->message, s->scores, good ? s->rows.count * served->width : 0);
+  if (status == MLE_OK) x->rows = s->rows.count;
   return status;
+}
+
+/* ====== What a trial is told ====== */
+
+static void note_answer(mle_slot *slot, const input *in, mle_side side, const mle_served *served, const scored *s) {
+  if (mle_trial_watches(&slot->trial))
+    mle_trial_note(&slot->trial, in->trial, side, NULL, s->scores, s->rows.count * served->width);
+}
+
+static void note_failure(mle_slot *slot, const input *in, mle_side side, const mle_error *err) {
+  if (mle_trial_watches(&slot->trial)) mle_trial_note(&slot->trial, in->trial, side, err->message, NULL, 0);
+}
+
+/*
+ * What the live model did, after the canary failed (`tried`) or was not asked. A request that neither could answer is the
+ * caller's fault, and no sample of either: a handful of these among the first hundred would tell two equal models apart.
+ */
+static void note_live(mle_slot *slot, const input *in, const mle_served *served, const scored *s, const mle_error *failed,
+                      const mle_error *tried) {
+  if (tried != NULL && failed == NULL)
+    note_failure(slot, in, MLE_SIDE_TRIED, tried);
+  else if (tried == NULL && failed == NULL)
+    note_answer(slot, in, MLE_SIDE_LIVE, served, s);
+  else if (tried == NULL && mle_answer_status(failed) >= 500)
+    note_failure(slot, in, MLE_SIDE_LIVE, failed);
 }
 
 /* ====== A shadow ====== */
@@ -187,15 +209,15 @@ static void mirror(mle_exchange *x, mle_slot *slot, const mle_served *live, cons
 
 /* ====== Which model ====== */
 
-/* True when the canary answered; what it could not do leaves no trace in the answer. */
-static bool answer_by_canary(mle_exchange *x, mle_slot *slot, const input *in) {
+/* True when the canary answered; what it could not do leaves no trace in the answer. `err` is as it was when there is none. */
+static bool answer_by_canary(mle_exchange *x, mle_slot *slot, const input *in, mle_error *err) {
   mle_served *tried = mle_cell_acquire(&slot->staged);
   if (tried == NULL) return false;
-  mle_error err;
   scored s;
   int headers = x->answer->num_headers;
-  bool good = answer_with(x, slot, tried, in, MLE_SIDE_TRIED, &s, &err) == MLE_OK;
+  bool good = answer_with(x, slot, tried, in, &s, err) == MLE_OK;
   if (good) {
+    note_answer(slot, in, MLE_SIDE_TRIED, tried, &s);
     add_facts(x, slot, tried);
   } else {
     mle_buffer_clear(&x->answer->body);
@@ -207,12 +229,13 @@ static bool answer_by_canary(mle_exchange *x, mle_slot *slot, const input *in) {
   return good;
 }
 
+/* `tried` is the canary's failure to answer the same, NULL: it was not asked. */
 static void answer_by(mle_exchange *x, mle_slot *slot, const mle_served *served, const input *in,
-                      bool live) {
+                      bool live, const mle_error *tried) {
   mle_error err;
   scored s;
-  mle_side side = live ? MLE_SIDE_LIVE : MLE_SIDES; /* what is staged was asked for by its path: that is no traffic */
-  mle_status status = answer_with(x, slot, served, in, side, &s, &err);
+  mle_status status = answer_with(x, slot, served, in, &s, &err);
+  if (live) note_live(slot, in, served, &s, status == MLE_OK ? NULL : &err, tried); /* what is staged has no traffic */
   if (status != MLE_OK)
     mle_exchange_fail_error(x, &err);
   else if (live)
@@ -224,16 +247,18 @@ static void answer_by(mle_exchange *x, mle_slot *slot, const mle_served *served,
 static void answer(mle_exchange *x, mle_slot *slot, mle_cell *cell, const char *version,
                    input *in) {
   bool live = cell == &slot->current;
+  mle_error tried; /* not all of it is set for each request */
+  tried.status = MLE_OK;
   in->trial = mle_trial_number(&slot->trial);
   x->endpoint = slot->endpoint;
-  if (live && version == NULL && mle_trial_takes(&slot->trial) && answer_by_canary(x, slot, in))
+  if (live && version == NULL && mle_trial_takes(&slot->trial) && answer_by_canary(x, slot, in, &tried))
     return;
   mle_served *served = mle_cell_acquire(cell);
   const char *has = served == NULL || served->facts.version == NULL ? "" : served->facts.version;
   if (served == NULL || (version != NULL && strcmp(version, has) != 0))
     mle_exchange_none(x, slot, served == NULL ? NULL : has);
   else
-    answer_by(x, slot, served, in, live);
+    answer_by(x, slot, served, in, live, tried.status == MLE_OK ? NULL : &tried);
   mle_served_release(served);
 }
 

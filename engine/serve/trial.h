@@ -24,7 +24,7 @@
 #define MLE_TRIAL_WHY 400
 
 typedef struct mle_trial_bounds {
-  double errors;       /* share of failures above the live model's */
+  double errors;       /* share of failures above the live model's own; what neither could answer is no failure */
   double drift;        /* of the scores, 0 to 1 */
   double disagreement; /* shadow: share of answers that differ by more than `tolerance` */
   double tolerance;

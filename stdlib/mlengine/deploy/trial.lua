@@ -16,7 +16,7 @@ local M = {}
 ---@field hold? number      seconds that each step lasts at least; 60
 ---@field requests? integer that the candidate must have answered in each step; 100
 ---@field timeout? number   seconds that a step may wait for them; 3600
----@field errors? number    share of failures above the live model's; 0.01
+---@field errors? number    share of requests that it cannot answer and the live model can; 0.01
 ---@field drift? number     distance of the scores' distributions, 0 to 1; 0.1
 
 ---@class mlengine.deploy.Shadow

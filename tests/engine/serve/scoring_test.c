@@ -54,9 +54,9 @@ static int stop(void **state) {
 }
 
 /* The deployment that answered, 0 when the answer was no 200. */
-static int ask(const char *method, const char *path) {
+static int ask_for(const char *method, const char *path, const char *body) {
   mle_http_call call = {.method = method, .path = path, .content_type = "application/json", .request_id = "r", .authorization = "",
-                        .body = ROW, .body_len = strlen(ROW), .received_ns = mle_monotonic_ns()};
+                        .body = body, .body_len = strlen(body), .received_ns = mle_monotonic_ns()};
   mle_http_answer answer = {.status = 200, .content_type = "application/json", .body = MLE_BUFFER((size_t)1 << 20)};
   int deployment = 0;
   mle_api_answer(&api, &call, &answer);
@@ -65,6 +65,9 @@ static int ask(const char *method, const char *path) {
   mle_buffer_release(&answer.body);
   return deployment;
 }
+
+static int ask(const char *method, const char *path) { return ask_for(method, path, ROW); }
+static int ask_with(const char *body) { return ask_for("POST", "/invocations", body); }
 
 /* ====== A shadow that is behind ====== */
 
@@ -115,6 +118,29 @@ static void what_is_asked_of_the_staged_model_is_no_traffic(void **state) {
   mle_trial_report report = look();
   assert_int_equal(report.requests[MLE_SIDE_LIVE], 0);
   assert_int_equal(report.requests[MLE_SIDE_TRIED], 0);
+}
+
+static const mle_trial_bounds usual = {.errors = 0.01, .drift = 0.1, .disagreement = 1, .tolerance = 1e-6, .minimum = 100};
+
+/* One request in ten is none that any model could answer: that is no fault of the one which is tried. */
+static void callers_faults_are_not_the_canarys(void **state) {
+  (void)state;
+  for (int round = 0; round < 20; round++) {
+    mle_cell_exchange(&slot->staged, load(2));
+    mle_trial_begin(&slot->trial, &usual);
+    assert_true(mle_trial_set(&slot->trial, 500, false));
+    for (int i = 0; i < 4000; i++) {
+      int deployment = ask_with(i % 10 == 0 ? "{\"inputs\":[[1]]}" : ROW);
+      assert_true(i % 10 == 0 ? deployment == 0 : deployment > 0);
+      mle_trial_judge(&slot->trial);
+    }
+    mle_trial_report report = look();
+    assert_string_equal(report.ended, "");
+    assert_int_equal(report.failed[MLE_SIDE_TRIED], 0);
+    assert_int_equal(report.failed[MLE_SIDE_LIVE], 0);
+    assert_in_range(report.requests[MLE_SIDE_TRIED], 120, 240);
+    assert_int_equal(report.requests[MLE_SIDE_TRIED] + report.requests[MLE_SIDE_LIVE], 3600);
+  }
 }
 
 /* ====== All at once ====== */
@@ -196,6 +222,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(a_trial_is_not_judged_by_the_one_before, start, stop),
       cmocka_unit_test_setup_teardown(what_is_asked_of_the_staged_model_is_no_traffic, start, stop),
+      cmocka_unit_test_setup_teardown(callers_faults_are_not_the_canarys, start, stop),
       cmocka_unit_test_setup_teardown(trials_under_traffic, start, stop),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
