@@ -68,20 +68,28 @@ unsigned long long mle_trial_number(const mle_trial *trial) {
   return atomic_load_explicit(&trial->number, memory_order_acquire);
 }
 
-/* With the lock held. */
-static void note(mle_trial_side *side, const char *failure, const float *scores, size_t count) {
-  side->requests++;
-  side->failed += failure != NULL;
-  if (failure != NULL) snprintf(side->failure, sizeof side->failure, "%s", failure);
+/* Each side keeps as many as the other, so both windows are of the same time: traffic that changes is no drift. */
+static void keep_scores(mle_trial_side *side, const mle_trial_side *other, const float *scores, size_t count) {
+  if (side->scores > other->scores) return;
   size_t first = count > MLE_TRIAL_SCORES ? count - MLE_TRIAL_SCORES : 0;
   for (size_t i = first; i < count; i++)
     side->last[side->scores++ % MLE_TRIAL_SCORES] = scores[i];
 }
 
+/* With the lock held. */
+static void note(mle_trial_side *side, const char *failure) {
+  side->requests++;
+  side->failed += failure != NULL;
+  if (failure != NULL) snprintf(side->failure, sizeof side->failure, "%s", failure);
+}
+
 void mle_trial_note(mle_trial *trial, unsigned long long number, mle_side side, const char *failure, const float *scores,
                     size_t count) {
   pthread_mutex_lock(&trial->lock);
-  if (number == atomic_load(&trial->number)) note(&trial->side[side], failure, scores, count);
+  if (number == atomic_load(&trial->number)) {
+    note(&trial->side[side], failure);
+    keep_scores(&trial->side[side], &trial->side[1 - side], scores, count);
+  }
   pthread_mutex_unlock(&trial->lock);
 }
 

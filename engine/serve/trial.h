@@ -35,7 +35,7 @@ typedef struct mle_trial_bounds {
 typedef enum mle_side { MLE_SIDE_LIVE, MLE_SIDE_TRIED, MLE_SIDES } mle_side;
 
 typedef struct mle_trial_side {
-  uint64_t requests, failed, scores; /* scores: seen, of which the last are kept */
+  uint64_t requests, failed, scores; /* scores: taken, as many as of the other side; the last are kept */
   float last[MLE_TRIAL_SCORES];
   char failure[200]; /* the last one's message */
 } mle_trial_side;

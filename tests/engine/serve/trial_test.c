@@ -24,10 +24,20 @@ static float draw(unsigned i, float shift) {
   return (float)(mle_mix64(i + 1) >> 40) / (float)(1 << 24) + shift;
 }
 
+static void note_one(mle_side side, int i, int failures, float shift) {
+  float score = draw((unsigned)i * 2 + (side == MLE_SIDE_TRIED), shift);
+  mle_trial_note(&trial, mle_trial_number(&trial), side, i < failures ? "column 'x' is missing" : NULL, &score, i < failures ? 0 : 1);
+}
+
 static void note(mle_side side, int count, int failures, float shift) {
-  for (int i = 0; i < count; i++) {
-    float score = draw((unsigned)i * 2 + (side == MLE_SIDE_TRIED), shift);
-    mle_trial_note(&trial, mle_trial_number(&trial), side, i < failures ? "column 'x' is missing" : NULL, &score, i < failures ? 0 : 1);
+  for (int i = 0; i < count; i++) note_one(side, i, failures, shift);
+}
+
+/* Of both at the same time, as requests come. */
+static void note_both(int live, int live_failures, int tried, int tried_failures, float shift) {
+  for (int i = 0; i < live || i < tried; i++) {
+    if (i < live) note_one(MLE_SIDE_LIVE, i, live_failures, 0);
+    if (i < tried) note_one(MLE_SIDE_TRIED, i, tried_failures, shift);
   }
 }
 
@@ -54,8 +64,7 @@ static void the_share_is_kept(void **state) {
 static void a_good_one_goes_on(void **state) {
   (void)state;
   mle_trial_set(&trial, 5000, false);
-  note(MLE_SIDE_LIVE, 5000, 0, 0);
-  note(MLE_SIDE_TRIED, 5000, 40, 0);
+  note_both(5000, 0, 5000, 40, 0);
   mle_trial_report report = ask();
   assert_string_equal(report.ended, "");
   assert_true(report.drift < 0.01);
@@ -66,8 +75,7 @@ static void a_good_one_goes_on(void **state) {
 static void too_many_errors_end_it(void **state) {
   (void)state;
   mle_trial_set(&trial, 5000, false);
-  note(MLE_SIDE_LIVE, 1000, 0, 0);
-  note(MLE_SIDE_TRIED, 99, 99, 0);
+  note_both(1000, 0, 99, 99, 0);
   assert_string_equal(ask().ended, ""); /* fewer than it takes to judge */
   note(MLE_SIDE_TRIED, 900, 0, 0);
   assert_non_null(strstr(ask().ended, "9.91 % of its answers failed, more than 1 %; the last: column 'x' is missing"));
@@ -79,19 +87,29 @@ static void too_many_errors_end_it(void **state) {
 static void failures_of_both_are_the_callers(void **state) {
   (void)state;
   mle_trial_set(&trial, 5000, false);
-  note(MLE_SIDE_LIVE, 1000, 300, 0);
-  note(MLE_SIDE_TRIED, 1000, 300, 0);
+  note_both(1000, 300, 1000, 300, 0);
   assert_string_equal(ask().ended, "");
 }
 
 static void drift_ends_it(void **state) {
   (void)state;
   mle_trial_set(&trial, 5000, false);
-  note(MLE_SIDE_LIVE, 3000, 0, 0);
-  note(MLE_SIDE_TRIED, 3000, 0, 0.4F);
+  note_both(3000, 0, 3000, 0, 0.4F);
   mle_trial_report report = ask();
   assert_non_null(strstr(report.ended, "its scores drift by 0.3"));
   assert_true(report.drift > 0.3 && report.drift < 0.4); /* the distance is 0.4 */
+}
+
+/* What clients ask for changes over the day: both models see that, and neither drifts from the other. */
+static void traffic_that_changes_is_no_drift(void **state) {
+  (void)state;
+  mle_trial_set(&trial, 500, false);
+  for (unsigned i = 0; i < 40000; i++) {
+    float score = draw(i, 0) * 0.1F + (i < 20000 ? 0.2F : 0.8F);
+    mle_trial_note(&trial, mle_trial_number(&trial), mle_trial_takes(&trial) ? MLE_SIDE_TRIED : MLE_SIDE_LIVE, NULL, &score, 1);
+    if (i % 500 == 0) assert_string_equal(ask().ended, "");
+  }
+  assert_true(ask().drift < 0.05);
 }
 
 static void a_few_scores_are_no_drift(void **state) {
@@ -99,8 +117,7 @@ static void a_few_scores_are_no_drift(void **state) {
   mle_trial_bounds bounds = strict;
   bounds.minimum = 5;
   mle_trial_begin(&trial, &bounds);
-  note(MLE_SIDE_LIVE, 10, 0, 0);
-  note(MLE_SIDE_TRIED, 10, 0, 0.3F);
+  note_both(10, 0, 10, 0, 0.3F);
   assert_string_equal(ask().ended, "");
 }
 
@@ -147,6 +164,7 @@ int main(void) {
       cmocka_unit_test_setup(too_many_errors_end_it, set_up),
       cmocka_unit_test_setup(failures_of_both_are_the_callers, set_up),
       cmocka_unit_test_setup(drift_ends_it, set_up),
+      cmocka_unit_test_setup(traffic_that_changes_is_no_drift, set_up),
       cmocka_unit_test_setup(a_few_scores_are_no_drift, set_up),
       cmocka_unit_test_setup(disagreement_ends_a_shadow, set_up),
       cmocka_unit_test_setup(a_trial_nobody_asks_after_ends, set_up),
