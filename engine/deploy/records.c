@@ -246,8 +246,19 @@ static mle_status read_row(const mle_db_rows *rows, mle_arena *memory, mle_deplo
   return MLE_OK;
 }
 
+/* A project that was moved, or was reached by another path, has its copies beside its state all the same; whoever loads one
+ * compares its digest. */
+static mle_status find_copy(const mle_db *db, mle_arena *memory, mle_deployment *d, mle_error *err) {
+  const char *state = mle_db_path(db), *end = strrchr(state, '/'), *name = strrchr(d->folder, '/');
+  if (end == NULL || name == NULL || mle_file_exists(d->folder)) return MLE_OK;
+  char *beside = mle_arena_format(memory, "%.*s/models%s", (int)(end - state), state, name);
+  if (beside == NULL) return mle_nomem(err, "reading deployments");
+  if (mle_file_exists(beside)) d->folder = beside;
+  return MLE_OK;
+}
+
 /* Takes all rows of a query that was begun, and ends it. */
-static mle_status read_rows(mle_db_rows *rows, mle_arena *memory, mle_deployments *out,
+static mle_status read_rows(const mle_db *db, mle_db_rows *rows, mle_arena *memory, mle_deployments *out,
                             mle_error *err) {
   mle_status status;
   *out = (mle_deployments){0};
@@ -259,6 +270,7 @@ static mle_status read_rows(mle_db_rows *rows, mle_arena *memory, mle_deployment
     }
     out->item = item;
     MLE_GO(read_row(rows, memory, &item[out->count], err));
+    MLE_GO(find_copy(db, memory, &item[out->count], err));
     out->count++;
   }
 done:
@@ -273,7 +285,7 @@ mle_status mle_records_get(mle_db *db, int64_t id, mle_arena *memory, mle_deploy
   *out = (mle_deployment){0};
   mle_status status = mle_db_query(db, &rows, err,
                                    "select " COLUMNS " from deployments d where d.id = ?", "i", id);
-  if (status == MLE_OK) status = read_rows(&rows, memory, &found, err);
+  if (status == MLE_OK) status = read_rows(db, &rows, memory, &found, err);
   if (status != MLE_OK) return status;
   if (found.count == 0)
     return mle_fail(err, MLE_ENOTFOUND, "there is no deployment %lld", (long long)id);
@@ -289,7 +301,7 @@ mle_status mle_records_slot(mle_db *db, const char *endpoint, mle_arena *memory,
   mle_status status =
       mle_db_query(db, &rows, err, "select " COLUMNS " from slots s join deployments d on "
                                    "d.id = s.deployment where s.endpoint = ?", "s", endpoint);
-  if (status == MLE_OK) status = read_rows(&rows, memory, &found, err);
+  if (status == MLE_OK) status = read_rows(db, &rows, memory, &found, err);
   if (status == MLE_OK && found.count > 0) *out = found.item[0];
   return status;
 }
@@ -299,7 +311,7 @@ mle_status mle_records_slots(mle_db *db, mle_arena *memory, mle_deployments *out
   *out = (mle_deployments){0};
   MLE_TRY(mle_db_query(db, &rows, err, "select " COLUMNS " from slots s join deployments d on "
                                        "d.id = s.deployment order by s.endpoint", ""));
-  return read_rows(&rows, memory, out, err);
+  return read_rows(db, &rows, memory, out, err);
 }
 
 mle_status mle_records_list(mle_db *db, const char *endpoint, int limit, mle_arena *memory,
@@ -310,7 +322,7 @@ mle_status mle_records_list(mle_db *db, const char *endpoint, int limit, mle_are
                        "select " COLUMNS " from deployments d where ?1 is null or "
                        "d.endpoint = ?1 order by d.id desc limit ?2",
                        "si", endpoint, (int64_t)limit));
-  return read_rows(&rows, memory, out, err);
+  return read_rows(db, &rows, memory, out, err);
 }
 
 mle_status mle_records_needs(mle_db *db, const char *folder, bool *out, mle_error *err) {

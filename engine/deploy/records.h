@@ -39,7 +39,7 @@ typedef struct mle_deployment {
   const char *endpoint;
   const char *uri;      /* "models:/FraudCLF/3", "runs:/...", a path */
   const char *name, *version, *run_id, *snapshot_id; /* NULL when unknown */
-  const char *folder;   /* the project's own copy */
+  const char *folder;   /* the project's own copy, where it is now */
   const char *sha256;   /* of that copy */
   const char *scores;   /* of the logged example, as JSON; NULL until verified */
   const char *alias;    /* NULL: none is moved */

@@ -173,6 +173,22 @@ class Swaps(unittest.TestCase):
         self.project.run("rollback", "fraud")
         self.assertEqual(self.project.deployments()[0]["uri"], three)
 
+    def test_a_project_that_was_moved_serves_what_it_served(self):
+        self.project.release(self.one)
+        self.project.release(self.two)
+        self.project.run("serve", "--stop")
+        moved = self.project.root + "-moved"
+        os.rename(self.project.root, moved)
+        self.project.root = moved
+        server = self.project.start("serve")
+        self.project.wait_for_server()
+        self.assertEqual(self.current(), 2)
+        self.project.run("rollback", "fraud")
+        self.assertEqual(self.current(), 3)
+        self.assertEqual(self.project.deployments()[0]["uri"], self.one)
+        server.terminate()
+        server.communicate(timeout=60)
+
     def test_a_project_reached_by_another_path_keeps_its_copies(self):
         self.project.write("mlengine.conf.lua", "serving = { port = %d }\n" % self.project.port)
         self.project.release(self.one)
