@@ -10,11 +10,11 @@ import signal
 import statistics
 import subprocess
 import time
+import typing
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(os.path.dirname(HERE))
-CONNECTIONS = (1, 8, 64)
 ROWS = (1, 1000)
 SECONDS = int(os.environ.get("MLENGINE_BENCH_SECONDS", "2"))
 ROUNDS = int(os.environ.get("MLENGINE_BENCH_ROUNDS", "3"))
@@ -25,9 +25,46 @@ BEGIN, END = "<!-- figures: sh vendor/bootstrap bench serve -->", "<!-- end of f
 COLORS = {"bare": "#9aa0a6", "bare + XGBoost": "#4a4e54", "mlengine": "#1a73e8", "MLServer": "#e8710a", "mlflow": "#12805c"}
 
 
-def wrk(url, script, connections):
+class Load(typing.NamedTuple):
+    """With one connection client and server take turns: on two processors each turn waits for one that sleeps, which in
+    a virtual machine is most of the time, and nobody's. On one it shows what the server takes."""
+    connections: int
+    together: bool = False
+
+    def __str__(self):
+        return f"{self.connections} connection{'s' if self.connections > 1 else ''}" + (", one processor" if self.together else "")
+
+
+LOADS = (Load(1), Load(1, together=True), Load(8), Load(64))
+
+
+class Server(typing.NamedTuple):
+    url: str
+    protocol: str
+    session: int  # of its processes
+
+
+def place(session, processors):
+    """Every thread of a session's processes, on these."""
+    for pid in [name for name in os.listdir("/proc") if name.isdigit()]:
+        with contextlib.suppress(OSError):
+            if os.getsid(int(pid)) == session:
+                for thread in os.listdir(f"/proc/{pid}/task"):
+                    os.sched_setaffinity(int(thread), processors)
+
+
+def wrk(server, script, load):
     """(requests per second, p50 in microseconds); a request that fails ends the benchmark."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s", "--latency", "-s", script, url]
+    everywhere = os.sched_getaffinity(0)
+    processors = {min(everywhere)} if load.together else everywhere
+    place(server.session, processors)
+    out = run_wrk(server.url, script, load.connections, processors)
+    place(server.session, everywhere)
+    return out
+
+
+def run_wrk(url, script, connections, processors):
+    command = ["taskset", "-c", ",".join(map(str, processors)), "wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "--timeout", "60s", "--latency", "-s", script, url]
     out = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     if "Non-2xx" in out or "Socket errors" in out:
         raise SystemExit(out)
@@ -123,13 +160,16 @@ def mlserver_folder(work, model, port, more_ports):
 
 
 def measure(servers, scripts):
-    """{(rows, connections, name): (per second, p50)}, medians; the servers in turns, so that a slow minute is everybody's."""
+    """{(rows, load, name): (per second, p50)}, medians; the servers in turns, so that a slow minute is everybody's, and each
+    turn begins with the next one, so that none always follows one that is still busy."""
     turns = {}
-    for _ in range(ROUNDS):
+    for turn in range(ROUNDS):
         for rows in ROWS:
-            for connections in CONNECTIONS:
-                for name, (url, protocol) in servers[rows].items():
-                    turns.setdefault((rows, connections, name), []).append(wrk(url, scripts[protocol, rows], connections))
+            for load in LOADS:
+                order = list(servers[rows].items())
+                for name, server in order[turn % len(order):] + order[:turn % len(order)]:
+                    time.sleep(0.3)
+                    turns.setdefault((rows, load, name), []).append(wrk(server, scripts[server.protocol, rows], load))
     return {key: tuple(statistics.median(column) for column in zip(*figures)) for key, figures in turns.items()}
 
 
@@ -169,17 +209,17 @@ def profile(pid, url, script, connections):
     raise SystemExit(f"perf has no samples of process {pid}")
 
 
-def title(rows, connections):
-    return f"{rows:,} row{'s' if rows > 1 else ''}, {connections} connection{'s' if connections > 1 else ''}"
+def title(rows, load):
+    return f"{rows:,} row{'s' if rows > 1 else ''}, {load}"
 
 
 def rate_table(figures, names):
     lines = [f"| requests/s (p50) | {' | '.join(names)} | of bare | of bare + XGBoost | x mlflow |", f"| --- |{' --- |' * (len(names) + 3)}"]
     for rows in ROWS:
-        for connections in CONNECTIONS:
-            cells = [f"{figures[rows, connections, n][0]:,.0f} ({figures[rows, connections, n][1]:,.0f} us)" for n in names]
-            mine, bare, scoring, mlflow = (figures[rows, connections, n][0] for n in ("mlengine", "bare", "bare + XGBoost", "mlflow"))
-            lines.append(f"| {title(rows, connections)} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / scoring * 100:.0f} % | {mine / max(mlflow, 1):.0f} |")
+        for load in LOADS:
+            cells = [f"{figures[rows, load, n][0]:,.0f} ({figures[rows, load, n][1]:,.0f} us)" for n in names]
+            mine, bare, scoring, mlflow = (figures[rows, load, n][0] for n in ("mlengine", "bare", "bare + XGBoost", "mlflow"))
+            lines.append(f"| {title(rows, load)} | {' | '.join(cells)} | {mine / bare * 100:.0f} % | {mine / scoring * 100:.0f} % | {mine / max(mlflow, 1):.0f} |")
     return lines
 
 
@@ -204,7 +244,7 @@ def write_figures(lines):
 
 def plot(figures, names, path):
     """Grouped bars on a logarithmic axis, as SVG."""
-    groups = [(rows, connections) for rows in ROWS for connections in CONNECTIONS]
+    groups = [(rows, load) for rows in ROWS for load in LOADS]
     width, height, left, top, bottom = 760, 340, 72, 40, 50
     high, inner = 6.0, (width - left - 10) / len(groups)
     bar = inner / (len(names) + 1)
@@ -218,18 +258,20 @@ def plot(figures, names, path):
         out.append(f'<rect x="{left + i * 130}" y="24" width="10" height="10" fill="{COLORS[name]}"/><text x="{left + 14 + i * 130}" y="33">{name}</text>')
     for power in range(0, 7):
         out.append(f'<line x1="{left}" x2="{width - 10}" y1="{y(10 ** power):.1f}" y2="{y(10 ** power):.1f}" stroke="#ddd"/><text x="{left - 6}" y="{y(10 ** power) + 4:.1f}" text-anchor="end">{10 ** power:,}</text>')
-    for g, (rows, connections) in enumerate(groups):
+    for g, (rows, load) in enumerate(groups):
         for i, name in enumerate(names):
-            at, value = y(figures[rows, connections, name][0]), figures[rows, connections, name][0]
+            at, value = y(figures[rows, load, name][0]), figures[rows, load, name][0]
             out.append(f'<rect x="{left + g * inner + bar * (i + 0.5):.1f}" y="{at:.1f}" width="{bar * 0.9:.1f}" height="{height - bottom - at:.1f}" fill="{COLORS[name]}"><title>{name}: {value:.0f}/s</title></rect>')
         out.append(f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 32}" text-anchor="middle">{rows:,} row{"s" if rows > 1 else ""}</text>'
-                   f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 18}" text-anchor="middle">{connections} connection{"s" if connections > 1 else ""}</text>')
+                   f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 18}" text-anchor="middle">{load.connections} connection{"s" if load.connections > 1 else ""}</text>')
+        if load.together:
+            out.append(f'<text x="{left + (g + 0.5) * inner:.1f}" y="{height - 4}" text-anchor="middle">one processor</text>')
     with open(path, "w") as f:
         f.write("\n".join(out) + "\n</svg>\n")
 
 
 def start_bare(stack, work, scripts, ours, model, free_port):
-    """({rows: {name: (url, protocol)}}, {(rows, name): pid}) of both bare programs, with our headers and as many threads."""
+    """({rows: {name: server}}, {(rows, name): pid}) of both bare programs, with our headers and as many threads."""
     programs = {"bare": build("bench_bare"), "bare + XGBoost": build("bench_bare_xgboost")}
     servers, pids = {rows: {} for rows in ROWS}, {}
     for rows in ROWS:
@@ -239,28 +281,28 @@ def start_bare(stack, work, scripts, ours, model, free_port):
             port = free_port()
             command = [programs[name], str(port), str(max(1, os.cpu_count() or 1)), file, *headers]
             pids[rows, name] = stack.enter_context(running(command)).pid
-            servers[rows][name] = (f"http://127.0.0.1:{port}/", "mlflow")
+            servers[rows][name] = Server(f"http://127.0.0.1:{port}/", "mlflow", pids[rows, name])
     return servers, pids
 
 
 def start_peers(stack, work, folder, python, mlserver_python, free_port):
-    """{name: (url, protocol)} of what users would pick instead, once they answer."""
+    """{name: server} of what users would pick instead, once they answer."""
     env = dict(os.environ, MLFLOW_DISABLE_TELEMETRY="true", PATH=os.path.dirname(python) + os.pathsep + os.environ["PATH"])
     ports = [free_port() for _ in range(4)]
     mlflow = [python, "-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", str(ports[0])]
     settings = mlserver_folder(work, os.path.join(folder, "model.ubj"), ports[1], ports[2:4])
     mlserver = [os.path.join(os.path.dirname(mlserver_python), "mlserver"), "start", settings]
-    stack.enter_context(running(mlflow, env=env))
-    stack.enter_context(running(mlserver, cwd=settings))
+    sessions = [stack.enter_context(running(mlflow, env=env)).pid, stack.enter_context(running(mlserver, cwd=settings)).pid]
     wait_for(f"http://127.0.0.1:{ports[0]}/ping", "mlflow models serve")
     wait_for(f"http://127.0.0.1:{ports[1]}/v2/models/fraud/ready", "MLServer")
-    return {"MLServer": (f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2"), "mlflow": (f"http://127.0.0.1:{ports[0]}/invocations", "mlflow")}
+    return {"MLServer": Server(f"http://127.0.0.1:{ports[1]}/v2/models/fraud/infer", "v2", sessions[1]),
+            "mlflow": Server(f"http://127.0.0.1:{ports[0]}/invocations", "mlflow", sessions[0])}
 
 
 def show_one_row(figures, show):
-    for connections in (1, 8):
-        name = f"one row per request, {connections} connection{'s' if connections > 1 else ''}"
-        mine, peer = figures[1, connections, "mlengine"], figures[1, connections, "mlflow"]
+    for load in (Load(1), Load(8)):
+        name = f"one row per request, {load}"
+        mine, peer = figures[1, load, "mlengine"], figures[1, load, "mlflow"]
         show(name + ", per second", (mine[0], None), (peer[0], None), "/s", "more")
         show(name + ", p50", (mine[1], None), (peer[1], None), "us")
 
@@ -276,12 +318,12 @@ def serve(work, project, python, mlserver_python, free_port, show):
         servers, pids = start_bare(stack, work, scripts, ours, os.path.join(folder, "model.ubj"), free_port)
         peers = start_peers(stack, work, folder, python, mlserver_python, free_port)
         for rows in ROWS:
-            check_scores(ours, servers[rows]["bare + XGBoost"][0], scripts["mlflow", rows])
-            servers[rows].update(mlengine=(ours, "mlflow"), **peers)
+            check_scores(ours, servers[rows]["bare + XGBoost"].url, scripts["mlflow", rows])
+            servers[rows].update(mlengine=Server(ours, "mlflow", os.getsid(pid)), **peers)
             pids[rows, "mlengine"] = pid
         figures = measure(servers, scripts)
         show_one_row(figures, show)
-        profiles = {f"{title(rows, 8)}: {name}": profile(pids[rows, name], servers[rows][name][0], scripts["mlflow", rows], 8)
+        profiles = {f"{title(rows, Load(8))}: {name}": profile(pids[rows, name], servers[rows][name].url, scripts["mlflow", rows], 8)
                     for rows in ROWS for name in ("mlengine", "bare", "bare + XGBoost")}
     lines = ["![Requests per second of each, at 1, 8 and 64 connections](serving.svg)", "",
              f"{os.cpu_count()} cores, load average {busy:.1f} at the start; medians of {ROUNDS} rounds of {SECONDS} s; `wrk` on the same machine.", "",
