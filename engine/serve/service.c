@@ -21,6 +21,9 @@
 
 #define GRACE_MS 30000
 #define TICK_MS 500
+#define LOCK_WAIT_MS 5000
+#define LOCK_STEP_MS 20
+#define ANSWER_MS 500   /* of a server that has the lock; a busy one is waited for */
 #define SLOW_THREADS 4
 #define SLOW_MAX 64     /* large requests that wait or are answered: the next is told 429; so many commands, too */
 #define MIRROR_MAX 1024 /* requests that wait for a shadow */
@@ -62,10 +65,28 @@ static void take_mail(service *s) {
 
 /* ====== A service's life ====== */
 
+static bool is_answered(const char *state) {
+  char *reply;
+  mle_error unused;
+  if (mle_control_call(state, "{\"command\":\"status\"}", ANSWER_MS, &reply, &unused) != MLE_OK) return false;
+  mle_free(reply);
+  return true;
+}
+
+/* A server that was just ended by force has the lock until the kernel is through with it, and answers nobody. */
+static mle_status lock_state(const char *path, const char *state, int *out_fd, mle_error *err) {
+  int64_t deadline = mle_monotonic_ns() + LOCK_WAIT_MS * INT64_C(1000000);
+  for (;;) {
+    mle_status status = mle_file_lock(path, out_fd, err);
+    if (status != MLE_EBUSY || mle_cancelled() || mle_monotonic_ns() > deadline || is_answered(state)) return status;
+    mle_sleep_ms(LOCK_STEP_MS);
+  }
+}
+
 static mle_status take_lock(service *s, mle_error *err) {
   char *path = mle_path_join(s->options->state, "serve.lock");
   if (path == NULL) return mle_nomem(err, "starting a server");
-  mle_status status = mle_file_lock(path, &s->lock_fd, err);
+  mle_status status = lock_state(path, s->options->state, &s->lock_fd, err);
   mle_free(path);
   if (status != MLE_EBUSY) return status;
   return mle_fail(err, MLE_EBUSY, "this project's server is running already; mlengine serve --stop "

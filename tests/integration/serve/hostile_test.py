@@ -410,12 +410,14 @@ class Killed(unittest.TestCase):
             os.kill(project.server_pid(), signal.SIGKILL)
             begun = time.perf_counter()
             server = project.start("serve")
-            project.wait_for_server(60)
-            ready.append(time.perf_counter() - begun)
-            time.sleep(0.1)
-            stop.set()
-            for thread in threads:
-                thread.join()
+            try:
+                project.wait_for_server(60)
+                ready.append(time.perf_counter() - begun)
+                time.sleep(0.1)
+            finally:
+                stop.set()
+                for thread in threads:
+                    thread.join()
             self.assertEqual(odd, [])
             server.terminate()
             server.communicate(timeout=60)

@@ -22,7 +22,8 @@ for _, model in ipairs(json.decode(%s)) do
 end
 """
 # What makes each of them impossible to serve, in the words that the release ends with.
-BAD = {"corrupt": "XGBoost model", "cut": "XGBoost model", "crash": "XGBoost model", "missing": "model.ubj", "other": "column .quantity. is (missing|new)", "smoke": "is missing", "nowhere": "there is no model"}
+BAD = {"corrupt": "XGBoost model", "cut": "XGBoost model", "crash": "XGBoost model", "missing": "model.ubj", "other": "column .quantity. is (missing|new)", "example": "is missing", "smoke": "no input example for the smoke request",
+       "nowhere": "there is no model"}
 
 
 class Load(threading.Thread):
@@ -95,7 +96,9 @@ class Swaps(unittest.TestCase):
         os.remove(os.path.join(folders["missing"], "model.ubj"))
         folders["crash"] = self.variant("crash", lose_a_child)
         folders["other"] = self.variant("other", rename)
-        folders["smoke"] = small_model(self.project.path("smoke"), example={"dataframe_split": {"columns": ["amount"], "data": [[1]]}})
+        folders["example"] = small_model(self.project.path("example"), example={"dataframe_split": {"columns": ["amount"], "data": [[1]]}})
+        folders["smoke"] = small_model(self.project.path("smoke"))  # is staged before it fails
+        os.remove(os.path.join(folders["smoke"], "serving_input_example.json"))
         folders["nowhere"] = self.project.path("nowhere")
         return folders
 

@@ -1,6 +1,7 @@
 # venv: none
 """Releases under load, refused models, restarts, and who may have the port."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -299,6 +300,20 @@ class Swaps(unittest.TestCase):
         self.assertIn("runs already", self.project.run("serve", "--model", self.two, code=1))
         self.assertEqual(len(self.project.deployments()), 1)
         self.assertEqual(self.project.run("serve", "--stop").strip(), "stopped")
+
+    def test_a_server_that_is_just_ending_is_waited_for(self):
+        """One that was killed has the lock until the kernel is through with it."""
+        self.project.release(self.one)
+        self.project.run("serve", "--stop")
+        with open(self.project.path(".mlengine", "serve.lock"), "r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            server = self.project.start("serve")
+            time.sleep(0.5)
+            self.assertIsNone(server.poll())
+        self.project.wait_for_server()
+        server.terminate()
+        server.communicate(timeout=60)
+        self.assertEqual(server.returncode, 0)
 
     def test_a_model_is_served_without_a_release(self):
         server = self.project.start("serve", "--model", self.one)
