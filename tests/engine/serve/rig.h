@@ -1,4 +1,4 @@
-/* rig.h -- what the tests of serve share: features to parse for, model folders to load. */
+/* rig.h -- what the tests of serve share: features to parse for, model folders to load, versions of them. */
 #ifndef RIG_H
 #define RIG_H
 
@@ -17,6 +17,7 @@
 #include "engine/base/alloc.h"
 #include "engine/base/file.h"
 #include "engine/serve/rows.h"
+#include "engine/serve/slots.h"
 
 #define MODELS "tests/fuzz/corpus/model/"
 
@@ -75,6 +76,17 @@ static inline char *make_folder(const char *model, const char *mlmodel) {
 static inline void drop_folder(char *folder) {
   mle_remove_tree(folder, NULL);
   mle_free(folder);
+}
+
+/* The folder's model as a version's deployment, counted in the slot. */
+static inline mle_served *load_version(const char *folder, mle_slots *slots, mle_slot *slot, int version) {
+  char text[16];
+  mle_served *served;
+  snprintf(text, sizeof text, "%d", version);
+  mle_served_facts facts = {.deployment = version, .uri = "m", .version = text};
+  assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
+  mle_slot_meter(slots, slot, served);
+  return served;
 }
 
 #endif

@@ -20,15 +20,7 @@ static char *folder;
 
 static const mle_trial_bounds easy = {.errors = 1, .drift = 1, .disagreement = 1, .tolerance = 0.001, .minimum = 1};
 
-static mle_served *load(int version) {
-  char text[16];
-  mle_served *served;
-  snprintf(text, sizeof text, "%d", version);
-  mle_served_facts facts = {.deployment = version, .uri = "m", .version = text};
-  assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
-  mle_slot_meter(slots, slot, served);
-  return served;
-}
+static mle_served *load(int version) { return load_version(folder, slots, slot, version); }
 
 static int start(void **state) {
   (void)state;

@@ -82,16 +82,6 @@ static void endpoints_have_names_and_a_maximum(void **state) {
   mle_free(slots);
 }
 
-static mle_served *load_version(const char *folder, mle_slots *slots, mle_slot *slot, int version) {
-  char text[8];
-  mle_served *served;
-  snprintf(text, sizeof text, "%d", version);
-  mle_served_facts facts = {.deployment = version, .uri = "m", .version = text};
-  assert_int_equal(mle_served_load(folder, &facts, &served, NULL), MLE_OK);
-  mle_slot_meter(slots, slot, served);
-  return served;
-}
-
 /* However many candidates were refused meanwhile: what answers is counted under its own version, from its first request on. */
 static void a_model_keeps_its_meter(void **state) {
   (void)state;
