@@ -28,4 +28,10 @@ void mle_head_read(const mle_microhttpd *mhd, struct MHD_Connection *connection,
  * the other; such a request is refused and its connection closed. NULL: it cannot. */
 const char *mle_head_ambiguity(const mle_head *head);
 
+#define MLE_HEAD_PARAMETERS 32
+
+/* Cuts off the query of a request line's target, of libmicrohttpd's own text, when it has more parameters or is longer than
+ * a request may be; true when it was. Before libmicrohttpd takes it apart. */
+bool mle_head_cut_query(const char *uri);
+
 #endif

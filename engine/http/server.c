@@ -11,6 +11,7 @@
 
 #include "engine/base/alloc.h"
 #include "engine/base/clock.h"
+#include "engine/base/eight.h"
 #include "engine/base/log.h"
 #include "engine/http/connections.h"
 #include "engine/http/encoding.h"
@@ -23,8 +24,6 @@
 #define SMALL_BODY ((size_t)4 << 10)       /* not counted: with all connections, 64 MiB */
 #define OTHER_FILES 256                    /* descriptors that are no connections */
 #define CROWDED_IDLE_NS NS_PER_S           /* how long one may wait for a request when few more fit */
-#define PARAMETERS_MAX 32
-#define URI_MAX ((size_t)6 << 10) /* with a query */
 #define STREAM_BLOCK ((size_t)8 << 10)
 #define GZIP_MIN ((size_t)64 << 10)        /* smaller answers are not worth the time */
 
@@ -65,20 +64,11 @@ typedef struct request_line {
 
 /* ====== Answers ====== */
 
-#define EACH_BYTE(x) (UINT64_C(0x0101010101010101) * (x))
-
-/* Is a byte of the eight below 0x20, or 0x7F? (Subtracting borrows into a top bit that was not set.) */
-static bool has_control(uint64_t eight) {
-  uint64_t del = eight ^ EACH_BYTE(0x7F);
-  uint64_t below = (eight - EACH_BYTE(0x20)) & ~eight, equal = (del - EACH_BYTE(1)) & ~del;
-  return ((below | equal) & EACH_BYTE(0x80)) != 0;
-}
-
 static bool is_header_text(const char *value, size_t len) {
   for (; len >= 8; value += 8, len -= 8) {
     uint64_t eight;
     memcpy(&eight, value, sizeof eight);
-    if (has_control(eight)) return false;
+    if ((mle_eight_below(eight, 0x20) | mle_eight_zero(eight ^ MLE_EACH_BYTE(0x7F))) != 0) return false;
   }
   for (; len > 0; value++, len--)
     if ((unsigned char)*value < 0x20 || *value == 0x7F) return false;
@@ -227,7 +217,7 @@ static enum MHD_Result send_refusal(exchange *e, const request_line *line, int s
 static enum MHD_Result send_refused(exchange *e, const request_line *line, int status) {
   char why[96] = "the server holds as much of other requests as it may; try again later";
   if (status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE)
-    snprintf(why, sizeof why, "the query has more than %d parameters, or the path with it is too long", PARAMETERS_MAX);
+    snprintf(why, sizeof why, "the query has more than %d parameters, or the path with it is too long", MLE_HEAD_PARAMETERS);
   if (status == MHD_HTTP_CONTENT_TOO_LARGE)
     snprintf(why, sizeof why, "the body is larger than the %zu bytes allowed",
              e->server->options.body_max);
@@ -326,20 +316,6 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
   *context = info == NULL ? NULL : mle_connections_add(&server->connections, info->connect_fd);
 }
 
-/*
- * libmicrohttpd never answers a request whose parameters do not fit in its memory of the connection (0.9.75 passes over
- * the failure): more than anybody has use for are cut off before it reads them, and the request is refused.
- */
-static bool cut_query(const char *uri) {
-  const char *query = strchr(uri, '?');
-  int count = 1;
-  if (query == NULL) return false;
-  for (const char *at = query; (at = strchr(at + 1, '&')) != NULL;) count++;
-  if (count <= PARAMETERS_MAX && strlen(uri) <= URI_MAX) return false;
-  ((char *)(uintptr_t)query)[1] = '\0'; /* its own text, which it takes apart next */
-  return true;
-}
-
 /* The request line is there. NULL, when out of memory, makes on_request give up. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection) {
   mle_http_server *server = cls;
@@ -352,7 +328,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
                   .handle = connection,
                   .body = MLE_BUFFER(server->options.body_max),
                   .has_nul = strstr(uri, "%00") != NULL};
-  if (cut_query(uri)) e->refused = MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
+  if (mle_head_cut_query(uri)) e->refused = MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
   mle_connection_enter(e->connection, MLE_CONNECTION_RECEIVES);
   return e;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/alloc.h"
+#include "engine/base/eight.h"
 
 #define TEXT_MAX ((size_t)1 << 30)
 #define DEPTH_MAX 200
@@ -108,19 +109,12 @@ static bool has_key(const cJSON *object, const char *key) {
 
 /* ====== Strings ====== */
 
-#define EACH(byte) (UINT64_C(0x0101010101010101) * (uint64_t)(byte))
-
-/* The high bit of the first byte that is zero; of those behind it nothing is told. */
-static uint64_t zero_bytes(uint64_t word) {
-  return (word - EACH(1)) & ~word & EACH(0x80);
-}
-
 /* The first quote, backslash or zero byte; eight bytes are looked at together, the first one lowest. */
 static char *plain_end(char *at) {
   for (;; at += 8) {
     uint64_t word;
     memcpy(&word, at, sizeof word);
-    uint64_t found = zero_bytes(word ^ EACH('"')) | zero_bytes(word ^ EACH('\\')) | zero_bytes(word);
+    uint64_t found = mle_eight_zero(word ^ MLE_EACH_BYTE('"')) | mle_eight_zero(word ^ MLE_EACH_BYTE('\\')) | mle_eight_zero(word);
     if (found != 0) return at + (size_t)__builtin_ctzll(found) / 8;
   }
 }

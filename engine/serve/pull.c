@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/eight.h"
 #include "engine/base/wide.h"
 
 #define EXACT_POWER 22           /* 10^22 is the largest power of ten a double holds exactly */
@@ -275,16 +276,14 @@ static const char *scan_digits(const char *at, uint64_t *sum) {
   return at;
 }
 
-#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
-
 /* The eight bytes at `at`, less '0' each. */
 static inline uint64_t eight_at(const char *at) {
   uint64_t eight;
   memcpy(&eight, at, sizeof eight);
-  return le64toh(eight) ^ EACH_BYTE('0');
+  return le64toh(eight) ^ MLE_EACH_BYTE('0');
 }
 
-static inline bool are_digits(uint64_t eight) { return (((eight + EACH_BYTE(0x80 - 10)) | eight) & EACH_BYTE(0x80)) == 0; }
+static inline bool are_digits(uint64_t eight) { return (((eight + MLE_EACH_BYTE(0x80 - 10)) | eight) & MLE_EACH_BYTE(0x80)) == 0; }
 
 /* Two digits of each second byte, then four of each fourth, then all. */
 static inline uint64_t sum_eight(uint64_t x) {
@@ -480,11 +479,11 @@ static const unsigned char *skip_ascii(const unsigned char *at, const unsigned c
   uint64_t w[4];
   for (; end - at >= 32; at += 32) {
     memcpy(w, at, sizeof w);
-    if ((w[0] | w[1] | w[2] | w[3]) & EACH_BYTE(0x80)) break;
+    if ((w[0] | w[1] | w[2] | w[3]) & MLE_EACH_BYTE(0x80)) break;
   }
   for (; end - at >= 8; at += 8) {
     memcpy(w, at, sizeof *w);
-    if (w[0] & EACH_BYTE(0x80)) break;
+    if (w[0] & MLE_EACH_BYTE(0x80)) break;
   }
   return at;
 }
